@@ -1,0 +1,1 @@
+"""Sits the exam: models with and without gaze, through lmms-eval."""

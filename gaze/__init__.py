@@ -1,0 +1,1 @@
+"""Which patches of a video are worth encoding: AutoGaze, other selectors and their controls."""

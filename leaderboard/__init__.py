@@ -1,0 +1,1 @@
+"""Pins up results: verifies, re-grades, compares and renders runs."""
