@@ -4,7 +4,7 @@ They are validated at construction and never changed afterwards. Nothing here do
 here imports another module of ours.
 """
 
-import re
+import itertools
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
@@ -92,7 +92,7 @@ class Evidence(Record):
         keys = self.boxes
         if time_seconds <= keys[0][0]:
             return keys[0][1:]
-        for before, after in zip(keys, keys[1:], strict=False):
+        for before, after in itertools.pairwise(keys):
             if time_seconds <= after[0]:
                 span = after[0] - before[0]
                 share = (time_seconds - before[0]) / span if span > 0 else 1.0
