@@ -1,0 +1,344 @@
+"""Reading and writing JSON, JSON Lines and digests: strict on the way in, atomic on the way out.
+
+Whatever is read may come from a stranger: every refusal is one sentence that names the place.
+"""
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn, TypeVar
+
+import platformdirs
+from pydantic import BaseModel, ValidationError
+
+from hlvid.errors import UserError
+
+MAX_JSON_BYTES = 16 * 2**20
+MAX_LINE_BYTES = 4 * 2**20
+MAX_JSONL_BYTES = 512 * 2**20
+
+BOM = b"\xef\xbb\xbf"
+_BLOCK_BYTES = 2**20
+_MAX_SHOWN = 80
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def cache_dir() -> Path:
+    """Where digests, frame indices and rendered videos are kept: HLVID_CACHE, or the user's."""
+    return Path(os.environ.get("HLVID_CACHE") or platformdirs.user_cache_dir("hlvid"))
+
+
+def id_order(identifier: str) -> tuple[tuple[str | int, ...], str]:
+    """The sort key of ids in every file of ours: 'q2' before 'q10'."""
+    parts = re.split(r"([0-9]+)", identifier)
+    return tuple(int(p) if i % 2 else p for i, p in enumerate(parts)), identifier
+
+
+# --- digests -------------------------------------------------------------------------------------
+
+
+def canonical_json(value: object) -> bytes:
+    """The one spelling of a value: sorted keys, no spaces, UTF-8, floats as repr.
+
+    Raises:
+        ValueError: The value holds NaN or an infinity.
+        TypeError: The value is not JSON; keys must be strings.
+    """
+    plain = _plain(value)
+    text = json.dumps(
+        plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.encode()
+
+
+def digest(value: object) -> str:
+    """SHA-256 of a value's canonical JSON, in hex."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def digest_records(records: Iterable[BaseModel]) -> str:
+    """SHA-256 of the file that `write_jsonl` makes of these records, in hex."""
+    state = hashlib.sha256()
+    for line in _lines(records):
+        state.update(line)
+    return state.hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    state = hashlib.sha256()
+    with _open(path, path.name) as file:
+        while block := file.read(_BLOCK_BYTES):
+            state.update(block)
+    return state.hexdigest()
+
+
+def sha256_cached(path: Path, verify: bool = False) -> str:
+    """`sha256_file`, remembered as long as the file's path, size and mtime stay the same.
+
+    Args:
+        path: A file that may be many gigabytes.
+        verify: Read the file again whatever is remembered.
+    """
+    path = path.resolve()
+    note = cache_dir() / "digests" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()}.json"
+    key = _key(path)
+    if not verify and (known := _remembered(note, key)):
+        return known
+    found = sha256_file(path)
+    if _key(path) == key:
+        # A cache that cannot be written costs time, never the result.
+        with suppress(UserError):
+            write_json(note, {"key": key, "sha256": found})
+    return found
+
+
+def _key(path: Path) -> list[str | int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise UserError(f"{path.name}: cannot be read ({error.strerror}).") from None
+    return [os.fsencode(path).hex(), status.st_size, status.st_mtime_ns]
+
+
+def _remembered(note: Path, key: list[str | int]) -> str | None:
+    try:
+        content = json.loads(note.read_bytes())
+    except (OSError, ValueError):
+        return None
+    if isinstance(content, dict) and content.get("key") == key:
+        known = content.get("sha256")
+        if isinstance(known, str) and re.fullmatch("[0-9a-f]{64}", known):
+            return known
+    return None
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def read_json(path: Path, type_: type[T], *, name: str | None = None) -> T:
+    """Read one record from a JSON file.
+
+    Args:
+        path: The file.
+        type_: The pydantic model that the file must hold, checked strictly.
+        name: How error messages call the file; its own name by default.
+
+    Raises:
+        UserError: The file is missing, is not a regular file, is too big, is not strict JSON, or
+            does not hold such a record.
+    """
+    name = name or path.name
+    with _open(path, name) as file:
+        data = file.read(MAX_JSON_BYTES + 1)
+    if len(data) > MAX_JSON_BYTES:
+        raise UserError(f"{name}: is longer than {MAX_JSON_BYTES} bytes. That is the most allowed.")
+    if not data.strip():
+        raise UserError(f"{name}: is empty. Allowed is one JSON object.")
+    return parse_record(data, type_, where=name)
+
+
+def read_jsonl(
+    path: Path, type_: type[T], *, name: str | None = None, may_be_empty: bool = False
+) -> list[T]:
+    """Read one record a line, in the order of the file, holding one line at a time.
+
+    Args:
+        path: The file.
+        type_: The pydantic model that each line must hold, checked strictly.
+        name: How error messages call the file; its own name by default.
+        may_be_empty: Whether a file without any line is in order.
+
+    Raises:
+        UserError: As `read_json`, with the number of the line.
+    """
+    name = name or path.name
+    records: list[T] = []
+    with _open(path, name) as file:
+        if os.fstat(file.fileno()).st_size > MAX_JSONL_BYTES:
+            raise UserError(
+                f"{name}: is longer than {MAX_JSONL_BYTES} bytes. That is the most allowed."
+            )
+        while line := file.readline(MAX_LINE_BYTES + 1):
+            where = f"{name}:{len(records) + 1}"
+            if len(line) > MAX_LINE_BYTES:
+                raise UserError(
+                    f"{where}: line is longer than {MAX_LINE_BYTES} bytes. "
+                    "That is the most allowed."
+                )
+            if line.endswith(b"\r\n"):
+                raise UserError(f"{where}: line ends with CR LF. Allowed is LF alone.")
+            if not line.strip():
+                raise UserError(f"{where}: line is empty. Allowed is one JSON object a line.")
+            records.append(parse_record(line, type_, where=where))
+    if not records and not may_be_empty:
+        raise UserError(f"{name}: is empty. Allowed is one JSON object a line, at least one.")
+    return records
+
+
+def parse_record(data: bytes, type_: type[T], *, where: str) -> T:
+    """Make a record of the bytes of one JSON object.
+
+    Args:
+        data: UTF-8 without a byte order mark.
+        type_: The pydantic model, checked strictly: '1' is not 1 and 1 is not true.
+        where: What the error message starts with, such as 'questions.jsonl:41'.
+
+    Raises:
+        UserError: One sentence that says what is wrong.
+    """
+    if data.startswith(BOM):
+        raise UserError(f"{where}: starts with a byte order mark. Allowed is UTF-8 without one.")
+    try:
+        text = data.decode()
+        content = json.loads(
+            text,
+            object_pairs_hook=_distinct,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+        )
+        if not isinstance(content, dict):
+            raise UserError(f"{where}: is not a JSON object ({shown(content)}).")
+        return type_.model_validate_json(text, strict=True)
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{where}: byte {error.start} (0x{data[error.start]:02x}) is not UTF-8."
+        ) from None
+    except RecursionError:
+        raise UserError(f"{where}: is nested too deep to be read.") from None
+    except ValidationError as error:
+        raise UserError(f"{where}: {_sentence(error)}") from None
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{where}: is not JSON ({error.msg} at character {error.pos + 1})."
+        ) from None
+    except ValueError as error:
+        raise UserError(f"{where}: {error}.") from None
+
+
+def shown(value: object) -> str:
+    """A value as an error message may show it: short, quoted, no control characters."""
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"key {shown(twice)} is there twice")
+    return content
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError(f"number {shown(text)} is too large for a double")
+    return number
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first of pydantic's findings, as one of our sentences."""
+    first = error.errors(include_url=False)[0]
+    steps = [str(step) if isinstance(step, int) else shown(step)[1:-1] for step in first["loc"]]
+    field = ".".join(steps)
+    match first["type"]:
+        case "missing":
+            return f"field '{field}' is missing."
+        case "extra_forbidden":
+            return f"field '{field}' is unknown. Allowed are {type_fields(error)}."
+        case "value_error":
+            said = str(first["ctx"]["error"]).rstrip(".")
+            return f"{field + ': ' if field else ''}{said}."
+        case _:
+            said = first["msg"].removeprefix("Input ")
+            return f"field '{field}' {said} (it is {shown(first['input'])})."
+
+
+def type_fields(error: ValidationError) -> str:
+    return error.title
+
+
+@contextmanager
+def _open(path: Path, name: str) -> Iterator[BinaryIO]:
+    """Open a regular file for reading; a pipe or a device would block or never end."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise UserError(f"{name}: cannot be read ({error.strerror}).") from None
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UserError(f"{name}: is not a regular file.")
+        yield file
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+def write_json(path: Path, record: object) -> None:
+    """Write a record, or plain JSON, indented and with sorted keys."""
+    write_bytes(path, [json_bytes(record)])
+
+
+def json_bytes(record: object) -> bytes:
+    """The bytes that `write_json` writes."""
+    text = json.dumps(_plain(record), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode()
+
+
+def write_jsonl(path: Path, records: Iterable[BaseModel]) -> None:
+    """Write one record a line, in the order given, each in its canonical spelling."""
+    write_bytes(path, _lines(records))
+
+
+def write_bytes(path: Path, blocks: Iterable[bytes]) -> None:
+    """Write a file so that it is there whole or not at all, whenever the power fails.
+
+    Folders above it are made. A file that was there is replaced.
+
+    Raises:
+        UserError: The disk is full, or the folder may not be written.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb") as file:
+                file.writelines(blocks)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}).", exit_code=1) from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lines(records: Iterable[BaseModel]) -> Iterator[bytes]:
+    return (canonical_json(record) + b"\n" for record in records)
+
+
+def _plain(value: object) -> object:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
