@@ -1,5 +1,6 @@
 """Benchmarks: finding their questions and videos, and writing them down."""
 
+import itertools
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -73,7 +74,7 @@ class Benchmark:
         ordered = tuple(sorted(self.questions, key=lambda q: id_order(q.question_id)))
         if not ordered:
             raise UserError(f"benchmark {self.name}: has no questions.")
-        for before, after in zip(ordered, ordered[1:], strict=False):
+        for before, after in itertools.pairwise(ordered):
             if before.question_id == after.question_id:
                 raise UserError(
                     f"benchmark {self.name}: question {after.question_id} is there twice."

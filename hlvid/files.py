@@ -258,17 +258,13 @@ def _sentence(error: ValidationError) -> str:
         case "missing":
             return f"field '{field}' is missing."
         case "extra_forbidden":
-            return f"field '{field}' is unknown. Allowed are {type_fields(error)}."
+            return f"field '{field}' is unknown."
         case "value_error":
             said = str(first["ctx"]["error"]).rstrip(".")
             return f"{field + ': ' if field else ''}{said}."
         case _:
             said = first["msg"].removeprefix("Input ")
             return f"field '{field}' {said} (it is {shown(first['input'])})."
-
-
-def type_fields(error: ValidationError) -> str:
-    return error.title
 
 
 @contextmanager

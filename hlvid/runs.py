@@ -1,0 +1,239 @@
+"""The run folder: the one place where those who run models and those who publish results meet.
+
+A folder holds `predictions.jsonl`, `SHA256SUMS` and, written last, `run.json`.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hlvid.errors import UserError
+from hlvid.files import (
+    digest,
+    digest_records,
+    id_order,
+    json_bytes,
+    read_json,
+    read_jsonl,
+    sha256_file,
+    shown,
+    sync_folder,
+    write_bytes,
+    write_jsonl,
+)
+from hlvid.grading import grade_all, summarize
+from hlvid.types import (
+    ArmSettings,
+    BenchmarkId,
+    FrameSettings,
+    Grade,
+    ModelId,
+    Prediction,
+    Question,
+    RunRecord,
+    Summary,
+)
+
+RECORD_FILE = "run.json"
+PREDICTIONS_FILE = "predictions.jsonl"
+SUMS_FILE = "SHA256SUMS"
+MAX_SUMS_BYTES = 4096
+
+_SUM = re.compile(r"([0-9a-f]{64}) [ *]([^\n]+)")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it lies in its folder, its digests checked, its marks not yet."""
+
+    record: RunRecord
+    predictions: tuple[Prediction, ...]
+    """In the order of `hlvid.files.id_order`."""
+    folder: Path
+
+
+@dataclass(frozen=True)
+class GradedRun:
+    """A run whose marks were given again and agree with its record."""
+
+    record: RunRecord
+    predictions: tuple[Prediction, ...]
+    grades: tuple[Grade, ...]
+    """One for each prediction, in the same order."""
+
+
+def make_run_id(
+    *,
+    benchmark: BenchmarkId,
+    model: ModelId,
+    arm: ArmSettings,
+    frames: FrameSettings,
+    generation: dict[str, str | int | float | bool],
+    seed: int,
+    limit: int | None,
+    repeat: int,
+) -> str:
+    """The id of a run: 16 hex digits of the digest of everything that can change its answers."""
+    parts = {
+        "benchmark": benchmark.model_dump(mode="json"),
+        "model": model.model_dump(mode="json"),
+        "arm": arm.model_dump(mode="json"),
+        "frames": frames.model_dump(mode="json"),
+        "generation": generation,
+        "seed": seed,
+        "limit": limit,
+        "repeat": repeat,
+    }
+    return digest(parts)[:16]
+
+
+def sort_predictions(predictions: Iterable[Prediction]) -> tuple[Prediction, ...]:
+    """Predictions in the order in which a run folder keeps them."""
+    return tuple(sorted(predictions, key=lambda prediction: id_order(prediction.question_id)))
+
+
+def predictions_sha256(predictions: Iterable[Prediction]) -> str:
+    """Digest of the `predictions.jsonl` that `write_run` will write: what the record must name."""
+    return digest_records(sort_predictions(predictions))
+
+
+def write_run(folder: Path, record: RunRecord, predictions: Iterable[Prediction]) -> Run:
+    """Write a run's folder; until its last step the folder does not pass for a run.
+
+    Args:
+        folder: Made when missing; a run that lies there is replaced.
+        record: Its `predictions_sha256` must be that of `predictions`.
+        predictions: One a question, in any order.
+
+    Raises:
+        UserError: Record and predictions do not belong together, or the disk refuses.
+    """
+    run = Run(record, sort_predictions(predictions), folder)
+    found = digest_records(run.predictions)
+    _same(folder.name, "predictions_sha256", record.predictions_sha256, found)
+    _check(run)
+    described = json_bytes(record)
+    sums = f"{found}  {PREDICTIONS_FILE}\n{hashlib.sha256(described).hexdigest()}  {RECORD_FILE}\n"
+    if (folder / RECORD_FILE).exists():
+        (folder / RECORD_FILE).unlink()
+        sync_folder(folder)
+    write_jsonl(folder / PREDICTIONS_FILE, run.predictions)
+    write_bytes(folder / SUMS_FILE, [sums.encode()])
+    write_bytes(folder / RECORD_FILE, [described])
+    return run
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run's folder, trusting nothing in it.
+
+    Raises:
+        UserError: A file is missing, is a link, is too big, does not have its digest, or says
+            something that another part of the run contradicts. The sentence names the file.
+    """
+    name = folder.name or str(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: is not a folder. A run is a folder with {RECORD_FILE}.")
+    for file in (RECORD_FILE, PREDICTIONS_FILE, SUMS_FILE):
+        path = folder / file
+        if path.is_symlink():
+            raise UserError(f"{name}/{file}: is a link. Allowed are regular files.")
+        if not path.exists():
+            raise UserError(f"{name}/{file}: is missing. The run was not finished, or is not one.")
+    for file, expected in _read_sums(folder / SUMS_FILE, f"{name}/{SUMS_FILE}").items():
+        _same(f"{name}/{file}", f"digest in {SUMS_FILE}", expected, sha256_file(folder / file))
+    record = read_json(folder / RECORD_FILE, RunRecord, name=f"{name}/{RECORD_FILE}")
+    predictions = read_jsonl(
+        folder / PREDICTIONS_FILE,
+        Prediction,
+        name=f"{name}/{PREDICTIONS_FILE}",
+        may_be_empty=record.status == "infeasible",
+    )
+    found = sha256_file(folder / PREDICTIONS_FILE)
+    _same(f"{name}/{RECORD_FILE}", "predictions_sha256", record.predictions_sha256, found)
+    run = Run(record, sort_predictions(predictions), folder)
+    _check(run)
+    return run
+
+
+def grade_run(run: Run, questions: Sequence[Question]) -> GradedRun:
+    """Mark a run's predictions again and hold the result against its record.
+
+    Args:
+        run: From `read_run`.
+        questions: The whole benchmark that the run names.
+
+    Raises:
+        UserError: The questions are not the ones that were sat, or the summary in the record is
+            not what the predictions give; the sentence names the field and both values.
+    """
+    record = run.record
+    where = f"{run.folder.name}/{RECORD_FILE}"
+    predicted = {prediction.question_id for prediction in run.predictions}
+    ordered = sorted(questions, key=lambda question: id_order(question.question_id))
+    sat = [q for q in ordered if record.limit is None or q.question_id in predicted]
+    claimed = record.benchmark.questions_sha256
+    if claimed not in (digest_records(ordered), digest_records(sat)):
+        _same(where, "benchmark.questions_sha256", claimed, digest_records(ordered))
+    if record.summary is None:
+        return GradedRun(record, (), ())
+    grades = grade_all(sat, run.predictions)
+    found = summarize(grades)
+    for field in Summary.model_fields:
+        _same(where, f"summary.{field}", getattr(record.summary, field), getattr(found, field))
+    return GradedRun(record, run.predictions, tuple(grades))
+
+
+def _read_sums(path: Path, name: str) -> dict[str, str]:
+    """The digests of a SHA256SUMS file, which must name the two other files and nothing else."""
+    if path.stat().st_size > MAX_SUMS_BYTES:
+        raise UserError(f"{name}: is longer than {MAX_SUMS_BYTES} bytes.")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise UserError(f"{name}: is not UTF-8.") from None
+    sums: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        match = _SUM.fullmatch(line)
+        if match is None or match[2] in sums or match[2] not in (RECORD_FILE, PREDICTIONS_FILE):
+            raise UserError(
+                f"{name}:{number}: line {shown(line)} is not allowed. Allowed is one line "
+                f"'<sha256>  <file>' for each of {PREDICTIONS_FILE} and {RECORD_FILE}."
+            )
+        sums[match[2]] = match[1]
+    for file in (PREDICTIONS_FILE, RECORD_FILE):
+        if file not in sums:
+            raise UserError(f"{name}: does not name {file}.")
+    return sums
+
+
+def _check(run: Run) -> None:
+    """Hold the parts of a run against each other."""
+    record, name = run.record, run.folder.name
+    seen: set[str] = set()
+    for prediction in run.predictions:
+        where = f"{name}/{PREDICTIONS_FILE}: question {prediction.question_id}"
+        if prediction.question_id in seen:
+            raise UserError(f"{where}: is answered twice. Allowed is one prediction a question.")
+        seen.add(prediction.question_id)
+        _same(where, "arm", prediction.arm, record.arm.name)
+    where = f"{name}/{RECORD_FILE}"
+    num = len(run.predictions)
+    if record.summary is None:
+        _same(where, f"number of lines in {PREDICTIONS_FILE}", num, 0)
+        return
+    _same(where, "summary.num_questions", record.summary.num_questions, num)
+    if record.limit is None:
+        _same(where, "benchmark.num_questions", record.benchmark.num_questions, num)
+
+
+def _same(where: str, field: str, claimed: object, found: object) -> None:
+    """Refuse a claim that does not hold; numbers may differ by the rounding of another machine."""
+    if isinstance(claimed, float) and isinstance(found, float):
+        holds = math.isclose(claimed, found, rel_tol=0, abs_tol=1e-9)
+    else:
+        holds = claimed == found
+    if not holds:
+        raise UserError(f"{where}: {field} is {claimed}, but what is there gives {found}.")
