@@ -7,7 +7,12 @@ from hlvid.statistics.intervals import (
     QuantileInterval,
     RatioInterval,
     accuracy_interval,
+    geometric_mean_ratio,
+    mean_difference,
+    paired_difference,
+    quantile_interval,
 )
+from hlvid.statistics.significance import holm, mcnemar_exact, minimum_detectable_effect
 
 __all__ = [
     "AccuracyInterval",
@@ -16,4 +21,11 @@ __all__ = [
     "QuantileInterval",
     "RatioInterval",
     "accuracy_interval",
+    "geometric_mean_ratio",
+    "holm",
+    "mcnemar_exact",
+    "mean_difference",
+    "minimum_detectable_effect",
+    "paired_difference",
+    "quantile_interval",
 ]

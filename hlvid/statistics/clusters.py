@@ -1,0 +1,169 @@
+"""What every clustered estimate needs: checked values, the clusters' sums, their resampling.
+
+The clusters are the videos. Results do not depend on the order of the questions.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Values = Sequence[float] | Sequence[bool] | npt.NDArray[np.generic]
+ClusterNames = Sequence[str] | Sequence[int] | npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """Which of G clusters each of n questions belongs to."""
+
+    codes: npt.NDArray[np.intp]
+    """(n,) cluster of each question, 0 .. G-1 in the order of the clusters' names."""
+    sizes: Floats
+    """(G,) questions in each cluster."""
+
+    @classmethod
+    def of(cls, names: ClusterNames, num_questions: int) -> Self:
+        """The clustering that one name (video id) a question describes.
+
+        Raises:
+            ValueError: Not one name a question.
+        """
+        array = np.asarray(names)
+        if array.shape != (num_questions,):
+            raise ValueError(
+                f"clusters: shape {array.shape} for {num_questions} questions. "
+                "One cluster (video id) a question is needed."
+            )
+        codes = np.unique(array, return_inverse=True)[1]
+        return cls(codes, np.bincount(codes).astype(np.float64))
+
+    @property
+    def num_questions(self) -> int:
+        """Number of all questions, n."""
+        return len(self.codes)
+
+    @property
+    def num_clusters(self) -> int:
+        """Number of clusters, G."""
+        return len(self.sizes)
+
+    @property
+    def largest_design_effect(self) -> float:
+        """Of a mean, if all values of a cluster were the same: sum(m^2) / n (Kish 1965)."""
+        return float(self.sizes @ self.sizes) / self.num_questions
+
+    def sums(self, values: Floats) -> Floats:
+        """(n,) values -> (G,) sums."""
+        return np.bincount(self.codes, weights=values).astype(np.float64)
+
+    def standard_error(self, values: Floats) -> float | None:
+        """Of the mean: sqrt(G/(G-1) * sum over clusters of (sum of residuals)^2) / n.
+
+        Liang and Zeger 1986 with the small-sample factor of Cameron and Miller 2015, section
+        VI.B. None with one cluster.
+        """
+        if self.num_clusters < 2:
+            return None
+        residuals = self.sums(values) - values.mean() * self.sizes
+        factor = self.num_clusters / (self.num_clusters - 1)
+        return math.sqrt(factor * float(residuals @ residuals)) / self.num_questions
+
+    def design_effect(self, values: Floats) -> float | None:
+        """Variance of the mean / what it were if all questions were independent; at least 1.
+
+        None where it cannot be estimated: one cluster, or all values equal.
+        """
+        standard_error = self.standard_error(values)
+        naive_variance = float(values.var()) / max(1, self.num_questions - 1)
+        if standard_error is None or naive_variance == 0:
+            return None
+        return max(1.0, standard_error**2 / naive_variance)
+
+    def intra_cluster_correlation(self, values: Floats) -> float | None:
+        """One-way ANOVA estimate for clusters of unequal size (Donner 1986).
+
+        None where it cannot be estimated: one cluster, one question in each, all values equal.
+        """
+        n, num_clusters = self.num_questions, self.num_clusters
+        if num_clusters in (1, n):
+            return None
+        means = self.sums(values) / self.sizes
+        between = float(self.sizes @ (means - values.mean()) ** 2) / (num_clusters - 1)
+        within = float(np.sum((values - means[self.codes]) ** 2)) / (n - num_clusters)
+        mean_size = (n - self.largest_design_effect) / (num_clusters - 1)
+        spread = between + (mean_size - 1) * within
+        return (between - within) / spread if spread > 0 else None
+
+    def bootstrap_mean(
+        self, values: Floats, *, confidence: float, num_bootstrap: int, seed: int
+    ) -> tuple[float, float] | None:
+        """Percentile interval of the mean when whole clusters are drawn with replacement.
+
+        None with one cluster, whose every resample is itself, or with num_bootstrap 0.
+        """
+        if self.num_clusters < 2 or num_bootstrap == 0:
+            return None
+        rng = np.random.default_rng(seed)
+        shares = np.full(self.num_clusters, 1 / self.num_clusters)
+        draws = rng.multinomial(self.num_clusters, shares, size=num_bootstrap).astype(
+            float
+        )  # (B, G)
+        means = (draws @ self.sums(values)) / (draws @ self.sizes)
+        tail = upper_tail(confidence)
+        low, high = np.quantile(means, [1 - tail, tail])
+        return float(low), float(high)
+
+
+def checked_values(values: Values, name: str) -> Floats:
+    """The values as an array (n,) of finite numbers, n > 0.
+
+    Raises:
+        ValueError: There are none, not one a question, or one is NaN or infinite.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(
+            f"{name}: shape {array.shape}. At least one question and one number each are needed."
+        )
+    _refuse(array, ~np.isfinite(array), f"{name}: %s. Only finite numbers are allowed.")
+    return array
+
+
+def checked_outcomes(values: Values, name: str) -> Floats:
+    """Like checked_values, and every value is 0 or 1."""
+    array = checked_values(values, name)
+    _refuse(array, (array != 0) & (array != 1), f"{name}: %s. Only 0 and 1 are allowed.")
+    return array
+
+
+def checked_positive(values: Values, name: str) -> Floats:
+    """Like checked_values, and every value is above 0."""
+    array = checked_values(values, name)
+    _refuse(array, array <= 0, f"{name}: %s. Only numbers above 0 are allowed.")
+    return array
+
+
+def check_same_length(first: Floats, second: Floats) -> None:
+    """Raises ValueError unless there is one value of each for every question."""
+    if len(first) != len(second):
+        raise ValueError(
+            f"paired values: {len(first)} and {len(second)} of them. "
+            "Both sides need one for each of the same questions, in the same order."
+        )
+
+
+def upper_tail(confidence: float) -> float:
+    """0.95 -> 0.975: the level of the upper end of a two-sided interval."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence: {confidence}. Between 0 and 1 is allowed, such as 0.95.")
+    return (1 + confidence) / 2
+
+
+def _refuse(array: Floats, is_bad: npt.NDArray[np.bool_], message: str) -> None:
+    if is_bad.any():
+        position = int(np.flatnonzero(is_bad)[0])
+        raise ValueError(message % f"{array[position]:g} at position {position}")
