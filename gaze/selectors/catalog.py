@@ -1,0 +1,103 @@
+"""Which selectors are installed, and what a name on a command line means."""
+
+import functools
+import importlib.metadata
+from collections.abc import Sequence
+
+from gaze.selectors.privileged import BUILT_IN
+from gaze.selectors.protocol import Privileged, Selector, SelectorInfo, describe
+from hlvid.errors import UserError
+
+GROUP = "hlvid.selectors"
+
+
+@functools.cache
+def _entry_points() -> dict[str, importlib.metadata.EntryPoint]:
+    found: dict[str, importlib.metadata.EntryPoint] = {}
+    for entry in sorted(
+        importlib.metadata.entry_points(group=GROUP), key=lambda e: (e.name, e.value)
+    ):
+        other = found.setdefault(entry.name, entry)
+        if other.value != entry.value:
+            raise UserError(
+                f"selector {entry.name!r}: two installed packages provide it ({other.value} and "
+                f"{entry.value}). Uninstall one."
+            )
+    return found
+
+
+@functools.cache
+def load(name: str) -> Selector | Privileged:
+    """The selector of a name; what follows a colon is its partner's.
+
+    Raises:
+        UserError: There is none, it cannot be imported, or it asks for a privilege that it has not.
+    """
+    base = name.partition(":")[0]
+    entry = _entry_points().get(base)
+    if entry is None:
+        raise UserError(
+            f"selector {base!r} is not known. Installed are: {', '.join(sorted(_entry_points()))}."
+        )
+    try:
+        loaded = entry.load()
+        found = describe(base, loaded)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise UserError(
+            f"selector {base!r}: {entry.value} cannot be loaded ({error}). "
+            "Reinstall the package that provides it."
+        ) from error
+    info = found.info
+    if (info.is_privileged or info.needs_partner or info.needs_donor) and not any(
+        loaded is ours for ours in BUILT_IN
+    ):
+        raise UserError(
+            f"selector {base!r}: {entry.value} asks for evidence, a partner or a donor. "
+            "Only built-in selectors are given these."
+        )
+    return found
+
+
+def list_selectors() -> dict[str, SelectorInfo]:
+    """All installed selectors by name; one that cannot be loaded says so in its notes."""
+    found: dict[str, SelectorInfo] = {}
+    for name in sorted(_entry_points()):
+        try:
+            found[name] = load(name).info
+        except UserError as error:
+            found[name] = SelectorInfo(name, "cannot be loaded", notes=(str(error),))
+    return found
+
+
+def name_partner(name: str, selectors: Sequence[str]) -> str:
+    """Complete a selector's name by its partner's: 'random-matched' -> 'random-matched:autogaze'.
+
+    A bare name takes the first selector of the command that is no control. Where all are controls,
+    it takes the first that needs no partner itself.
+
+    Args:
+        name: As typed. One that needs no partner comes back unchanged.
+        selectors: All selectors of the command, in the order typed.
+
+    Raises:
+        UserError: There is nothing to be partner of, or the partner named needs one itself.
+    """
+    base, _, partner = name.partition(":")
+    info = load(base).info
+    if not (info.needs_partner or info.needs_donor):
+        if partner:
+            raise UserError(f"selector {name!r}: {base} takes no partner. Write {base!r}.")
+        return name
+    if partner:
+        of = load(partner).info
+        if of.needs_partner or of.needs_donor:
+            raise UserError(f"selector {name!r}: {partner} needs a partner itself. Name another.")
+        return name
+    others = [(other, load(other).info) for other in selectors if other.partition(":")[0] != base]
+    able = [(other, of) for other, of in others if not (of.needs_partner or of.needs_donor)]
+    if not able:
+        raise UserError(
+            f"selector {name!r}: no selector to go with. Name one, such as '{base}:detail'."
+        )
+    first = next((other for other, of in able if not of.is_control), able[0][0])
+    return f"{base}:{first}"

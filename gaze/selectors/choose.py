@@ -1,0 +1,254 @@
+"""Running a selector over a video."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gaze.selectors.budget import Shares, budget_tokens, cut, share
+from gaze.selectors.catalog import load
+from gaze.selectors.kept import Kept
+from gaze.selectors.protocol import Chunk, Plan, Privileged, Selector, SelectorInfo
+from gaze.views import CLIP_FRAMES, TOKEN_PIXELS, Frame, Ids, Views, chunks
+from hlvid.errors import UserError
+from hlvid.types import Evidence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked of a selector: the arguments of `select`.
+
+    Only a `Chunk` made from it reaches the selector itself.
+    """
+
+    seed: int
+    video_id: str
+    budget: float | None = None
+    threshold: float | None = None
+    num_kept: int | Sequence[int] | Shares | None = None
+    question: str | None = None
+    evidence: Sequence[Evidence] | None = None
+    partner: Kept | None = None
+    donor: Kept | None = None
+    frame_seconds: Sequence[float] | NDArray[np.float64] | None = None
+    token_pixels: int = TOKEN_PIXELS
+
+
+def select(  # noqa: PLR0913
+    name: str,
+    canvas: Any,  # noqa: ANN401
+    *,
+    budget: float | None,
+    threshold: float | None = None,
+    num_kept: int | Sequence[int] | Shares | None = None,
+    seed: int,
+    video_id: str,
+    question: str | None = None,
+    evidence: Sequence[Evidence] | None = None,
+    partner: Kept | None = None,
+    donor: Kept | None = None,
+    frame_seconds: Sequence[float] | NDArray[np.float64] | None = None,
+    token_pixels: int = TOKEN_PIXELS,
+) -> Kept:
+    """Choose tokens of a canvas.
+
+    Args:
+        name: Of the selector: 'detail', 'random-matched:detail'.
+        canvas: uint8 (num_frames, height, width, 3): an array, a memory map, or a list of frames.
+            Read frame by frame, never copied whole, never written.
+        budget: Share of all native tokens of the video, in (0, 1].
+        threshold: The selector's own stopping rule.
+        num_kept: Exact tokens instead of a budget: for the video, a frame, or a frame and view.
+        seed: Of the run.
+        video_id: Of the video.
+        question: The question's text, for selectors that read it.
+        evidence: For `oracle` only.
+        partner: What the partner of a matched control kept; its counts go before all budgets.
+        donor: What was kept of another video, for `transplanted` only. Without budget and num_kept
+            the donor's own number of tokens is kept, scaled to this canvas.
+        frame_seconds: When each frame is shown, in seconds; for `oracle` only.
+        token_pixels: Side of a native token.
+
+    Raises:
+        UserError: As `select_stream`.
+    """
+    if len(canvas) == 0:
+        raise UserError(f"selector {name!r}: video {video_id} has no frames on its canvas.")
+    request = Request(
+        budget=budget,
+        threshold=threshold,
+        num_kept=num_kept,
+        seed=seed,
+        video_id=video_id,
+        question=question,
+        evidence=evidence,
+        partner=partner,
+        donor=donor,
+        frame_seconds=frame_seconds,
+        token_pixels=token_pixels,
+    )
+    height, width = canvas[0].shape[:2]
+    frames = (canvas[frame] for frame in range(len(canvas)))
+    return select_stream(name, frames, request, size=(width, height), num_frames=len(canvas))
+
+
+def select_stream(
+    name: str,
+    frames: Iterable[Frame],
+    request: Request,
+    *,
+    size: tuple[int, int],
+    num_frames: int,
+) -> Kept:
+    """Choose tokens of a stream of frames, holding one chunk of 16 frames at a time.
+
+    Args:
+        name: Of the selector.
+        frames: Each uint8 (height, width, 3), RGB.
+        request: What is asked for.
+        size: (width, height) of the canvas in pixels.
+        num_frames: Frames in the stream.
+
+    Raises:
+        UserError: The selector is not known or refuses the request; or it returns what is no
+            choice.
+    """
+    views = Views(size[1], size[0], request.token_pixels)
+    selector = load(name)
+    shares = _shares(selector.info, request, views, num_frames)
+    if isinstance(selector, Privileged):
+        assert shares is not None
+        tokens = selector.plan(_plan(request, views, num_frames, shares))
+    else:
+        tokens = list(_run(selector, frames, request, views, num_frames, shares))
+    return Kept(tuple(tokens), views.rows, views.cols)
+
+
+def _shares(info: SelectorInfo, request: Request, views: Views, num_frames: int) -> Shares | None:
+    """Tokens a frame and view, or None where the selector stops by itself."""
+    where = f"selector {info.name!r}"
+    if info.needs_threshold and request.threshold is None:
+        raise UserError(f"{where}: it needs --threshold.")
+    if request.threshold is not None and not info.takes_threshold:
+        raise UserError(f"{where}: it takes no --threshold. Give --budget.")
+    is_limited = request.budget is not None or request.num_kept is not None
+    if is_limited and not info.takes_budget:
+        raise UserError(f"{where}: it takes no --budget.")
+    if info.needs_partner:
+        return _partner_counts(info, request, views, num_frames)
+    if request.num_kept is not None:
+        return share(request.num_kept, num_frames, views)
+    total = num_frames * views.num_tokens
+    if request.budget is not None:
+        return share(budget_tokens(request.budget, total), num_frames, views)
+    if info.needs_donor and request.donor is not None:
+        return share(round(request.donor.kept_ratio * total), num_frames, views)
+    if info.needs_budget or info.needs_donor:
+        raise UserError(f"{where}: it needs --budget, a ratio in (0, 1].")
+    return None
+
+
+def _partner_counts(info: SelectorInfo, request: Request, views: Views, num_frames: int) -> Shares:
+    partner = request.partner
+    if partner is None:
+        raise UserError(f"selector {info.name!r}: it needs what its partner kept.")
+    grid = (partner.num_frames, partner.rows, partner.cols)
+    if grid != (num_frames, views.rows, views.cols):
+        raise UserError(
+            f"selector {info.name!r}: its partner's frames, rows and columns {grid} are not the "
+            f"canvas's {(num_frames, views.rows, views.cols)}. Both must read one canvas."
+        )
+    return partner.counts(views.view_of, views.num_views)
+
+
+def _plan(request: Request, views: Views, num_frames: int, shares: Shares) -> Plan:
+    seconds = request.frame_seconds
+    if seconds is not None and len(seconds) != num_frames:
+        raise ValueError(f"{len(seconds)} frame_seconds for {num_frames} frames")
+    return Plan(
+        num_frames=num_frames,
+        views=views,
+        shares=shares,
+        frame_seconds=None if seconds is None else np.asarray(seconds, dtype=np.float64),
+        evidence=tuple(request.evidence or ()),
+        donor=request.donor,
+    )
+
+
+def _run(
+    selector: Selector,
+    frames: Iterable[Frame],
+    request: Request,
+    views: Views,
+    num_frames: int,
+    shares: Shares | None,
+) -> Iterator[Ids]:
+    """Call a selector chunk by chunk and cut what it returns to the shares."""
+    choose = selector.start()
+    num_read = 0
+    for index, held in enumerate(chunks(frames)):
+        first = index * CLIP_FRAMES
+        num_read += len(held)
+        chunk = Chunk(
+            frames=tuple(_read_only(frame, views) for frame in held),
+            index=index,
+            first_frame=first,
+            views=views,
+            shares=None if shares is None else shares[first : first + len(held)],
+            threshold=request.threshold,
+            question=request.question,
+            seed=request.seed,
+            video_id=request.video_id,
+        )
+        orders = _checked(choose(chunk), chunk, selector.info.name)
+        yield from orders if chunk.shares is None else _cut(orders, chunk, selector.info)
+    if num_read != num_frames:
+        raise ValueError(f"{num_read} frames came where {num_frames} were announced")
+
+
+def _read_only(frame: Any, views: Views) -> Frame:  # noqa: ANN401
+    pixels: Frame = np.asarray(frame).view()
+    if pixels.dtype != np.uint8 or pixels.shape != (views.height, views.width, 3):
+        raise ValueError(
+            f"frame {pixels.dtype} {pixels.shape} is not uint8 {(views.height, views.width, 3)}"
+        )
+    pixels.flags.writeable = False
+    return pixels
+
+
+def _checked(orders: Sequence[Ids], chunk: Chunk, name: str) -> list[Ids]:
+    """What a selector returned, as int32 arrays; refused where it is no choice."""
+    arrays = [np.asarray(order) for order in orders]
+    if len(arrays) != len(chunk.frames):
+        raise UserError(
+            f"selector {name!r}: it returned {len(arrays)} orders for {len(chunk.frames)} frames."
+        )
+    for frame, order in enumerate(arrays, chunk.first_frame):
+        is_choice = order.ndim == 1 and (order.size == 0 or order.dtype.kind in "iu")
+        if is_choice and order.size:
+            is_inside = int(order.min()) >= 0 and int(order.max()) < chunk.views.num_tokens
+            is_choice = is_inside and np.unique(order).size == order.size
+        if not is_choice:
+            raise UserError(
+                f"selector {name!r}: frame {frame} is no order of distinct token ids in "
+                f"[0, {chunk.views.num_tokens}): {order.dtype} {order.shape}."
+            )
+    return [order.astype(np.int32) for order in arrays]
+
+
+def _cut(orders: Sequence[Ids], chunk: Chunk, info: SelectorInfo) -> list[Ids]:
+    """The first tokens of each order that the shares allow."""
+    assert chunk.shares is not None
+    view_of = chunk.views.view_of
+    if info.spends == "frame":
+        return [order[: int(part.sum())] for order, part in zip(orders, chunk.shares, strict=True)]
+    if info.spends == "view":
+        return [cut(order, view_of, part) for order, part in zip(orders, chunk.shares, strict=True)]
+    left = chunk.shares.sum(axis=0)
+    kept = []
+    for order in orders:
+        kept.append(cut(order, view_of, left))
+        left = left - np.bincount(view_of[kept[-1]], minlength=left.size)
+    return kept

@@ -1,0 +1,75 @@
+"""What a selector kept of a video."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gaze.views import Ids
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The native tokens that a selector kept, frame by frame, in the order of gazing.
+
+    Args:
+        tokens: One int32 array a frame of distinct ids `row * cols + col`, first chosen first.
+        rows: Rows of the token grid.
+        cols: Columns of the token grid.
+    """
+
+    tokens: tuple[Ids, ...]
+    rows: int
+    cols: int
+
+    def __post_init__(self) -> None:
+        for frame, ids in enumerate(self.tokens):
+            if ids.dtype != np.int32 or ids.ndim != 1:
+                raise ValueError(f"frame {frame}: {ids.dtype} {ids.shape}. Expected int32 (n,)")
+            if ids.size and not (int(ids.min()) >= 0 and int(ids.max()) < self.rows * self.cols):
+                raise ValueError(f"frame {frame}: ids outside 0..{self.rows * self.cols - 1}")
+            if np.unique(ids).size != ids.size:
+                raise ValueError(f"frame {frame}: a token occurs twice")
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that were read."""
+        return len(self.tokens)
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens kept, all frames together."""
+        return sum(ids.size for ids in self.tokens)
+
+    @property
+    def kept_ratio(self) -> float:
+        """Share of all native tokens that was kept."""
+        return self.num_tokens / (self.num_frames * self.rows * self.cols)
+
+    def mask(self, frame: int) -> NDArray[np.bool_]:
+        """Which tokens of a frame were kept, (rows, cols)."""
+        mask = np.zeros(self.rows * self.cols, dtype=np.bool_)
+        mask[self.tokens[frame]] = True
+        return mask.reshape(self.rows, self.cols)
+
+    def counts(self, view_of: Sequence[int] | Ids, num_views: int) -> NDArray[np.int64]:
+        """Tokens kept a frame and view, (num_frames, num_views).
+
+        Args:
+            view_of: The view of every token, (rows * cols,); see `gaze.views.Views.view_of`.
+            num_views: Views of one frame.
+        """
+        of = np.asarray(view_of)
+        return np.stack([np.bincount(of[ids], minlength=num_views) for ids in self.tokens])
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of grid, ids and order: equal exactly when two choices are equal."""
+        digest = hashlib.sha256(f"{self.rows} {self.cols} {self.num_frames}\n".encode())
+        for ids in self.tokens:
+            digest.update(f"{ids.size}\n".encode())
+            digest.update(ids.astype("<i4").tobytes())
+        return digest.hexdigest()

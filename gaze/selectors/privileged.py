@@ -1,0 +1,145 @@
+"""Selectors that are given more than others: evidence, a donor's choice, a partner's counts."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from gaze.recall import box_cover
+from gaze.selectors.blind import even_steps, random
+from gaze.selectors.budget import Shares, cut
+from gaze.selectors.kept import Kept
+from gaze.selectors.protocol import Plan, Privileged, Selector, SelectorInfo
+from gaze.views import Ids, Views
+from hlvid.errors import UserError
+
+random_matched = Selector(
+    replace(
+        random.info,
+        summary="Keeps random tokens, as many a frame and view as its partner",
+        needs_budget=False,
+        needs_partner=True,
+    ),
+    random.start,
+)
+
+
+def plan_oracle(plan: Plan) -> Sequence[Ids]:
+    """Keep the cells of the evidence boxes at each frame's time, then even raster steps.
+
+    It is the ceiling of every other selector's evidence recall, so it alone may move tokens between
+    frames: where the evidence asks for more than the equal share of a frame and view, the others
+        give up some of theirs. Frames that need the fewest tokens come first, so that with a budget
+        too small for all of them one at least is complete.
+    """
+    if plan.frame_seconds is None or not plan.evidence:
+        raise UserError("selector 'oracle': the question has no evidence. Leave it out.")
+    views, total = plan.views, int(plan.shares.sum())
+    shown = [_cells_of_evidence(plan, frame) for frame in range(plan.num_frames)]
+    evident = [np.empty(0, dtype=np.int32)] * plan.num_frames
+    left = total
+    for frame in sorted(range(plan.num_frames), key=lambda f: shown[f].size):
+        evident[frame] = shown[frame][:left]
+        left -= evident[frame].size
+    needed = np.stack([np.bincount(views.view_of[i], minlength=views.num_views) for i in evident])
+    parts = _make_room(plan.shares, needed)
+    chosen = []
+    for frame, cells in enumerate(evident):
+        rest = even_steps(views, views.num_cells.astype(np.int64), frame)
+        order = np.concatenate([cells, rest[~np.isin(rest, cells)]])
+        chosen.append(cut(order, views.view_of, parts[frame]))
+    return chosen
+
+
+def _cells_of_evidence(plan: Plan, frame: int) -> Ids:
+    """Cells that show any evidence in a frame, those that show most of it first."""
+    assert plan.frame_seconds is not None
+    views = plan.views
+    shown = np.zeros(views.num_tokens)
+    for evidence in plan.evidence:
+        box = evidence.box_at(float(plan.frame_seconds[frame]))
+        if box is not None:
+            shown = np.maximum(shown, box_cover(box, views).ravel())
+    order = np.argsort(-shown, kind="stable").astype(np.int32)
+    return order[: np.count_nonzero(shown)]
+
+
+def _make_room(shares: Shares, needed: Shares) -> Shares:
+    """Raise shares to what is needed, the rest giving up proportionally; the sum stays."""
+    spare = np.maximum(shares - needed, 0)
+    missing = int(np.maximum(needed - shares, 0).sum())
+    if missing == 0:
+        return shares
+    given, remainder = np.divmod(spare * missing, int(spare.sum()))
+    first = np.argsort(-remainder, axis=None, kind="stable")[: missing - int(given.sum())]
+    given.ravel()[first] += 1
+    room: Shares = np.maximum(shares, needed) - given
+    return room
+
+
+def plan_transplanted(plan: Plan) -> Sequence[Ids]:
+    """Keep what was kept of another video: the same counts and spatial statistics, no content."""
+    donor, views = plan.donor, plan.views
+    if donor is None:
+        raise UserError("selector 'transplanted': no donor. Give what was kept of another video.")
+    source = (np.arange(plan.num_frames) * donor.num_frames) // plan.num_frames
+    weights = np.array([donor.tokens[frame].size for frame in source], dtype=np.int64)
+    counts = _apportion(int(plan.shares.sum()), weights, views.num_tokens)
+    return [
+        _resize(donor, int(frame), views)[:count]
+        for frame, count in zip(source, counts, strict=True)
+    ]
+
+
+def _apportion(total: int, weights: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Split a total in proportion to weights, none above `most`, largest remainder first."""
+    counts = np.zeros_like(weights)
+    while (left := total - int(counts.sum())) > 0:
+        open_weights = np.where(counts < most, np.maximum(weights, int(not weights.any())), 0)
+        if not open_weights.any():
+            open_weights = (counts < most).astype(np.int64)
+        part, remainder = np.divmod(left * open_weights, int(open_weights.sum()))
+        first = np.argsort(-remainder, kind="stable")[: left - int(part.sum())]
+        part[first] += 1
+        counts = np.minimum(counts + part, most)
+    return counts
+
+
+def _resize(donor: Kept, frame: int, views: Views) -> Ids:
+    """All tokens of a grid: where the donor kept, in its order; then outwards from there."""
+    none = donor.rows * donor.cols
+    rank = np.full(none, none, dtype=np.int64)
+    rank[donor.tokens[frame]] = np.arange(donor.tokens[frame].size)
+    rows = (2 * np.arange(views.rows) + 1) * donor.rows // (2 * views.rows)
+    cols = (2 * np.arange(views.cols) + 1) * donor.cols // (2 * views.cols)
+    resized = rank.reshape(donor.rows, donor.cols)[np.ix_(rows, cols)]
+    away = ndimage.distance_transform_cdt(resized == none, metric="chessboard")
+    return np.lexsort((resized.ravel(), away.ravel())).astype(np.int32)
+
+
+oracle = Privileged(
+    SelectorInfo(
+        name="oracle",
+        summary="Keeps the cells of the evidence boxes",
+        is_control=True,
+        is_privileged=True,
+        spends="video",
+        notes=("privileged: is shown where the answer is",),
+    ),
+    plan_oracle,
+)
+transplanted = Privileged(
+    SelectorInfo(
+        name="transplanted",
+        summary="Keeps what its partner kept of another video",
+        is_control=True,
+        needs_budget=False,
+        needs_donor=True,
+        spends="video",
+    ),
+    plan_transplanted,
+)
+BUILT_IN: tuple[object, ...] = (random_matched, oracle, transplanted)
+"""The only objects that may be privileged or have a partner; compared by identity."""

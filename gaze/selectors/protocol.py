@@ -1,0 +1,168 @@
+"""What a selector is given, and what it says about itself."""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gaze.selectors.budget import Shares
+from gaze.selectors.kept import Kept
+from gaze.views import Frame, Ids, Views
+from hlvid.types import Evidence
+
+Spends = Literal["view", "frame", "clip", "video"]
+"""Within what a budget is exact: a frame of a view, a frame, a clip of a view, or the video."""
+
+
+@dataclass(frozen=True)
+class SelectorInfo:
+    """What tables and commands must know about a selector.
+
+    Args:
+        name: Of its entry point.
+        summary: One line for people.
+        is_control: It exists to be compared with; a bare partner name never means it.
+        is_privileged: It is given what a user does not have.
+        needs_budget: It cannot run without `budget` (or a number of tokens).
+        notes: What every table must say beside it.
+        takes_budget: A budget may be given.
+        needs_threshold: It cannot run without `threshold`.
+        takes_threshold: A threshold may be given.
+        needs_partner: It copies another selector's counts: 'random-matched:autogaze'.
+        needs_donor: It copies another video's choice: 'transplanted:autogaze'.
+        spends: Within what its budget is exact.
+    """
+
+    name: str
+    summary: str
+    is_control: bool = False
+    is_privileged: bool = False
+    needs_budget: bool = True
+    notes: tuple[str, ...] = ()
+    takes_budget: bool = True
+    needs_threshold: bool = False
+    takes_threshold: bool = False
+    needs_partner: bool = False
+    needs_donor: bool = False
+    spends: Spends = "view"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Up to 16 frames of the whole canvas: one clip of every view. All that a selector sees.
+
+    Args:
+        frames: Each (height, width, 3) uint8, RGB, read-only.
+        index: Of the chunk in its video: also the index of the clip in every view.
+        first_frame: Index of its first frame in the video.
+        views: How the canvas is divided.
+        shares: Tokens that each frame and view may keep, (num_frames, num_views); None is no limit.
+        threshold: The selector's own stopping rule, if one was asked for.
+        question: The question's text as a model is sent it, if there is one.
+        seed: Of the run.
+        video_id: Of the video.
+    """
+
+    frames: tuple[Frame, ...]
+    index: int
+    first_frame: int
+    views: Views
+    shares: Shares | None
+    threshold: float | None
+    question: str | None
+    seed: int
+    video_id: str
+
+    def random_bits(self, view: int, count: int) -> NDArray[np.uint64]:
+        """Random integers that depend on (seed, video_id, clip, view) and on nothing else."""
+        text = f"{self.seed}\n{self.video_id}\n{self.index}\n{view}"
+        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
+        return np.random.PCG64(seed).random_raw(count)
+
+
+Choose = Callable[[Chunk], Sequence[Ids]]
+"""Orders tokens: one array a frame of distinct ids `row * cols + col`, first choice first."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a built-in privileged selector is given. It sees no pixels.
+
+    Args:
+        num_frames: Frames of the video.
+        views: How the canvas is divided.
+        shares: Tokens that each frame and view may keep by the rule for all, (num_frames,
+            num_views).
+        frame_seconds: When each frame is shown, in seconds, (num_frames,).
+        evidence: Where the answer can be seen.
+        donor: What was kept of another video.
+    """
+
+    num_frames: int
+    views: Views
+    shares: Shares
+    frame_seconds: NDArray[np.float64] | None
+    evidence: tuple[Evidence, ...]
+    donor: Kept | None
+
+
+@dataclass(frozen=True)
+class Privileged:
+    """A selector that is given what no other is.
+
+    Args:
+        info: About it.
+        plan: Called once a video; returns the ordered tokens of every frame.
+    """
+
+    info: SelectorInfo
+    plan: Callable[[Plan], Sequence[Ids]]
+
+
+@dataclass(frozen=True)
+class Selector:
+    """A way of choosing tokens.
+
+    Args:
+        info: About it.
+        start: Called once a video; returns what is called for each of its chunks in turn.
+    """
+
+    info: SelectorInfo
+    start: Callable[[], Choose]
+
+
+def selector(**about: Any) -> Callable[[Choose | type[Any]], Selector]:  # noqa: ANN401
+    """Make a selector out of a function, or of a class whose instances carry state over a video.
+
+    Args:
+        about: Fields of `SelectorInfo`; the summary is the first line of the docstring.
+    """
+
+    def wrap(choose: Choose | type[Any]) -> Selector:
+        return _wrap(choose, **about)
+
+    return wrap
+
+
+def describe(name: str, loaded: Any) -> Selector | Privileged:  # noqa: ANN401
+    """Name what an entry point holds: a `Selector`, or a plain function or class.
+
+    Raises:
+        TypeError: It is none of these.
+    """
+    if isinstance(loaded, Selector | Privileged):
+        return replace(loaded, info=replace(loaded.info, name=name))
+    if not callable(loaded):
+        raise TypeError(f"{type(loaded).__name__} is neither a function nor a class")
+    return _wrap(loaded, name=name)
+
+
+def _wrap(choose: Any, *, name: str = "", **about: Any) -> Selector:  # noqa: ANN401
+    lines = (inspect.getdoc(choose) or "").splitlines()
+    info = SelectorInfo(name=name, summary=lines[0].rstrip(".") if lines else "", **about)
+    return Selector(info, choose if isinstance(choose, type) else lambda: choose)
