@@ -1,0 +1,133 @@
+"""Opening a video file that nobody has vouched for: what is let in, and what is said of the rest.
+
+Only MP4 (MOV) and Matroska (WebM) are let in, told by their first bytes, and of them four codecs:
+libavformat also knows playlists that open other files and text formats that pass for video.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import av
+from av.container import InputContainer
+
+from hlvid.errors import UserError
+
+CODECS = ("h264", "hevc", "vp9", "av1")
+MAX_PIXELS = 16384 * 16384
+"""Larger frames are refused: a few bytes of header must not ask for all of the memory."""
+
+Container = Literal["mp4", "matroska"]
+
+
+class VideoError(UserError):
+    """A video that cannot be read as asked. The message names the file."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, exit_code=1)
+
+
+class NotAVideo(VideoError):
+    """Not there, empty, text, a picture, sound only, or a container that is not read here."""
+
+
+class UnsupportedVideo(VideoError):
+    """A video, but of a codec, size or colour that is not read here."""
+
+
+class BrokenVideo(VideoError):
+    """A video whose file is so damaged or cut short that no frame can be read."""
+
+
+class LostFrame(VideoError):
+    """A frame that was asked for and is not there, or is there and cannot be decoded."""
+
+
+class HdrVideo(VideoError):
+    """High dynamic range, where ordinary pixels were asked for."""
+
+
+def container_of(path: Path) -> Container:
+    """Tell the container by the file's first bytes.
+
+    Raises:
+        NotAVideo: the file is missing, empty, or neither MP4 (MOV) nor Matroska (WebM).
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError as error:
+        raise NotAVideo(
+            f"{path.name}: cannot be opened ({error.strerror}). A readable file is needed."
+        ) from error
+    if not head:
+        raise NotAVideo(f"{path.name}: is empty (0 bytes). Fetch or render it again.")
+    if head[:4] == b"\x1a\x45\xdf\xa3":
+        return "matroska"
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"):
+        return "mp4"
+    raise NotAVideo(
+        f"{path.name}: is not a video that can be read (first bytes {head[:8].hex(' ')}). "
+        "Allowed are MP4 (MOV) and Matroska (WebM)."
+    )
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what libav says about a file into a `BrokenVideo` sentence."""
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        raise BrokenVideo(
+            f"{path.name}: cannot be read as a video ({error.strerror or type(error).__name__}). "
+            "The file is damaged or cut short: fetch or render it again."
+        ) from error
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open the file with the one demuxer that its first bytes allow, reaching no other file.
+
+    Raises:
+        NotAVideo: see `container_of`.
+        BrokenVideo: the container cannot be parsed.
+    """
+    container = container_of(path)
+    with translated(path):
+        return av.open(
+            os.fspath(path.absolute()),
+            format=container,
+            metadata_errors="replace",
+            container_options={"protocol_whitelist": "file"},
+        )
+
+
+def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
+    """The stream to read: the first that moves (a cover picture does not).
+
+    Raises:
+        NotAVideo: there is none (sound only).
+        UnsupportedVideo: its codec or size is not read here.
+    """
+    streams = [s for s in container.streams.video if not is_cover(s)]
+    if not streams:
+        raise NotAVideo(f"{path.name}: holds no video stream (sound or pictures only).")
+    stream = streams[0]
+    context = stream.codec_context
+    name = "unknown" if context is None else context.codec.canonical_name
+    if name not in CODECS:
+        raise UnsupportedVideo(
+            f"{path.name}: codec {name} is not read here. Allowed are {', '.join(CODECS)}."
+        )
+    if not 0 <= context.width * context.height <= MAX_PIXELS:
+        raise UnsupportedVideo(
+            f"{path.name}: frames of {context.width}x{context.height} are too large. "
+            f"Allowed are up to {MAX_PIXELS} pixels."
+        )
+    return stream
+
+
+def is_cover(stream: av.VideoStream) -> bool:
+    """Whether the stream is a still attached to a recording."""
+    return bool(stream.disposition & type(stream.disposition).attached_pic)
