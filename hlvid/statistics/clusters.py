@@ -72,16 +72,23 @@ class Clustering:
         factor = self.num_clusters / (self.num_clusters - 1)
         return math.sqrt(factor * float(residuals @ residuals)) / self.num_questions
 
-    def design_effect(self, values: Floats) -> float | None:
+    def design_effect(self, values: Floats) -> float:
         """Variance of the mean / what it were if all questions were independent; at least 1.
 
-        None where it cannot be estimated: one cluster, or all values equal.
+        It cannot be estimated from equal values, and badly from few that are not: a single wrong
+        answer always looks like independence. The estimate therefore counts as often as there are
+        values unlike the commonest one, and `largest_design_effect` counts once. That holds the
+        coverage of `accuracy_interval` where the plain estimate loses it: 24 clusters of 8,
+        correlation 0.3, accuracy .95: 97 % instead of 91 %; equal answers need no rule of their
+        own. In large samples it is the plain estimate.
         """
         standard_error = self.standard_error(values)
-        naive_variance = float(values.var()) / max(1, self.num_questions - 1)
-        if standard_error is None or naive_variance == 0:
-            return None
-        return max(1.0, standard_error**2 / naive_variance)
+        num_unlike = self.num_questions - int(np.unique(values, return_counts=True)[1].max())
+        if standard_error is None or num_unlike == 0:
+            return self.largest_design_effect
+        naive_variance = float(values.var()) / (self.num_questions - 1)
+        estimate = max(1.0, standard_error**2 / naive_variance)
+        return (num_unlike * estimate + self.largest_design_effect) / (num_unlike + 1)
 
     def intra_cluster_correlation(self, values: Floats) -> float | None:
         """One-way ANOVA estimate for clusters of unequal size (Donner 1986).

@@ -43,7 +43,7 @@ class AccuracyInterval:
     icc: float | None
     """Intra-cluster correlation. None where it cannot be estimated."""
     design_effect: float
-    """Estimated, at least 1; the largest possible one where it cannot be estimated."""
+    """Questions / effective questions, at least 1; the largest possible where unknown."""
     num_questions: int
     num_clusters: int
 
@@ -131,21 +131,16 @@ def accuracy_interval(
 ) -> AccuracyInterval:
     """Wilson's interval for a share of right answers, on the effective number of questions.
 
-    Wilson's interval needs only k = quantile^2 / effective n. With G clusters of m questions each,
-    k is the smaller of
+    Wilson's interval needs only k = quantile^2 / effective n. With n questions in G clusters of m
+    each, k is the smaller of
 
-    - t(G - 1)^2 * max(1, estimated design effect) / n: t quantiles instead of normal ones pay for
-      the estimate (Dean and Pagano 2015), whose floor is 1 because less is nearly always noise;
+    - t(G - 1)^2 * design effect / n: a t quantile instead of a normal one pays for the estimate
+      (Dean and Pagano 2015; `Clustering.design_effect` says how it is made);
     - z^2 * sum(m^2) / n^2: the largest design effect there can be, that of clusters all of whose
       answers are the same. Nothing is estimated, so z is enough.
 
-    So clusters of one question give Wilson's own interval, and one cluster counts as one question.
-    Where all answers are equal they say nothing about the design effect, and the second form
-    stands alone. Taking 1 instead, as is often done, covers 72 % where this covers 93 % (nominal
-    95 %; 24 clusters of 8, correlation 0.9, true accuracy .95).
-
-    At 77 clusters of 3 to 4 and correlation 0.3, 95 % is held from .25 to .95. With few, large
-    clusters and a high accuracy it is not quite: 91 % at 24 clusters of 8 and .95.
+    So clusters of one question give Wilson's own interval, one cluster counts as one question, and
+    where all answers are equal every cluster does.
 
     Args:
         is_correct: 0 or 1 for each question.
@@ -159,13 +154,11 @@ def accuracy_interval(
     clustering = Clustering.of(clusters, len(values))
     tail = upper_tail(confidence)
     accuracy = float(values.mean())
-    largest_effect = clustering.largest_design_effect
-    estimated_effect = clustering.design_effect(values)
-
-    k = float(ndtri(tail)) ** 2 * largest_effect / len(values)
-    if estimated_effect is not None:
+    design_effect = clustering.design_effect(values)
+    k = float(ndtri(tail)) ** 2 * clustering.largest_design_effect / len(values)
+    if clustering.num_clusters > 1:
         t = float(stdtrit(clustering.num_clusters - 1, tail))
-        k = min(k, t**2 * estimated_effect / len(values))
+        k = min(k, t**2 * design_effect / len(values))
     centre = (accuracy + k / 2) / (1 + k)
     half = math.sqrt(k * accuracy * (1 - accuracy) + k**2 / 4) / (1 + k)
     return AccuracyInterval(
@@ -175,7 +168,7 @@ def accuracy_interval(
         high=max(accuracy, min(1.0, centre + half)),
         standard_error=clustering.standard_error(values),
         icc=clustering.intra_cluster_correlation(values),
-        design_effect=largest_effect if estimated_effect is None else estimated_effect,
+        design_effect=design_effect,
         num_questions=len(values),
         num_clusters=clustering.num_clusters,
     )
@@ -218,12 +211,12 @@ def paired_difference(
 ) -> PairedDifference:
     """Difference of two shares of right answers on the same questions, mean(a) - mean(b).
 
-    Cluster-robust t with G - 1 degrees of freedom. To the squared standard error comes 2 / n^2,
-    the share of one more question that only a, and of one that only b has right (after Agresti
-    and Min 2005, who add half a question to each cell): without it few discordant questions of one
-    sign give far too short an interval, and none an interval of length 0. Where all differences
-    are equal, nothing is known about the clusters either, and the added question is a whole
-    cluster of mean square size, as in `accuracy_interval`.
+    Cluster-robust t with G - 1 degrees of freedom. To the squared standard error comes what one
+    more question each way would add, one that only a and one that only b has right: 2 * design
+    effect / n^2 (after Agresti and Min 2005, who add half a question to each cell). Without it a
+    few discordant questions of one sign give far too short an interval, and none an interval of
+    length 0. Where all differences are equal, a whole cluster is added each way, of mean square
+    size: nothing then tells questions on one video apart.
 
     With one cluster the interval is all of [-1, 1].
 
@@ -245,8 +238,10 @@ def paired_difference(
     standard_error = clustering.standard_error(differences)
     if standard_error is not None:
         all_equal = bool((differences == differences[0]).all())
-        added = float(np.mean(clustering.sizes**2)) if all_equal else 1.0
-        standard_error = math.sqrt(standard_error**2 + 2 * added / len(differences) ** 2)
+        effect = (
+            np.mean(clustering.sizes**2) if all_equal else clustering.design_effect(differences)
+        )
+        standard_error = math.sqrt(standard_error**2 + 2 * float(effect) / len(differences) ** 2)
     only_a, only_b = int((differences > 0).sum()), int((differences < 0).sum())
     mean = _mean_difference(
         differences, clustering, standard_error, confidence, num_bootstrap, seed
@@ -313,8 +308,7 @@ def quantile_interval(
     has an upper bound from 36 values on, the 95th from 72, the 99th from 368.
 
     Questions on one video share its decoding time and are not independent. Given the clusters, n
-    is divided by the design effect of "is at most the quantile" (Woodruff 1952), or by the largest
-    possible one where that cannot be estimated.
+    is divided by the design effect of "is at most the quantile" (Woodruff 1952).
 
     Args:
         values: One for each question, such as milliseconds.
@@ -332,8 +326,7 @@ def quantile_interval(
     effective = len(ordered)
     if clusters is not None:
         is_below = (checked_values(values, "values") <= value).astype(np.float64)
-        clustering = Clustering.of(clusters, len(ordered))
-        effect = clustering.design_effect(is_below) or clustering.largest_design_effect
+        effect = Clustering.of(clusters, len(ordered)).design_effect(is_below)
         effective = max(1, math.floor(len(ordered) / effect))
 
     tail = upper_tail(confidence)
