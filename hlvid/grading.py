@@ -14,54 +14,74 @@ from hlvid.types import Grade, Outcome, Prediction, Question, Summary
 MAX_REPLY_CHARACTERS = 20_000
 """Of a longer reply only the end is read: that is where a decision stands."""
 
-# Word characters, Chinese ones excepted: '答案是C选项' has no space around its letter.
+_FOLDED = str.maketrans("’–—", "'--")
+# Word characters, Chinese ones excepted: nothing separates the letter in '答案是C选项'.
 _WORD = r"[^\W\u2e80-\u9fff]"
-_CLOSERS = r"""[)\]}"'”」]*"""
 _LETTER = (
-    rf"""[(\[{{"'“「]*(?<!{_WORD})(?P<letter>[A-Za-z])(?!{_WORD}|['&+/%-]|\.{_WORD}){_CLOSERS}"""
+    rf"""[(\[{{"'“「]{{0,3}}(?<!{_WORD})(?P<letter>[A-Za-z])(?!{_WORD}|[&+/%-]|['.]{_WORD})"""
+    r"""(?P<closers>[)\]}"'”」]{0,3})"""
 )
 _NOUN = r"(?:answer|choice|option|letter|guess|pick|selection|one)"
-_NAMED = r"(?:(?:the +)?(?:option|choice|letter|answer) +)?"
+_NAMED = r"(?:(?:the +)?(?:option|choice|letter|answer) +|选项? *)?"
 _ADVERBS = r"(?:(?:most|very|likely|probably|clearly|definitely|therefore|thus|indeed) +){0,2}"
+_CORRECT = (
+    r"(?:is|must be) +(?:the +)?(?:correct|(?:right|best)(?: +(?:answer|option|choice|one)\b|\W*$))"
+)
 
 _DECISIONS = tuple(
     re.compile(pattern)
     for pattern in (
         # "The answer is C", "Best answer: C", "The correct option would be (C)"
-        rf"(?i:\b{_NOUN} *(?:(?:is|would be|should be|must be|->|=|:)[ :\n]*){{1,2}}"
+        rf"(?i:\b{_NOUN} *(?:(?:is|'s|would be|should be|must be|->|=|:|-)[\s:]*){{1,2}}"
         rf"{_ADVERBS}{_NAMED}){_LETTER}",
         # "C is correct", "Option C is the right answer"
-        rf"{_LETTER}(?= +(?:is|must be) +(?:the +)?(?:correct|right|best)\b)",
+        rf"{_LETTER}(?= +{_CORRECT})",
         # "I choose C", "I'd go with option C", "I think it is C"
         r"(?i:\b(?:choose|pick|select|go with|going with|guess|think|believe|say) +"
         rf"(?:that +)?(?:it +is +|it's +)?{_NAMED}){_LETTER}",
         # "C is wrong, so D", "It must be D"
         r"(?i:\b(?:so|thus|hence|therefore|it is|it's|it must be),? +"
         rf"(?:it is +|it's +|it must be +)?{_NAMED}){_LETTER}(?=[.!\s]*(?:\n|$))",
-        # "答案是C", "答案应该选C", "选B", "我认为是B", "C选项是正确的"
-        rf"(?:答案(?:应该|应)?(?:[是为选:\s]|选择)+|选(?:择|项|[:\s])*|认为[是选]){_LETTER}",
+        # "..., which is option C." at the end
+        r"(?i:\b(?:is|to|matches|with) +(?:the +)?(?:option|choice|answer|letter) +)"
+        rf"{_LETTER}(?=[.!\s]*$)",
+        # "答案是C", "答案应该选C", "选B", "我认为是B", "正确选项为C"
+        r"(?:(?:答案|选项|正确的|应该|认为|觉得)(?:应该|应)?[是为选择:\s]+|选择?[:\s]*)(?:选项)?"
+        rf"{_LETTER}",
+        # "C选项是正确的"
         rf"{_LETTER}(?=(?:选项)?[是为]?(?:正确|对的|最佳))",
-        # A last line that is a letter and nothing else
-        rf"\n[ \t]*{_NAMED}{_LETTER}(?=[.!\s]*$)",
+        # A last line, or sentence, that is a letter and nothing else; 'A' may be a cut sentence
+        rf"\n[ \t]*(?i:{_NAMED}){_LETTER}(?=[.!\s]*$)",
+        rf"(?<!\b[A-Z])[.!?。][\"']? +(?=\W{{0,3}}[B-HJ-Z]){_LETTER}(?=[.!\s]*$)",
     )
 )
-_LEADING = re.compile(rf"\s*(?i:{_NAMED}){_LETTER}(?:[.:,]|(?<=\))|(?=[.!\s]*$))")
+_STATED = re.compile(rf"(?i:\b{_NOUN} *(?:is|:)[ :]*)(?P<text>[^\n]{{1,300}})$")
+_LEADING = re.compile(
+    rf"\s*(?i:{_ADVERBS}{_NAMED}){_LETTER}(?:选项)?(?:[.:]|(?<!I),|(?<=\))| +-|(?=[.!\s]*(?:\n|$)))"
+)
+_MARKED = re.compile(r"(?:^|[\s(])([A-Z])[.):](?=\s|$)")
+_BARE = re.compile(r"(?m)^[ \t]*[(\[]?([A-Z])[)\].]?[ \t]*$")
 _BRACKETED = re.compile(r"\(([A-Z])\)")
-_STATED = re.compile(rf"(?i:\b{_NOUN} *(?:is|:)[ :]*)(?P<text>[^\n]+)$")
 
-_CLAUSE_END = re.compile(r"[.;:,!?。、\n]|\b(?:but|so|thus|hence|therefore|however|then)\b")
-_DOUBT = re.compile(
-    r"(?i)n't\b|\b(?:not|never|neither|nor|cannot|if|whether|unless|unsure|unclear|impossible"
-    r"|unable)\b|[不没别若]|如果|是否|无法"
+_SENTENCE_END = re.compile(r"[.;!?。\n]")
+_CLAUSE_END = re.compile(r"[:,、]|\b(?:but|so|thus|hence|therefore|however|then)\b")
+_CONDITION = re.compile(r"(?i)\b(?:if(?! +(?:i|forced|pressed)\b)|otherwise|unless)\b|如果|若|否则")
+_DENIAL = re.compile(
+    r"(?i)n't\b|\b(?:not|never|neither|nor|cannot|whether|unsure|unclear|impossible|unable)\b"
+    r"|[不没别]|是否|无法"
 )
 _UNDONE = re.compile(
-    r"\s*(?:\?|(?:is|was)\b(?! +(?:the +)?(?:correct|right|best))"
-    r"|(?:isn't|seems|looks|can|could|may|might|if|unless)\b|[不错吗])"
+    r"\s*(?:\?|(?:is|was)\b(?! +(?:the +)?(?:correct|right|best))|[不错吗]"
+    r"|(?:isn't|seems|looks|can|could|may|might|if|unless)\b)"
 )
+_OR = re.compile(r"(?:\bor|还是|或者?|/)\s*$")
 _ANOTHER = re.compile(
-    rf"[.,]?\s*(?:\b(?:or|and|vs)\b|[/|&,、或和]|还是|nor)+者?\s*{_NAMED}{_LETTER}(?!\s+(?:is|was)\b)"
+    r"[.,]?\s*(?:\b(?:or|and|vs|nor|maybe|perhaps|possibly)\b|[/|&,、和]|或者?|还是)\s*"
+    rf"(?:(?:maybe|perhaps|possibly|even) +)?{_NAMED}{_LETTER}(?!\s+(?:is|was)\b)"
 )
-_CLOSED = re.compile(r"\s*$|[.](?![.])|[,;:!)\]}\"'”」\n。]|\s+(?:-|because|since|as|is)\b|\s+- ")
+_CLOSED = re.compile(
+    r"""\s*$|\.(?!\.)|[,;:!\n。\u2e80-\u9fff]|\s+-\s|\s+(?:because|since|as|is|must)\b"""
+)
 _FAILURE = re.compile(
     r"\s*(?:\[[A-Z_]*(?:FAILED|EXCEEDED|BLOCKED|ERROR)\b"
     r"|(?:[\w.]*(?:Error|Exception)|(?i:error(?: code)?)|Traceback[^:\n]*|CUDA out of memory)"
@@ -79,101 +99,120 @@ def extract_letter(response: str, letters: Sequence[str] | Mapping[str, str]) ->
     """
     choices = letters if isinstance(letters, Mapping) else {}
     text = _tidy(response)
-    if by_text := _matching(text, choices):
+    if is_failure(response) or is_failure(text):
+        return _spelled_out(response, choices)
+    if by_text := _spelled_out(text, choices):
         return by_text
-    if not text or is_failure(text):
+    if len(set(_BARE.findall(text))) > 1:
         return None
-    decisions = [found for pattern in _DECISIONS for found in pattern.finditer(text)]
-    decisions.sort(key=lambda found: found.start("letter"))
-    for found in reversed(decisions):
-        if not _is_doubtful(text, found):
-            return _settled(text, found, letters, choices)
-    if stated := _STATED.search(text):
-        return _matching(stated["text"], choices)
-    return _leading(text, letters, choices) or _bracketed(text, letters)
+    found = [match for pattern in _DECISIONS for match in pattern.finditer(text)]
+    found.sort(key=lambda match: match.start("letter"))
+    denied: set[str] = set()
+    for match in reversed(found):
+        if _is_denied(text, match):
+            denied.add(match["letter"].upper())
+        elif not _is_article(text, match):
+            letter = _alone(text, match, letters, choices)
+            return None if letter in denied else letter
+    stated = _STATED.search(text)
+    letter = (
+        (stated and _spelled_out(stated["text"], choices))
+        or _leading(text, letters, choices)
+        or _bracketed(text, letters)
+    )
+    return None if letter in denied else letter
 
 
 def is_failure(response: str) -> bool:
     """Whether a reply is the text of a failed request, which must not be searched for letters."""
-    return _FAILURE.match(response) is not None
+    return _FAILURE.match(response[:500]) is not None
 
 
 def _tidy(response: str) -> str:
     """A reply without its reasoning block, its markup and its full-width characters."""
-    text = unicodedata.normalize("NFKC", response[-MAX_REPLY_CHARACTERS:]).replace("’", "'")
+    text = unicodedata.normalize("NFKC", response[-MAX_REPLY_CHARACTERS:]).translate(_FOLDED)
     text = re.split(r"</think(?:ing)?>", text, flags=re.IGNORECASE)[-1]
     if re.search(r"<think", text, re.IGNORECASE):
         return ""
     text = re.sub(r"\\boxed|<answer>", "\nanswer: ", text, flags=re.IGNORECASE)
     text = re.sub(r"<[^<>\n]{1,20}>|\\(?:text|mathrm|mathbf|textbf)\b|[*`#$]", "", text)
-    return text.strip()
+    return text.lstrip(" \t\n->•").rstrip()
 
 
-def _is_doubtful(text: str, found: re.Match[str]) -> bool:
-    """Whether a decision is denied, asked, or an article taken for a letter."""
-    letter, start, end = found["letter"], found.start("letter"), found.end()
-    clause = _CLAUSE_END.split(text[max(0, found.start() - 200) : found.start()])[-1]
-    if _DOUBT.search(clause + found[0]) or _UNDONE.match(text, end):
-        return True
-    is_closed = found.end("letter") < end or _CLOSED.match(text, end) is not None
-    if letter in "ai" and end == len(text):
-        return text[:start].rstrip()[-1:] != ":"
+def _is_denied(text: str, match: re.Match[str]) -> bool:
+    """Whether the words around a letter deny it, ask about it or make it depend on something."""
+    sentence = _SENTENCE_END.split(text[max(0, match.start() - 300) : match.start()])[-1]
+    clause = _CLAUSE_END.split(sentence)[-1] + match[0]
+    return (
+        _CONDITION.search(sentence) is not None
+        or _DENIAL.search(clause) is not None
+        or _OR.search(sentence) is not None
+        or _UNDONE.match(text, match.end()) is not None
+    )
+
+
+def _is_article(text: str, match: re.Match[str]) -> bool:
+    """Whether a letter may be the word 'a' or 'I', or the start of something else."""
+    letter = match["letter"]
+    if letter in "ai" and match.end() == len(text) and not match["closers"]:
+        # 'The answer is a' may be a reply that was cut; 'answer: a' is not.
+        return text[: match.start("letter")].rstrip()[-1:] != ":"
+    is_closed = match["closers"] or _CLOSED.match(text, match.end())
     return not is_closed and (letter.islower() or letter in "AI")
 
 
-def _settled(
-    text: str, found: re.Match[str], letters: Iterable[str], choices: Mapping[str, str]
+def _alone(
+    text: str, match: re.Match[str], letters: Iterable[str], choices: Mapping[str, str]
 ) -> str | None:
-    """The letter of a match, unless another one or another choice's text stands beside it."""
-    letter = found["letter"].upper()
-    beside = _matching(text[found.end() :].split("\n")[0].lstrip(" .:,-"), choices)
-    if letter not in letters or beside not in (None, letter) or _ANOTHER.match(text, found.end()):
+    """The letter of a match, unless another letter or another choice's text stands beside it."""
+    letter = match["letter"].upper()
+    after = match.end("closers")
+    another = _ANOTHER.match(text, after)
+    if another and another["letter"].upper() in letters:
         return None
-    return letter
+    beside = _spelled_out(text[after:].split("\n")[0].lstrip(" .:,-"), choices)
+    return letter if letter in letters and beside in (None, letter) else None
 
 
-def _leading(
-    text: str, letters: Sequence[str] | Mapping[str, str], choices: Mapping[str, str]
-) -> str | None:
+def _leading(text: str, letters: Iterable[str], choices: Mapping[str, str]) -> str | None:
     """The letter that a reply starts with, 'B. Red' or 'b)', when it marks no other choice."""
-    found = _LEADING.match(text)
-    if found is None:
+    match = _LEADING.match(text)
+    if match is None or set(_MARKED.findall(text)) - {match["letter"].upper()}:
         return None
-    marked = set(re.findall(r"(?:^|[\s(])([A-Z])[.):](?=\s|$)", text))
-    if marked - {found["letter"].upper()}:
-        return None
-    return _settled(text, found, letters, choices)
+    return _alone(text, match, letters, choices)
 
 
 def _bracketed(text: str, letters: Iterable[str]) -> str | None:
     """The letter that a reply ends with, 'Red (C)', when it brackets no other."""
-    bracketed = set(_BRACKETED.findall(text))
-    is_last = re.search(r"\([A-Z]\)\W*$", text) is not None
-    clause = _CLAUSE_END.split(text.rstrip(".!"))[-1]
-    if len(bracketed) != 1 or not is_last or _DOUBT.search(clause):
+    match = re.search(r"\((?P<letter>[A-Z])\)\W*$", text)
+    if match is None or len(set(_BRACKETED.findall(text))) > 1 or _is_denied(text, match):
         return None
-    letter = bracketed.pop()
-    return letter if letter in letters else None
+    return match["letter"] if match["letter"] in letters else None
 
 
-def _matching(text: str, choices: Mapping[str, str]) -> str | None:
-    """The letter of the one choice that a text spells out, with or without its letter before."""
+def _spelled_out(text: str, choices: Mapping[str, str]) -> str | None:
+    """The letter of the one choice whose text this is, with or without its letter before it."""
+    if len(text) > MAX_REPLY_CHARACTERS:
+        return None
     for spell in (str.strip, _spelling):
         wanted = spell(text)
+        if re.fullmatch(r"[A-Za-z]?", wanted):
+            return None
         found = [
             letter
             for letter, choice in choices.items()
-            if wanted and wanted in (spell(choice), spell(f"{letter} {choice}"))
+            if wanted in (spell(choice), spell(f"{letter} {choice}"))
         ]
-        if len(found) == 1 and len(wanted) > 1:
+        if len(found) == 1:
             return found[0]
     return None
 
 
 def _spelling(text: str) -> str:
-    """A text without case, markup and the punctuation around it."""
-    folded = unicodedata.normalize("NFKC", text).replace("’", "'").casefold()
-    return " ".join(folded.split()).strip(".,;:!\"'()[]*“”")
+    """A text without case, and without the punctuation around it and after a leading letter."""
+    folded = unicodedata.normalize("NFKC", text).translate(_FOLDED).casefold()
+    folded = " ".join(folded.split()).strip(".,;:!\"'()[]“”")
+    return re.sub(r"^([a-z])\W+", r"\1 ", folded)
 
 
 def grade(question: Question, prediction: Prediction | None) -> Grade:
