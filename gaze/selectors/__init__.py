@@ -8,7 +8,7 @@ seed, and never an answer or evidence.
 
 from gaze.selectors.budget import budget_tokens, share
 from gaze.selectors.catalog import list_selectors, load, name_partner
-from gaze.selectors.choose import Request, select, select_stream
+from gaze.selectors.harness import Request, select, select_stream
 from gaze.selectors.kept import Kept
 from gaze.selectors.protocol import Choose, Chunk, Selector, SelectorInfo, selector
 
