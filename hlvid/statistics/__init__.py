@@ -1,5 +1,13 @@
 """What a set of grades can and cannot show: intervals, paired tests, comparisons of arms."""
 
+from hlvid.statistics.comparison import (
+    MIN_VIDEOS,
+    Comparison,
+    by_contrast,
+    compare_arms,
+    compare_group,
+    flip_rate,
+)
 from hlvid.statistics.intervals import (
     AccuracyInterval,
     MeanDifference,
@@ -12,15 +20,23 @@ from hlvid.statistics.intervals import (
     paired_difference,
     quantile_interval,
 )
+from hlvid.statistics.pairing import Contrast
 from hlvid.statistics.significance import holm, mcnemar_exact, minimum_detectable_effect
 
 __all__ = [
+    "MIN_VIDEOS",
     "AccuracyInterval",
+    "Comparison",
+    "Contrast",
     "MeanDifference",
     "PairedDifference",
     "QuantileInterval",
     "RatioInterval",
     "accuracy_interval",
+    "by_contrast",
+    "compare_arms",
+    "compare_group",
+    "flip_rate",
     "geometric_mean_ratio",
     "holm",
     "mcnemar_exact",

@@ -1,0 +1,309 @@
+"""The one place where two arms are compared.
+
+An arm is always compared with a reference question by question, clustered by video. What the
+comparison is about (its contrast) follows from the two runs, and a table holds one contrast.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hlvid.errors import UserError
+from hlvid.statistics.intervals import (
+    MeanDifference,
+    PairedDifference,
+    RatioInterval,
+    geometric_mean_ratio,
+    mean_difference,
+    paired_difference,
+)
+from hlvid.statistics.pairing import (
+    NOT_COMPARABLE,
+    Contrast,
+    Pair,
+    derive_contrast,
+    on_one_machine,
+    pair_runs,
+    paired_times_ms,
+    run_name,
+)
+from hlvid.statistics.significance import holm
+from hlvid.types import Outcome, Prediction
+
+if TYPE_CHECKING:  # hlvid.runs grades, and grading needs hlvid.statistics
+    from hlvid.runs import GradedRun
+
+MIN_VIDEOS = 20
+"""Fewer clusters give no verdict: "few" begins between 20 and 50 of them (Cameron and Miller 2015,
+section VI.A)."""
+SIGNIFICANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An arm against a reference. Differences are arm - reference, speed-ups reference / arm."""
+
+    arm: str
+    reference: str
+    arm_run_id: str
+    reference_run_id: str
+    contrast: Contrast
+    accuracy: PairedDifference | None
+    """Of strict accuracy: FAILED and UNPARSED count as wrong. None with dummy weights."""
+    p_adjusted: float | None
+    """accuracy.p_value, Holm-adjusted within the table unless this is the primary endpoint."""
+    margin: float | None
+    """How much less accuracy still counts as no worse, declared before the run."""
+    noninferiority_p: float | None
+    """One-sided, adjusted like p_adjusted. None without a margin."""
+    noise_floor: float
+    """Flip rate of two runs of one arm; no difference below it is shown as an effect."""
+    is_primary: bool
+    num_failed_pairs: int
+    """Questions at which at least one of the two failed; left out of everything but accuracy."""
+    num_changed_answers: int
+    """Questions with another letter or outcome than the reference's."""
+    log_probability_margin: MeanDifference | None
+    """Natural logarithm of the right letter's probability less the likeliest wrong one's."""
+    speed_up_end_to_end: RatioInterval | None
+    """With decode. None without times, or from two machines."""
+    speed_up_model_only: RatioInterval | None
+    """Without decode."""
+
+    @property
+    def verdict(self) -> str:
+        """better, non-inferior, inconclusive, worse, too few videos (n), or latency only.
+
+        With a margin, an arm that is significantly worse but by less than the margin is
+        non-inferior: what matters was declared before the run (Piaggio et al. 2012, figure 1).
+        """
+        if self.accuracy is None or self.p_adjusted is None:
+            return "latency only"
+        if self.accuracy.num_clusters < MIN_VIDEOS:
+            return f"too few videos ({self.accuracy.num_clusters})"
+        difference = self.accuracy.difference
+        is_effect = self.p_adjusted < SIGNIFICANCE and abs(difference) > self.noise_floor
+        if is_effect and difference > 0:
+            return "better"
+        if self.noninferiority_p is not None and self.noninferiority_p < SIGNIFICANCE:
+            return "non-inferior"
+        return "worse" if is_effect else "inconclusive"
+
+
+def compare_arms(
+    arm: "GradedRun",
+    reference: "GradedRun",
+    *,
+    margin: float | None = None,
+    seed: int = 0,
+    noise_floor: float = 0.0,
+    answers: Mapping[str, str] | None = None,
+    allow_other_group: bool = False,
+) -> Comparison:
+    """Compare an arm with a reference on the same questions.
+
+    Args:
+        arm: The run that is judged.
+        reference: The run it is held against, such as `off` or `random-matched`.
+        margin: Non-inferiority margin as a share, such as 0.02.
+        seed: Of the bootstraps.
+        noise_floor: `flip_rate` of two runs of the reference's arm.
+        answers: Question id -> right letter, for the log-probability endpoint.
+        allow_other_group: Whether the runs may come from different commands.
+
+    Raises:
+        UserError: The runs are not paired, have no contrast, or the margin is not a share.
+    """
+    if margin is not None and not 0 < margin < 1:
+        raise UserError(
+            f"margin: {margin:g}. A share above 0 and below 1 is allowed: 0.02 for two points."
+        )
+    pairs = pair_runs(arm, reference, allow_other_group=allow_other_group)
+    contrast = derive_contrast(arm.record, reference.record, pairs)
+    answered = [pair for pair in pairs if pair.is_answered]
+    is_dummy = "dummy" in (arm.record.model.load_format, reference.record.model.load_format)
+    accuracy = None if is_dummy else _accuracy(pairs, seed)
+    can_time = on_one_machine(arm.record, reference.record)
+    return Comparison(
+        arm=arm.record.arm.name,
+        reference=reference.record.arm.name,
+        arm_run_id=arm.record.run_id,
+        reference_run_id=reference.record.run_id,
+        contrast=contrast,
+        accuracy=accuracy,
+        p_adjusted=None if accuracy is None else accuracy.p_value,
+        margin=margin,
+        noninferiority_p=(
+            None if accuracy is None or margin is None else accuracy.noninferiority_p(margin)
+        ),
+        noise_floor=noise_floor,
+        is_primary=False,
+        num_failed_pairs=len(pairs) - len(answered),
+        num_changed_answers=sum(_is_changed(pair) for pair in pairs),
+        log_probability_margin=None if is_dummy else _log_probability(answered, answers, seed),
+        speed_up_end_to_end=_speed_up(answered, None, seed) if can_time else None,
+        speed_up_model_only=_speed_up(answered, "decode", seed) if can_time else None,
+    )
+
+
+def compare_group(
+    runs: Sequence["GradedRun"],
+    reference: "GradedRun",
+    *,
+    margin: float | None = None,
+    seed: int = 0,
+    primary: str | None = None,
+    answers: Mapping[str, str] | None = None,
+    allow_other_group: bool = False,
+) -> list[Comparison]:
+    """Compare every run with the reference; one table for each contrast.
+
+    Comparisons of one contrast stand together, in the order of the runs. Within a contrast the
+    p-values are Holm-adjusted; the primary endpoint, which was declared before the run, stands
+    first, is not adjusted and does not count among the others. Arms that could not run are left
+    out. Further runs of the reference's own arm are not compared: their largest flip rate is the
+    noise floor.
+
+    Args:
+        runs: The arms; the reference itself may be among them.
+        reference: The run they are held against.
+        margin: Non-inferiority margin as a share.
+        seed: Of the bootstraps.
+        primary: Name or run id of the primary endpoint's arm.
+        answers: Question id -> right letter, for the log-probability endpoint.
+        allow_other_group: Whether the runs may come from different commands.
+
+    Raises:
+        UserError: As `compare_arms`, or the primary endpoint is not among the runs.
+    """
+    can_run = [
+        run
+        for run in runs
+        if run.record.run_id != reference.record.run_id and run.record.status not in NOT_COMPARABLE
+    ]
+    flip_rates = [flip_rate(run, reference) for run in can_run if _is_repeat(run, reference)]
+    comparisons = [
+        compare_arms(
+            run,
+            reference,
+            margin=margin,
+            seed=seed,
+            noise_floor=max(flip_rates, default=0.0),
+            answers=answers,
+            allow_other_group=allow_other_group,
+        )
+        for run in can_run
+        if not _is_repeat(run, reference)
+    ]
+    if primary is not None and not any(_is_named(one, primary) for one in comparisons):
+        names = ", ".join(one.arm for one in comparisons)
+        raise UserError(f"primary endpoint: {primary} is not among the arms. They are {names}.")
+    return [
+        adjusted
+        for table in by_contrast(comparisons).values()
+        for adjusted in _adjust(table, primary)
+    ]
+
+
+def by_contrast(comparisons: Sequence[Comparison]) -> dict[Contrast, list[Comparison]]:
+    """Comparisons in tables of one contrast each, in the order of `Contrast`."""
+    return {
+        contrast: table
+        for contrast in Contrast
+        if (table := [one for one in comparisons if one.contrast == contrast])
+    }
+
+
+def flip_rate(first: "GradedRun", second: "GradedRun") -> float:
+    """Share of questions that only one of two runs of the same arm has right.
+
+    Raises:
+        UserError: The runs are not paired, or not of the same arm.
+    """
+    if not _is_repeat(first, second):
+        raise UserError(
+            f"{run_name(first.record)} and {run_name(second.record)}: are not two runs of one arm. "
+            "A flip rate needs the same model, arm, frames and generation settings."
+        )
+    pairs = pair_runs(first, second, allow_other_group=True)
+    accuracy = _accuracy(pairs, seed=0, num_bootstrap=0)
+    return (accuracy.only_a + accuracy.only_b) / accuracy.num_questions
+
+
+def _is_repeat(run: "GradedRun", reference: "GradedRun") -> bool:
+    ours, theirs = run.record, reference.record
+    fields = ("model", "arm", "frames", "generation", "benchmark")
+    return all(getattr(ours, field) == getattr(theirs, field) for field in fields)
+
+
+def _is_named(comparison: Comparison, name: str) -> bool:
+    return name in (comparison.arm, comparison.arm_run_id)
+
+
+def _adjust(table: Sequence[Comparison], primary: str | None) -> list[Comparison]:
+    """Holm's correction within one table, the primary endpoint apart."""
+    declared = [one for one in table if primary is not None and _is_named(one, primary)]
+    others = [one for one in table if one not in declared]
+    p_values = _holm_of_known([one.p_adjusted for one in others])
+    margin_p_values = _holm_of_known([one.noninferiority_p for one in others])
+    return [dataclasses.replace(one, is_primary=True) for one in declared] + [
+        dataclasses.replace(one, p_adjusted=p_value, noninferiority_p=margin_p_value)
+        for one, p_value, margin_p_value in zip(others, p_values, margin_p_values, strict=True)
+    ]
+
+
+def _holm_of_known(p_values: Sequence[float | None]) -> list[float | None]:
+    adjusted = iter(holm([p_value for p_value in p_values if p_value is not None]))
+    return [None if p_value is None else next(adjusted) for p_value in p_values]
+
+
+def _accuracy(pairs: Sequence[Pair], seed: int, num_bootstrap: int = 10_000) -> PairedDifference:
+    return paired_difference(
+        [pair.arm_grade.outcome is Outcome.CORRECT for pair in pairs],
+        [pair.reference_grade.outcome is Outcome.CORRECT for pair in pairs],
+        [pair.video_id for pair in pairs],
+        num_bootstrap=num_bootstrap,
+        seed=seed,
+    )
+
+
+def _is_changed(pair: Pair) -> bool:
+    ours, theirs = pair.arm_grade, pair.reference_grade
+    return (ours.letter, ours.outcome) != (theirs.letter, theirs.outcome)
+
+
+def _log_probability(
+    answered: Sequence[Pair], answers: Mapping[str, str] | None, seed: int
+) -> MeanDifference | None:
+    """None unless both runs have log-probabilities for every question that both answered."""
+    ours = _right_letter_margins([pair.arm for pair in answered], answers or {})
+    theirs = _right_letter_margins([pair.reference for pair in answered], answers or {})
+    if not ours or not theirs:
+        return None
+    return mean_difference(ours, theirs, [pair.video_id for pair in answered], seed=seed)
+
+
+def _right_letter_margins(
+    predictions: Sequence[Prediction], answers: Mapping[str, str]
+) -> list[float] | None:
+    margins = []
+    for prediction in predictions:
+        logarithms = prediction.letter_log_probabilities or {}
+        right = answers.get(prediction.question_id)
+        if right is None or right not in logarithms or len(logarithms) < 2:
+            return None
+        wrong = max(value for letter, value in logarithms.items() if letter != right)
+        margins.append(logarithms[right] - wrong)
+    return margins
+
+
+def _speed_up(
+    answered: Sequence[Pair], without_stage: str | None, seed: int
+) -> RatioInterval | None:
+    times = paired_times_ms(answered, "end_to_end", without=without_stage)
+    if times is None:
+        return None
+    arm_ms, reference_ms = times
+    videos = [pair.video_id for pair in answered]
+    return geometric_mean_ratio(reference_ms, arm_ms, videos, seed=seed)
