@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gaze.evidence import RECALLED_COVER, box_cover, boxes_shown
 from gaze.selectors.kept import Kept
 from gaze.views import TOKEN_PIXELS, Views
 from hlvid.types import Evidence
 
-RECALLED_COVER = 0.9
-"""Share of the evidence box that kept tokens must cover in one frame."""
 ROUNDING = 1e-9
 
 
@@ -29,6 +28,19 @@ class Recall:
     temporal_hit: bool
     spatial_cover: float | None
     is_recalled: bool
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """The mean of what random choices show of a question's evidence.
+
+    Args:
+        recall: Share of draws in which the evidence is recalled.
+        spatial_cover: Mean of the largest cover of a box in one frame.
+    """
+
+    recall: float
+    spatial_cover: float
 
 
 def evidence_recall(
@@ -77,30 +89,43 @@ def evidence_recall(
     )
 
 
-def boxes_shown(
-    evidence: Sequence[Evidence], seconds: float
-) -> list[tuple[float, float, float, float]]:
-    """The boxes (x0, y0, x1, y1) of all evidence that is shown at a moment."""
-    boxes = (one.box_at(seconds) for one in evidence)
-    return [box for box in boxes if box is not None]
+def random_expectation(
+    counts: NDArray[np.int64],
+    views: Views,
+    frame_seconds: Sequence[float] | NDArray[np.float64],
+    evidence: Sequence[Evidence],
+    *,
+    num_draws: int = 1000,
+    seed: int = 0,
+) -> Expectation:
+    """What `random` would be expected to show of a question's evidence.
 
+    Drawn, not computed: the largest cover over several frames and boxes has no closed form. One
+    question's share has a standard error of at most 1.6 points, the mean of 200 at most 0.11.
 
-def box_cover(box: tuple[float, float, float, float], views: Views) -> NDArray[np.float64]:
-    """Share of a box's visible pixels that lies in each token, (rows, cols); sums to 1.
+    Args:
+        counts: Tokens that it keeps a frame and view, (num_frames, num_views).
+        views: Of the canvas.
+        frame_seconds: When each sampled frame is shown, in seconds.
+        evidence: Alternatives: any one of them is enough.
+        num_draws: How often the tokens are drawn.
+        seed: Of the drawing.
 
-    A box that lies wholly outside the canvas gives zeros.
+    Returns:
+        Both 0 where no sampled frame lies inside an evidence span.
     """
-    x0, y0, x1, y1 = box
-    across = _overlap(x0, min(x1, views.width), views.cols, views.token_pixels)
-    down = _overlap(y0, min(y1, views.height), views.rows, views.token_pixels)
-    area = float(across.sum() * down.sum())
-    cover: NDArray[np.float64] = (
-        np.outer(down, across) / area if area > 0 else np.outer(down, across)
-    )
-    return cover
-
-
-def _overlap(start: float, end: float, num: int, pixels: int) -> NDArray[np.float64]:
-    edges = np.arange(num + 1, dtype=np.float64) * pixels
-    overlap: NDArray[np.float64] = np.minimum(edges[1:], end) - np.maximum(edges[:-1], start)
-    return np.maximum(overlap, 0.0)
+    bits = np.random.PCG64(seed)
+    best = np.zeros(num_draws)
+    for frame, seconds in enumerate(frame_seconds):
+        covers = [box_cover(box, views).ravel() for box in boxes_shown(evidence, float(seconds))]
+        kept = np.zeros((len(covers), num_draws))
+        for view in np.unique(views.view_of[np.flatnonzero(sum(covers))]) if covers else ():
+            tokens = views.tokens(int(view))
+            keys = bits.random_raw(num_draws * tokens.size).reshape(num_draws, tokens.size)
+            ranks = np.argsort(np.argsort(keys, axis=1), axis=1)
+            is_kept = ranks < counts[frame, view]
+            for box, cover in enumerate(covers):
+                kept[box] += is_kept @ cover[tokens]
+        best = np.maximum(best, kept.max(axis=0, initial=0.0))
+    is_recalled = best >= RECALLED_COVER - ROUNDING
+    return Expectation(recall=float(is_recalled.mean()), spatial_cover=float(best.mean()))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from gaze.recall import box_cover
+from gaze.evidence import RECALLED_COVER, box_cover, boxes_shown
 from gaze.selectors.blind import even_steps, random
 from gaze.selectors.budget import Shares, cut
 from gaze.selectors.kept import Kept
@@ -29,41 +29,42 @@ random_matched = Selector(
 def plan_oracle(plan: Plan) -> Sequence[Ids]:
     """Keep the cells of the evidence boxes at each frame's time, then even raster steps.
 
-    It is the ceiling of every other selector's evidence recall, so it alone may move tokens between
-    frames: where the evidence asks for more than the equal share of a frame and view, the others
-        give up some of theirs. Frames that need the fewest tokens come first, so that with a budget
-        too small for all of them one at least is complete.
+    It is the ceiling of every other selector's evidence recall, so it alone may move tokens
+    between frames: where the evidence asks for more than the equal share of a frame and view, the
+    others give up some of theirs. The box that fewest tokens can cover comes first, so that when
+    the budget is too small for all of them one at least is recalled.
     """
     if plan.frame_seconds is None or not plan.evidence:
         raise UserError("selector 'oracle': the question has no evidence. Leave it out.")
-    views, total = plan.views, int(plan.shares.sum())
-    shown = [_cells_of_evidence(plan, frame) for frame in range(plan.num_frames)]
-    evident = [np.empty(0, dtype=np.int32)] * plan.num_frames
-    left = total
-    for frame in sorted(range(plan.num_frames), key=lambda f: shown[f].size):
-        evident[frame] = shown[frame][:left]
-        left -= evident[frame].size
-    needed = np.stack([np.bincount(views.view_of[i], minlength=views.num_views) for i in evident])
+    views = plan.views
+    shown = _evidence_first(plan)
+    needed = np.stack([np.bincount(views.view_of[i], minlength=views.num_views) for i in shown])
     parts = _make_room(plan.shares, needed)
     chosen = []
-    for frame, cells in enumerate(evident):
+    for frame, cells in enumerate(shown):
         rest = even_steps(views, views.num_cells.astype(np.int64), frame)
         order = np.concatenate([cells, rest[~np.isin(rest, cells)]])
         chosen.append(cut(order, views.view_of, parts[frame]))
     return chosen
 
 
-def _cells_of_evidence(plan: Plan, frame: int) -> Ids:
-    """Cells that show any evidence in a frame, those that show most of it first."""
+def _evidence_first(plan: Plan) -> list[Ids]:
+    """Cells of every frame that show evidence, as many of them as the whole budget pays for."""
     assert plan.frame_seconds is not None
-    views = plan.views
-    shown = np.zeros(views.num_tokens)
-    for evidence in plan.evidence:
-        box = evidence.box_at(float(plan.frame_seconds[frame]))
-        if box is not None:
-            shown = np.maximum(shown, box_cover(box, views).ravel())
-    order = np.argsort(-shown, kind="stable").astype(np.int32)
-    return order[: np.count_nonzero(shown)]
+    boxes = []
+    for frame, seconds in enumerate(plan.frame_seconds):
+        for box in boxes_shown(plan.evidence, float(seconds)):
+            cover = box_cover(box, plan.views).ravel()
+            cells = np.argsort(-cover, kind="stable").astype(np.int32)
+            num_needed = int(np.searchsorted(np.cumsum(cover[cells]), RECALLED_COVER))
+            boxes.append((num_needed, frame, cells[: np.count_nonzero(cover)]))
+    shown = [np.empty(0, dtype=np.int32)] * plan.num_frames
+    left = int(plan.shares.sum())
+    for _, frame, cells in sorted(boxes, key=lambda box: box[0]):
+        new = cells[~np.isin(cells, shown[frame])][:left]
+        shown[frame] = np.concatenate([shown[frame], new])
+        left -= new.size
+    return shown
 
 
 def _make_room(shares: Shares, needed: Shares) -> Shares:
