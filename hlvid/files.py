@@ -5,14 +5,17 @@ Whatever is read may come from a stranger: every refusal is one sentence that na
 
 import hashlib
 import json
+import math
 import os
 import re
+import reprlib
 import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import platformdirs
 from pydantic import BaseModel, ValidationError
@@ -23,9 +26,10 @@ MAX_JSON_BYTES = 16 * 2**20
 MAX_LINE_BYTES = 4 * 2**20
 MAX_JSONL_BYTES = 512 * 2**20
 
-BOM = b"\xef\xbb\xbf"
-_BLOCK_BYTES = 2**20
-_MAX_SHOWN = 80
+_BOM = b"\xef\xbb\xbf"
+_MAX_SAID_CHARACTERS = 400
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 2, 60, 60, 40
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -48,14 +52,10 @@ def canonical_json(value: object) -> bytes:
     """The one spelling of a value: sorted keys, no spaces, UTF-8, floats as repr.
 
     Raises:
-        ValueError: The value holds NaN or an infinity.
-        TypeError: The value is not JSON; keys must be strings.
+        ValueError: The value holds NaN, an infinity, or text that has no UTF-8.
+        TypeError: The value is not JSON.
     """
-    plain = _plain(value)
-    text = json.dumps(
-        plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.encode()
+    return _dumped(value, separators=(",", ":")).encode()
 
 
 def digest(value: object) -> str:
@@ -71,13 +71,14 @@ def digest_records(records: Iterable[BaseModel]) -> str:
     return state.hexdigest()
 
 
-def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    state = hashlib.sha256()
-    with _open(path, path.name) as file:
-        while block := file.read(_BLOCK_BYTES):
-            state.update(block)
-    return state.hexdigest()
+def sha256_file(path: Path, *, name: str | None = None) -> str:
+    """SHA-256 of a file's bytes, in hex.
+
+    Raises:
+        UserError: It cannot be read; the message calls it `name`.
+    """
+    with _open(path, name or path.name) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_cached(path: Path, verify: bool = False) -> str:
@@ -86,25 +87,26 @@ def sha256_cached(path: Path, verify: bool = False) -> str:
     Args:
         path: A file that may be many gigabytes.
         verify: Read the file again whatever is remembered.
+
+    Raises:
+        UserError: It cannot be read.
     """
     path = path.resolve()
+    key = _state(path)
     note = cache_dir() / "digests" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()}.json"
-    key = _key(path)
     if not verify and (known := _remembered(note, key)):
         return known
     found = sha256_file(path)
-    if _key(path) == key:
+    if _state(path) == key:
         # A cache that cannot be written costs time, never the result.
         with suppress(UserError):
             write_json(note, {"key": key, "sha256": found})
     return found
 
 
-def _key(path: Path) -> list[str | int]:
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise UserError(f"{path.name}: cannot be read ({error.strerror}).") from None
+def _state(path: Path) -> list[str | int]:
+    with _open(path, path.name) as file:
+        status = os.fstat(file.fileno())
     return [os.fsencode(path).hex(), status.st_size, status.st_mtime_ns]
 
 
@@ -123,6 +125,20 @@ def _remembered(note: Path, key: list[str | int]) -> str | None:
 # --- reading -------------------------------------------------------------------------------------
 
 
+def read_bytes(path: Path, *, max_bytes: int, name: str | None = None) -> bytes:
+    """Read a whole small file.
+
+    Raises:
+        UserError: It is missing, is not a regular file, or is longer than `max_bytes`.
+    """
+    name = name or path.name
+    with _open(path, name) as file:
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise UserError(f"{name}: is longer than {max_bytes} bytes. That is the most allowed.")
+    return data
+
+
 def read_json(path: Path, type_: type[T], *, name: str | None = None) -> T:
     """Read one record from a JSON file.
 
@@ -136,10 +152,7 @@ def read_json(path: Path, type_: type[T], *, name: str | None = None) -> T:
             does not hold such a record.
     """
     name = name or path.name
-    with _open(path, name) as file:
-        data = file.read(MAX_JSON_BYTES + 1)
-    if len(data) > MAX_JSON_BYTES:
-        raise UserError(f"{name}: is longer than {MAX_JSON_BYTES} bytes. That is the most allowed.")
+    data = read_bytes(path, max_bytes=MAX_JSON_BYTES, name=name)
     if not data.strip():
         raise UserError(f"{name}: is empty. Allowed is one JSON object.")
     return parse_record(data, type_, where=name)
@@ -148,7 +161,7 @@ def read_json(path: Path, type_: type[T], *, name: str | None = None) -> T:
 def read_jsonl(
     path: Path, type_: type[T], *, name: str | None = None, may_be_empty: bool = False
 ) -> list[T]:
-    """Read one record a line, in the order of the file, holding one line at a time.
+    """Read one record a line, in the order of the file, holding one line's text at a time.
 
     Args:
         path: The file.
@@ -170,13 +183,12 @@ def read_jsonl(
             where = f"{name}:{len(records) + 1}"
             if len(line) > MAX_LINE_BYTES:
                 raise UserError(
-                    f"{where}: line is longer than {MAX_LINE_BYTES} bytes. "
-                    "That is the most allowed."
+                    f"{where}: is longer than {MAX_LINE_BYTES} bytes. That is the most allowed."
                 )
             if line.endswith(b"\r\n"):
-                raise UserError(f"{where}: line ends with CR LF. Allowed is LF alone.")
+                raise UserError(f"{where}: ends with CR LF. Allowed is LF alone.")
             if not line.strip():
-                raise UserError(f"{where}: line is empty. Allowed is one JSON object a line.")
+                raise UserError(f"{where}: is an empty line. Allowed is one JSON object a line.")
             records.append(parse_record(line, type_, where=where))
     if not records and not may_be_empty:
         raise UserError(f"{name}: is empty. Allowed is one JSON object a line, at least one.")
@@ -194,7 +206,7 @@ def parse_record(data: bytes, type_: type[T], *, where: str) -> T:
     Raises:
         UserError: One sentence that says what is wrong.
     """
-    if data.startswith(BOM):
+    if data.startswith(_BOM):
         raise UserError(f"{where}: starts with a byte order mark. Allowed is UTF-8 without one.")
     try:
         text = data.decode()
@@ -203,38 +215,52 @@ def parse_record(data: bytes, type_: type[T], *, where: str) -> T:
             object_pairs_hook=_distinct,
             parse_constant=_no_constant,
             parse_float=_finite,
+            parse_int=_integer,
         )
         if not isinstance(content, dict):
-            raise UserError(f"{where}: is not a JSON object ({shown(content)}).")
+            raise UserError(f"{where}: is {shown(content)}. Allowed is a JSON object.")
         return type_.model_validate_json(text, strict=True)
     except UnicodeDecodeError as error:
-        raise UserError(
-            f"{where}: byte {error.start} (0x{data[error.start]:02x}) is not UTF-8."
-        ) from None
+        found = f"byte {error.start + 1} (0x{data[error.start]:02x})"
+        raise UserError(f"{where}: {found} is not UTF-8. Allowed is UTF-8 alone.") from None
     except RecursionError:
-        raise UserError(f"{where}: is nested too deep to be read.") from None
+        raise UserError(f"{where}: is nested too deep. Allowed are records of ours.") from None
     except ValidationError as error:
-        raise UserError(f"{where}: {_sentence(error)}") from None
+        raise UserError(f"{where}: {explain(error)}") from None
     except json.JSONDecodeError as error:
-        raise UserError(
-            f"{where}: is not JSON ({error.msg} at character {error.pos + 1})."
-        ) from None
+        found = f"{error.msg} at character {error.pos + 1}"
+        raise UserError(f"{where}: is not JSON ({found}). Allowed is a JSON object.") from None
     except ValueError as error:
         raise UserError(f"{where}: {error}.") from None
 
 
+def explain(error: ValidationError) -> str:
+    """The first of pydantic's findings, as one of our sentences."""
+    first = error.errors(include_url=False)[0]
+    steps = [str(step) if isinstance(step, int) else shown(step)[1:-1] for step in first["loc"]]
+    field = f"field '{'.'.join(steps)}'" if steps else "record"
+    if first["type"] == "missing":
+        return f"{field} is missing."
+    if first["type"] == "extra_forbidden":
+        return f"{field} is unknown."
+    if first["type"] == "value_error":
+        said = str(first["ctx"]["error"])
+        return f"{said[:_MAX_SAID_CHARACTERS].rstrip('.')}."
+    said = first["msg"]
+    return f"{field} is {shown(first['input'])}. {said}."
+
+
 def shown(value: object) -> str:
     """A value as an error message may show it: short, quoted, no control characters."""
-    text = repr(value)
-    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."
+    return _SHORT.repr(value)
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"key {shown(twice)} is there twice")
+    content: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in content:
+            raise ValueError(f"key {shown(key)} is there twice")
+        content[key] = value
     return content
 
 
@@ -244,40 +270,28 @@ def _no_constant(text: str) -> NoReturn:
 
 def _finite(text: str) -> float:
     number = float(text)
-    if number in (float("inf"), float("-inf")):
+    if math.isinf(number):
         raise ValueError(f"number {shown(text)} is too large for a double")
     return number
 
 
-def _sentence(error: ValidationError) -> str:
-    """The first of pydantic's findings, as one of our sentences."""
-    first = error.errors(include_url=False)[0]
-    steps = [str(step) if isinstance(step, int) else shown(step)[1:-1] for step in first["loc"]]
-    field = ".".join(steps)
-    match first["type"]:
-        case "missing":
-            return f"field '{field}' is missing."
-        case "extra_forbidden":
-            return f"field '{field}' is unknown."
-        case "value_error":
-            said = str(first["ctx"]["error"]).rstrip(".")
-            return f"{field + ': ' if field else ''}{said}."
-        case _:
-            said = first["msg"].removeprefix("Input ")
-            return f"field '{field}' {said} (it is {shown(first['input'])})."
+def _integer(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 @contextmanager
-def _open(path: Path, name: str) -> Iterator[BinaryIO]:
+def _open(path: Path, name: str) -> Iterator[BufferedReader]:
     """Open a regular file for reading; a pipe or a device would block or never end."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise UserError(f"{name}: is a folder or a device. Allowed is a regular file.")
+        with os.fdopen(descriptor, "rb") as file:
+            yield file
     except OSError as error:
         raise UserError(f"{name}: cannot be read ({error.strerror}).") from None
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise UserError(f"{name}: is not a regular file.")
-        yield file
 
 
 # --- writing -------------------------------------------------------------------------------------
@@ -290,8 +304,7 @@ def write_json(path: Path, record: object) -> None:
 
 def json_bytes(record: object) -> bytes:
     """The bytes that `write_json` writes."""
-    text = json.dumps(_plain(record), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
-    return f"{text}\n".encode()
+    return f"{_dumped(record, indent=2)}\n".encode()
 
 
 def write_jsonl(path: Path, records: Iterable[BaseModel]) -> None:
@@ -307,7 +320,7 @@ def write_bytes(path: Path, blocks: Iterable[bytes]) -> None:
     Raises:
         UserError: The disk is full, or the folder may not be written.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -336,5 +349,6 @@ def _lines(records: Iterable[BaseModel]) -> Iterator[bytes]:
     return (canonical_json(record) + b"\n" for record in records)
 
 
-def _plain(value: object) -> object:
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+def _dumped(value: object, **layout: Any) -> str:  # noqa: ANN401
+    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    return json.dumps(plain, sort_keys=True, ensure_ascii=False, allow_nan=False, **layout)

@@ -1,15 +1,18 @@
 """One question as a text: stem, lettered choices, instruction. Nothing here shuffles or rewords."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hlvid.errors import UserError
+from hlvid.files import shown
 
 INSTRUCTION = "Please answer directly with the letter of the correct answer."
 """What HLVid ends its questions with."""
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_MARKED = re.compile(r"[A-Z]\. ")
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ def render(stem: str, choices: Sequence[str], instruction: str = INSTRUCTION) ->
     text = _join(parts)
     if parse(text) != parts:
         raise UserError(
-            f"question {stem!r}: does not parse back into its parts. "
-            "Allowed are choices of one line, and a stem without lettered lines."
+            f"question {shown(stem)}: does not parse back into its parts. "
+            "Allowed are 2 to 26 choices of one line each, and a stem without lettered lines."
         )
     return text
 
@@ -51,26 +54,31 @@ def parse(text: str) -> Parsed:
     Raises:
         UserError: There are no such lines, or more than one way to read them.
     """
+    where = f"question {shown(text)}"
     lines = text.split("\n")
-    starts = [i for i in range(1, len(lines) - 1) if _run_length(lines[i:]) >= 2]
-    if len(starts) != 1:
-        found = "no two" if not starts else f"{len(starts)} runs of"
+    starts = [i for i in range(len(lines)) if _num_marked(lines, i) >= 2]
+    if len(starts) != 1 or starts == [0]:
+        found = ", ".join(str(i + 1) for i in starts) or "none"
         raise UserError(
-            f"question {text[:60]!r}: has {found} lines that start with 'A. ', 'B. '. "
-            "Allowed is one such run, after the stem."
+            f"{where}: lines where 'A. ', 'B. ' start: {found}. Allowed is one, after the stem."
         )
     (start,) = starts
-    end = start + _run_length(lines[start:])
-    after = "\n".join(lines[end:])
-    if "\n" in after.strip() or "\r" in text:
+    end = start + _num_marked(lines, start)
+    instruction = "\n".join(lines[end:])
+    if "\n" in instruction.strip() or _MARKED.match(instruction.strip()):
         raise UserError(
-            f"question {text[:60]!r}: does not end with one line of instruction "
-            f"({after[:60]!r}). Allowed are choices of one line each, line breaks as LF."
+            f"{where}: choice {_LETTERS[end - start - 1]} is followed by {shown(instruction)}. "
+            "Allowed are choices of one line each, then one line of instruction."
         )
-    choices = tuple(line[3:] for line in lines[start:end])
-    parsed = Parsed("\n".join(lines[:start]), choices, after)
-    if _join(parsed) != text:
-        raise UserError(f"question {text[:60]!r}: does not render back identically.")
+    choices = tuple(
+        line.removeprefix(f"{a}. ") for a, line in zip(_LETTERS, lines[start:end], strict=False)
+    )
+    parsed = Parsed("\n".join(lines[:start]), choices, instruction)
+    if "\r" in text or _join(parsed) != text:
+        raise UserError(
+            f"{where}: does not render back identically. "
+            "Allowed are line breaks LF, none of them after the last line."
+        )
     return parsed
 
 
@@ -79,19 +87,16 @@ def prompt_sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _run_length(lines: Sequence[str]) -> int:
-    """How many lines from the first on are marked 'A. ', 'B. ', 'C. ' in turn."""
-    length = 0
-    for letter, line in zip(_LETTERS, lines, strict=False):
+def _num_marked(lines: Sequence[str], start: int) -> int:
+    """How many lines from `start` on are marked 'A. ', 'B. ', 'C. ' in turn."""
+    num = 0
+    for letter, line in zip(_LETTERS, lines[start : start + len(_LETTERS)], strict=False):
         if not line.startswith(f"{letter}. "):
             break
-        length += 1
-    return length
+        num += 1
+    return num
 
 
 def _join(parts: Parsed) -> str:
-    marked = [
-        f"{letter}. {choice}" for letter, choice in zip(_LETTERS, parts.choices, strict=False)
-    ]
-    instruction = [parts.instruction] if parts.instruction else []
-    return "\n".join([parts.stem, *marked, *instruction])
+    marked = [f"{a}. {choice}" for a, choice in zip(_LETTERS, parts.choices, strict=False)]
+    return "\n".join([parts.stem, *marked, *filter(None, [parts.instruction])])
