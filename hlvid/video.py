@@ -10,7 +10,8 @@ The pixels are those of decoding the whole file and picking frames, whatever way
 import hashlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import weakref
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ import numpy.typing as npt
 
 from hlvid.decoding import decode
 from hlvid.frame_index import FrameIndex
+from hlvid.index_cache import cached_scan
 from hlvid.pixels import Pixels, ToRgb
 from hlvid.video_file import (
     BrokenVideo,
@@ -30,7 +32,7 @@ from hlvid.video_file import (
     UnsupportedVideo,
     VideoError,
 )
-from hlvid.video_info import VideoInfo, scan
+from hlvid.video_info import VideoInfo
 
 __all__ = [
     "BrokenVideo",
@@ -95,11 +97,12 @@ class VideoReader:
         if num_threads < 0:
             raise ValueError(f"{num_threads=} must not be negative")
         self._path = Path(path)
-        self.info, self.index = scan(self._path)
+        self.info, self.index = cached_scan(self._path)
         self._size = size or (self.info.width, self.info.height)
         self._num_threads = num_threads or min(len(os.sched_getaffinity(0)), MAX_THREADS)
         self._accept_hdr = accept_hdr
-        self._running: list[Iterator[Frame]] = []
+        self._running: weakref.WeakSet[Generator[Frame, None, None]] = weakref.WeakSet()
+        self._is_closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -111,6 +114,9 @@ class VideoReader:
 
     def close(self) -> None:
         """Close the file, also where frames are still being read."""
+        self._is_closed = True
+        for frames in list(self._running):
+            frames.close()
 
     def frames(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Iterator[Frame]:
         """Decode frames one after another; only the current one is held.
@@ -126,11 +132,15 @@ class VideoReader:
             LostFrame: A frame is not in the file, or is damaged.
             HdrVideo: The video is HDR and that was not accepted.
         """
+        if self._is_closed:
+            raise ValueError("the reader is closed")
         wanted = [int(i) for i in indices]
         if any(b <= a for a, b in itertools.pairwise(wanted)):
             raise ValueError("indices must ascend strictly")
         self._refuse(wanted)
-        return self._frames(wanted)
+        frames = self._frames(wanted)
+        self._running.add(frames)
+        return frames
 
     def _refuse(self, wanted: Sequence[int]) -> None:
         info, name = self.info, self._path.name
@@ -146,9 +156,14 @@ class VideoReader:
                 f"{info.num_frames - 1}{' and is cut short' if info.is_truncated else ''}."
             )
 
-    def _frames(self, wanted: Sequence[int]) -> Iterator[Frame]:
+    def _frames(self, wanted: Sequence[int]) -> Generator[Frame, None, None]:
         width, height = self._size
-        convert = ToRgb(width=width, height=height, orientation=self.info.orientation)
+        convert = ToRgb(
+            width=width,
+            height=height,
+            rotation_degrees=self.info.rotation_degrees,
+            is_mirrored=self.info.is_mirrored,
+        )
         for number, frame in decode(self._path, self.index, wanted, num_threads=self._num_threads):
             pts = int(self.index.pts[number])
             yield Frame(number, pts, float(pts * self.index.time_base), convert(frame))

@@ -5,6 +5,7 @@ libavformat also knows playlists that open other files and text formats that pas
 """
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from hlvid.errors import UserError
 CODECS = ("h264", "hevc", "vp9", "av1")
 MAX_PIXELS = 16384 * 16384
 """Larger frames are refused: a few bytes of header must not ask for all of the memory."""
+
+_HEAD_BYTES = 4096
 
 Container = Literal["mp4", "matroska"]
 
@@ -56,6 +59,8 @@ def container_of(path: Path) -> Container:
         NotAVideo: the file is missing, empty, or neither MP4 (MOV) nor Matroska (WebM).
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise NotAVideo(f"{path.name}: is not a regular file. A video file is needed.")
         with path.open("rb") as file:
             head = file.read(12)
     except OSError as error:
@@ -126,6 +131,44 @@ def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
             f"Allowed are up to {MAX_PIXELS} pixels."
         )
     return stream
+
+
+def is_cut_short(path: Path) -> bool:
+    """Whether the outermost structure of a file promises more bytes than it has."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if container_of(path) == "matroska":
+            return _segment_end(file.read(_HEAD_BYTES)) > size
+        end = 0
+        while end < size:
+            file.seek(end)
+            box = _box_bytes(file.read(16))
+            if box < 8:
+                return False
+            end += box
+    return end > size
+
+
+def _box_bytes(head: bytes) -> int:
+    """Length of an ISO base media box (ISO/IEC 14496-12, 4.2); 0 where it goes to the end."""
+    length = int.from_bytes(head[:4], "big")
+    return int.from_bytes(head[8:16], "big") if length == 1 else length
+
+
+def _segment_end(head: bytes) -> int:
+    """Where the EBML header and the segment after it end (RFC 8794); 0 where not known."""
+    end = 0
+    for identifier in (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"):
+        start = end + len(identifier)
+        if head[end:start] != identifier or start >= len(head) or not head[start]:
+            return 0
+        width = 9 - head[start].bit_length()
+        mask = (1 << 7 * width) - 1
+        length = int.from_bytes(head[start : start + width], "big") & mask
+        if length == mask:
+            return 0
+        end = start + width + length
+    return end
 
 
 def is_cover(stream: av.VideoStream) -> bool:

@@ -1,5 +1,6 @@
-"""What a video is: its frames, size, clock and colours, from the packets and the first frame."""
+"""What a video is: its frames, size, clock and colours, from its packets and its first frame."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -7,13 +8,27 @@ from pathlib import Path
 import av
 import numpy as np
 
-from hlvid.decoding import first_frames
-from hlvid.frame_index import MISSING, FrameIndex, Int64, Packets, read_packets
-from hlvid.pixels import MATRICES, Orientation, is_full_range, matrix_of
-from hlvid.video_file import BrokenVideo, UnsupportedVideo, open_container, video_stream
+from hlvid.decoding import OpenVideo
+from hlvid.frame_index import (
+    FrameIndex,
+    Packets,
+    index_by_count,
+    index_by_time,
+    read_packets,
+)
+from hlvid.pixels import BT2020, MATRICES, is_full_range, matrix_of, orientation_of
+from hlvid.video_file import (
+    BrokenVideo,
+    UnsupportedVideo,
+    is_cut_short,
+    open_container,
+    video_stream,
+)
 
-TRANSFERS = {1: "bt709", 6: "bt601", 13: "srgb", 14: "bt2020", 15: "bt2020", 16: "pq", 18: "hlg"}
+PQ, HLG, UNSPECIFIED = 16, 18, 2
+TRANSFERS = {1: "bt709", 6: "bt601", 13: "srgb", 14: "bt2020", 15: "bt2020", PQ: "pq", HLG: "hlg"}
 """Transfer characteristics by the number of ITU-T H.273."""
+HDR_SIDE_DATA = ("MASTERING_DISPLAY_METADATA", "DYNAMIC_HDR_PLUS", "DOVI_METADATA")
 
 
 @dataclass(frozen=True)
@@ -21,144 +36,160 @@ class VideoInfo:
     """What a video is."""
 
     width: int
-    """Displayed pixels: turned upright, and square (the longer side is stretched)."""
+    """Displayed pixels: turned upright, and square (the short side of a pixel is stretched)."""
     height: int
     num_frames: int
     """Frames that are really in the file."""
     num_frames_declared: int | None
     """Frames that the container promises, hidden ones included; None where it does not say."""
     is_truncated: bool
-    """The file is known to be cut short, or breaks off."""
+    """The file is known to be cut short, or to break off."""
     duration_seconds: float
-    """From the first frame's start to the last one's end."""
+    """From the first frame's start to the last one's end; the last is taken to last as the others
+    on average."""
     fps: float
     """num_frames / duration_seconds."""
     is_variable_rate: bool
+    """Whether gaps between frames differ by more than rounding to the clock explains."""
     codec: str
     pixel_format: str
     bit_depth: int
     is_hdr: bool
-    """Whether the transfer is declared as PQ or HLG."""
+    """PQ or HLG is declared, or there is metadata that only HDR video has."""
     matrix: str
-    """The colour matrix that is used; declared or by the rule of `hlvid.pixels`."""
+    """The colour matrix that is used: declared, or by the rule of `hlvid.pixels`."""
     transfer: str
     is_full_range: bool
-    orientation: Orientation
-    pixel_aspect_ratio: Fraction
+    rotation_degrees: int
+    """Clockwise turn of the stored frames: 0, 90, 180 or 270. Already done in what is read."""
+    is_mirrored: bool
+    """Whether they are mirrored left and right after the turn."""
+    pixel_aspect_ratio: float
     """Width of a stored pixel by its height."""
 
-    @property
-    def rotation_degrees(self) -> int:
-        """Clockwise turn that the stored frames need: 0, 90, 180 or 270."""
-        return self.orientation.degrees
+
+@dataclass(frozen=True)
+class _Stream:
+    """What the container says of the stream."""
+
+    packets: Packets
+    is_truncated: bool
+    num_frames_declared: int | None
+    codec: str
+    time_base: Fraction
+    rate: Fraction
+    pixel_aspect_ratio: Fraction
 
 
 def scan(path: Path) -> tuple[VideoInfo, FrameIndex]:
     """Read all packets and decode the first frame of a video.
 
+    Where packets lack timestamps, all frames are decoded.
+
     Raises:
         VideoError: The file cannot be read; a subclass tells why.
     """
-    with open_container(path) as container:
-        stream = video_stream(container, path)
-        packets, ends_well = read_packets(container, stream)
-        declared = stream.frames or None
-        time_base = stream.time_base or Fraction(1, 1000)
-        aspect = stream.sample_aspect_ratio or Fraction(1)
-        transfer = int(stream.color_trc)
-        codec = stream.codec_context.codec.canonical_name
-    index = _index(packets, time_base)
-    first, early_pts = first_frames(path, index)
+    stream = _read_stream(path)
+    packets = stream.packets
+    first: av.VideoFrame | None = None
+    pts: list[int | None] = []
+    with OpenVideo(path, num_threads=1) as video:
+        for frame, is_sound in video.outputs(packets, packets.first_key, len(packets)):
+            first = first or (frame if is_sound else None)
+            pts.append(frame.pts)
+            if not packets.lacks_pts and first and frame.pts >= packets.pts[packets.first_key]:
+                break
+        transfer = video.transfer
     if first is None:
         raise BrokenVideo(
             f"{path.name}: no frame can be decoded ({len(packets)} packets read). "
             "Fetch or render the file again."
         )
-    index = _without_undecodable(index, early_pts)
+    if packets.lacks_pts:
+        index = index_by_count(packets, stream.time_base, pts, rate=stream.rate)
+    else:
+        early_pts = [time for time in pts if time is not None]
+        index = index_by_time(packets, stream.time_base, early_pts)
+    if not len(index):
+        raise BrokenVideo(f"{path.name}: no frame is shown. Fetch or render the file again.")
+    return _describe(path, stream, first, transfer, index), index
+
+
+def _read_stream(path: Path) -> _Stream:
+    with closing(open_container(path)) as container:
+        stream = video_stream(container, path)
+        packets, ends_well = read_packets(container, stream)
+        return _Stream(
+            packets=packets,
+            is_truncated=not ends_well or is_cut_short(path),
+            num_frames_declared=stream.frames or None,
+            codec=stream.codec_context.codec.canonical_name,
+            time_base=stream.time_base or Fraction(1, 1000),
+            rate=stream.average_rate or Fraction(25),
+            pixel_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
+        )
+
+
+def _describe(
+    path: Path, stream: _Stream, first: av.VideoFrame, transfer: int, index: FrameIndex
+) -> VideoInfo:
     try:
-        orientation = Orientation.of(first)
+        rotation_degrees, is_mirrored = orientation_of(first)
     except ValueError as error:
         raise UnsupportedVideo(f"{path.name}: {error}. Allowed are quarter turns.") from error
-    matrix = matrix_of(first.colorspace, width=first.width, height=first.height)
+    matrix = matrix_of(first)
     if matrix not in MATRICES:
         raise UnsupportedVideo(
             f"{path.name}: colour matrix {matrix} is not read here. "
             f"Allowed are {', '.join(sorted(set(MATRICES.values())))}."
         )
-    width, height = _displayed(first, aspect, orientation)
-    duration_seconds = float(_duration(index.pts) * time_base)
-    info = VideoInfo(
-        width=width,
-        height=height,
+    width, height = _square(first.width, first.height, stream.pixel_aspect_ratio)
+    duration_seconds = _duration_seconds(index, stream.rate)
+    bit_depth = max(component.bits for component in first.format.components)
+    is_wide = matrix == BT2020 and transfer == UNSPECIFIED and bit_depth > 8
+    return VideoInfo(
+        width=width if rotation_degrees % 180 == 0 else height,
+        height=height if rotation_degrees % 180 == 0 else width,
         num_frames=len(index),
-        num_frames_declared=declared,
-        is_truncated=not ends_well,
+        num_frames_declared=stream.num_frames_declared,
+        is_truncated=stream.is_truncated,
         duration_seconds=duration_seconds,
-        fps=len(index) / duration_seconds if duration_seconds > 0 else 0.0,
-        is_variable_rate=_is_variable(index.pts),
-        codec=codec,
+        fps=len(index) / duration_seconds,
+        is_variable_rate=_is_variable_rate(index),
+        codec=stream.codec,
         pixel_format=first.format.name,
-        bit_depth=max(c.bits for c in first.format.components),
-        is_hdr=transfer in (16, 18),
+        bit_depth=bit_depth,
+        is_hdr=transfer in (PQ, HLG)
+        or is_wide
+        or any(kind in first.side_data for kind in HDR_SIDE_DATA),
         matrix=MATRICES[matrix],
         transfer=TRANSFERS.get(transfer, "unspecified"),
         is_full_range=is_full_range(first),
-        orientation=orientation,
-        pixel_aspect_ratio=aspect,
-    )
-    return info, index
-
-
-def _index(packets: Packets, time_base: Fraction) -> FrameIndex:
-    shown = np.flatnonzero(packets.is_shown & (packets.pts != MISSING))
-    order = shown[np.argsort(packets.pts[shown], kind="stable")]
-    return FrameIndex(
-        time_base=time_base,
-        pts=packets.pts[order],
-        is_key=packets.is_key[order],
-        packet=order,
-        packets=packets,
+        rotation_degrees=rotation_degrees,
+        is_mirrored=is_mirrored,
+        pixel_aspect_ratio=float(stream.pixel_aspect_ratio),
     )
 
 
-def _without_undecodable(index: FrameIndex, early_pts: set[int]) -> FrameIndex:
-    """Drop what is shown before the first keyframe and does not decode, as after a cut."""
-    keys = np.flatnonzero(index.packets.is_key)
-    first_key_pts = index.packets.pts[keys[0]] if len(keys) else MISSING
-    keep = (index.pts >= first_key_pts) | np.isin(index.pts, list(early_pts))
-    return FrameIndex(
-        time_base=index.time_base,
-        pts=index.pts[keep],
-        is_key=index.is_key[keep],
-        packet=index.packet[keep],
-        packets=index.packets,
-    )
+def _square(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
+    """The size with square pixels: it grows, so that no detail is lost. 1 % off is square."""
+    if abs(aspect - 1) <= Fraction(1, 100):
+        return width, height
+    return (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
 
 
-def _displayed(frame: av.VideoFrame, aspect: Fraction, orientation: Orientation) -> tuple[int, int]:
-    """(width, height) with square pixels, turned upright; an aspect within 1 % of 1 is as 1.
-
-    The stretched side grows, so that no detail is lost.
-    """
-    width, height = frame.width, frame.height
-    if abs(aspect - 1) > Fraction(1, 100):
-        width, height = (
-            (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
-        )
-    return (height, width) if orientation.is_transposed else (width, height)
+def _duration_seconds(index: FrameIndex, rate: Fraction) -> float:
+    """From the first frame to the end of the last, which is taken to last as the average."""
+    gaps = len(index) - 1
+    ticks = int(index.pts[-1] - index.pts[0])
+    if gaps < 1 or ticks < 1:
+        return float(len(index) / rate)
+    return float(Fraction(ticks * len(index), gaps) * index.time_base)
 
 
-def _duration(pts: Int64) -> float:
-    """Ticks from the first frame to the end of the last, which is taken to last as the average."""
-    if len(pts) < 2:
-        return 0.0
-    return float(pts[-1] - pts[0]) * len(pts) / (len(pts) - 1)
-
-
-def _is_variable(pts: Int64) -> bool:
-    """Whether gaps between frames differ by more than rounding to the clock explains."""
-    if len(pts) < 3:
+def _is_variable_rate(index: FrameIndex) -> bool:
+    if len(index) < 3:
         return False
-    gaps = np.diff(pts)
+    gaps = np.diff(index.pts)
     average = float(gaps.mean())
     return bool(np.abs(gaps - average).max() > max(1.0, 0.01 * average))
