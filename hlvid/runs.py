@@ -6,7 +6,7 @@ A folder holds `predictions.jsonl`, `SHA256SUMS` and, written last, `run.json`.
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from hlvid.files import (
     digest_records,
     id_order,
     json_bytes,
+    parse_record,
+    read_bytes,
     read_json,
     read_jsonl,
     sha256_file,
@@ -42,12 +44,12 @@ PREDICTIONS_FILE = "predictions.jsonl"
 SUMS_FILE = "SHA256SUMS"
 MAX_SUMS_BYTES = 4096
 
-_SUM = re.compile(r"([0-9a-f]{64}) [ *]([^\n]+)")
+_SUM = re.compile(rf"([0-9a-f]{{64}}) [ *]({re.escape(PREDICTIONS_FILE)}|{re.escape(RECORD_FILE)})")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run as it lies in its folder, its digests checked, its marks not yet."""
+    """A run as it lies in its folder: its digests checked, its marks not yet."""
 
     record: RunRecord
     predictions: tuple[Prediction, ...]
@@ -71,7 +73,7 @@ def make_run_id(
     model: ModelId,
     arm: ArmSettings,
     frames: FrameSettings,
-    generation: dict[str, str | int | float | bool],
+    generation: Mapping[str, str | int | float | bool],
     seed: int,
     limit: int | None,
     repeat: int,
@@ -82,7 +84,7 @@ def make_run_id(
         "model": model.model_dump(mode="json"),
         "arm": arm.model_dump(mode="json"),
         "frames": frames.model_dump(mode="json"),
-        "generation": generation,
+        "generation": dict(generation),
         "seed": seed,
         "limit": limit,
         "repeat": repeat,
@@ -101,7 +103,7 @@ def predictions_sha256(predictions: Iterable[Prediction]) -> str:
 
 
 def write_run(folder: Path, record: RunRecord, predictions: Iterable[Prediction]) -> Run:
-    """Write a run's folder; until its last step the folder does not pass for a run.
+    """Write a run's folder; until the last step it does not pass for a run.
 
     Args:
         folder: Made when missing; a run that lies there is replaced.
@@ -109,13 +111,14 @@ def write_run(folder: Path, record: RunRecord, predictions: Iterable[Prediction]
         predictions: One a question, in any order.
 
     Raises:
-        UserError: Record and predictions do not belong together, or the disk refuses.
+        UserError: Record and predictions contradict each other, or the disk refuses.
     """
     run = Run(record, sort_predictions(predictions), folder)
-    found = digest_records(run.predictions)
-    _same(folder.name, "predictions_sha256", record.predictions_sha256, found)
-    _check(run)
     described = json_bytes(record)
+    parse_record(described, RunRecord, where=RECORD_FILE)
+    found = digest_records(run.predictions)
+    _same(RECORD_FILE, "predictions_sha256", record.predictions_sha256, found, PREDICTIONS_FILE)
+    _check(run, name=folder.name)
     sums = f"{found}  {PREDICTIONS_FILE}\n{hashlib.sha256(described).hexdigest()}  {RECORD_FILE}\n"
     if (folder / RECORD_FILE).exists():
         (folder / RECORD_FILE).unlink()
@@ -133,28 +136,29 @@ def read_run(folder: Path) -> Run:
         UserError: A file is missing, is a link, is too big, does not have its digest, or says
             something that another part of the run contradicts. The sentence names the file.
     """
-    name = folder.name or str(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: is not a folder. A run is a folder with {RECORD_FILE}.")
+    name = folder.name or str(folder)
     for file in (RECORD_FILE, PREDICTIONS_FILE, SUMS_FILE):
-        path = folder / file
-        if path.is_symlink():
+        if (folder / file).is_symlink():
             raise UserError(f"{name}/{file}: is a link. Allowed are regular files.")
-        if not path.exists():
+        if not (folder / file).exists():
             raise UserError(f"{name}/{file}: is missing. The run was not finished, or is not one.")
-    for file, expected in _read_sums(folder / SUMS_FILE, f"{name}/{SUMS_FILE}").items():
-        _same(f"{name}/{file}", f"digest in {SUMS_FILE}", expected, sha256_file(folder / file))
+    sums = _read_sums(folder / SUMS_FILE, f"{name}/{SUMS_FILE}")
+    for file, claimed in sums.items():
+        found = sha256_file(folder / file, name=f"{name}/{file}")
+        _same(f"{name}/{SUMS_FILE}", f"digest of {file}", claimed, found, "the file itself")
     record = read_json(folder / RECORD_FILE, RunRecord, name=f"{name}/{RECORD_FILE}")
+    claimed, found = record.predictions_sha256, sums[PREDICTIONS_FILE]
+    _same(f"{name}/{RECORD_FILE}", "predictions_sha256", claimed, found, SUMS_FILE)
     predictions = read_jsonl(
         folder / PREDICTIONS_FILE,
         Prediction,
         name=f"{name}/{PREDICTIONS_FILE}",
         may_be_empty=record.status == "infeasible",
     )
-    found = sha256_file(folder / PREDICTIONS_FILE)
-    _same(f"{name}/{RECORD_FILE}", "predictions_sha256", record.predictions_sha256, found)
     run = Run(record, sort_predictions(predictions), folder)
-    _check(run)
+    _check(run, name=name)
     return run
 
 
@@ -163,77 +167,97 @@ def grade_run(run: Run, questions: Sequence[Question]) -> GradedRun:
 
     Args:
         run: From `read_run`.
-        questions: The whole benchmark that the run names.
+        questions: All of the benchmark that the run names; a limited run answers some of them.
 
     Raises:
         UserError: The questions are not the ones that were sat, or the summary in the record is
             not what the predictions give; the sentence names the field and both values.
     """
-    record = run.record
-    where = f"{run.folder.name}/{RECORD_FILE}"
-    predicted = {prediction.question_id for prediction in run.predictions}
+    record, where = run.record, f"{run.folder.name}/{RECORD_FILE}"
+    answered = {prediction.question_id for prediction in run.predictions}
     ordered = sorted(questions, key=lambda question: id_order(question.question_id))
-    sat = [q for q in ordered if record.limit is None or q.question_id in predicted]
-    claimed = record.benchmark.questions_sha256
-    if claimed not in (digest_records(ordered), digest_records(sat)):
-        _same(where, "benchmark.questions_sha256", claimed, digest_records(ordered))
+    sat = [q for q in ordered if record.limit is None or q.question_id in answered]
+    _check_benchmark(record.benchmark, ordered, sat, where=where)
     if record.summary is None:
         return GradedRun(record, (), ())
     grades = grade_all(sat, run.predictions)
-    found = summarize(grades)
+    if len(grades) != len(run.predictions):
+        raise UserError(
+            f"{where}: answers {len(run.predictions)} of {len(grades)} questions. "
+            "Allowed is one prediction a question; only a limited run may leave some out."
+        )
+    marked = summarize(grades)
     for field in Summary.model_fields:
-        _same(where, f"summary.{field}", getattr(record.summary, field), getattr(found, field))
+        claims, gives = getattr(record.summary, field), getattr(marked, field)
+        _same(where, f"summary.{field}", claims, gives, "marking it again")
     return GradedRun(record, run.predictions, tuple(grades))
+
+
+def _check_benchmark(
+    claimed: BenchmarkId, questions: Sequence[Question], sat: Sequence[Question], *, where: str
+) -> None:
+    """Refuse another exam; a limited run may name the whole benchmark or what it sat of it."""
+    named = sat if claimed.questions_sha256 == digest_records(sat) else questions
+    for field, claims, gives in (
+        ("questions_sha256", claimed.questions_sha256, digest_records(named)),
+        ("num_questions", claimed.num_questions, len(named)),
+        ("num_videos", claimed.num_videos, len({question.video_id for question in named})),
+    ):
+        _same(where, f"benchmark.{field}", claims, gives, "the benchmark at hand")
 
 
 def _read_sums(path: Path, name: str) -> dict[str, str]:
     """The digests of a SHA256SUMS file, which must name the two other files and nothing else."""
-    if path.stat().st_size > MAX_SUMS_BYTES:
-        raise UserError(f"{name}: is longer than {MAX_SUMS_BYTES} bytes.")
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise UserError(f"{name}: is not UTF-8.") from None
+    data = read_bytes(path, max_bytes=MAX_SUMS_BYTES, name=name)
+    lines = data.decode(errors="replace").removesuffix("\n").split("\n")
     sums: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         match = _SUM.fullmatch(line)
-        if match is None or match[2] in sums or match[2] not in (RECORD_FILE, PREDICTIONS_FILE):
+        if match is None or match[2] in sums:
             raise UserError(
-                f"{name}:{number}: line {shown(line)} is not allowed. Allowed is one line "
+                f"{name}:{number}: {shown(line)} is not allowed. Allowed is one line "
                 f"'<sha256>  <file>' for each of {PREDICTIONS_FILE} and {RECORD_FILE}."
             )
         sums[match[2]] = match[1]
     for file in (PREDICTIONS_FILE, RECORD_FILE):
         if file not in sums:
-            raise UserError(f"{name}: does not name {file}.")
+            raise UserError(f"{name}: does not name {file}. It must.")
     return sums
 
 
-def _check(run: Run) -> None:
+def _check(run: Run, *, name: str) -> None:
     """Hold the parts of a run against each other."""
-    record, name = run.record, run.folder.name
+    record = run.record
     seen: set[str] = set()
     for prediction in run.predictions:
         where = f"{name}/{PREDICTIONS_FILE}: question {prediction.question_id}"
         if prediction.question_id in seen:
             raise UserError(f"{where}: is answered twice. Allowed is one prediction a question.")
         seen.add(prediction.question_id)
-        _same(where, "arm", prediction.arm, record.arm.name)
-    where = f"{name}/{RECORD_FILE}"
-    num = len(run.predictions)
+        _same(where, "arm", prediction.arm, record.arm.name, RECORD_FILE)
+    where, found = f"{name}/{RECORD_FILE}", len(run.predictions)
     if record.summary is None:
-        _same(where, f"number of lines in {PREDICTIONS_FILE}", num, 0)
+        _same(where, "number of predictions of an infeasible run", 0, found, PREDICTIONS_FILE)
         return
-    _same(where, "summary.num_questions", record.summary.num_questions, num)
+    claimed = record.summary.num_questions
+    _same(where, "summary.num_questions", claimed, found, PREDICTIONS_FILE)
     if record.limit is None:
-        _same(where, "benchmark.num_questions", record.benchmark.num_questions, num)
+        claimed = record.benchmark.num_questions
+        _same(where, "benchmark.num_questions", claimed, found, PREDICTIONS_FILE)
 
 
-def _same(where: str, field: str, claimed: object, found: object) -> None:
+def _same(where: str, field: str, claimed: object, found: object, source: str) -> None:
     """Refuse a claim that does not hold; numbers may differ by the rounding of another machine."""
     if isinstance(claimed, float) and isinstance(found, float):
         holds = math.isclose(claimed, found, rel_tol=0, abs_tol=1e-9)
     else:
         holds = claimed == found
     if not holds:
-        raise UserError(f"{where}: {field} is {claimed}, but what is there gives {found}.")
+        raise UserError(
+            f"{where}: {field} is {_spelled(claimed)}, but {source} gives {_spelled(found)}."
+        )
+
+
+def _spelled(value: object) -> str:
+    is_digest = isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)
+    return str(value) if is_digest else shown(value)
