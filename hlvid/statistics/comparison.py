@@ -35,8 +35,8 @@ if TYPE_CHECKING:  # hlvid.runs grades, and grading needs hlvid.statistics
     from hlvid.runs import GradedRun
 
 MIN_VIDEOS = 20
-"""Fewer clusters give no verdict: "few" begins between 20 and 50 of them (Cameron and Miller 2015,
-section VI.A)."""
+"""Fewer give no verdict: cluster-robust tests need more than few clusters, and "few" is put at less
+than 20 to less than 50 of them (Cameron and Miller 2015, section VI)."""
 SIGNIFICANCE = 0.05
 
 
@@ -61,7 +61,7 @@ class Comparison:
     """Flip rate of two runs of one arm; no difference below it is shown as an effect."""
     is_primary: bool
     num_failed_pairs: int
-    """Questions at which at least one of the two failed; left out of everything but accuracy."""
+    """Questions at which at least one of the two failed; left out of times and log-probabilities."""
     num_changed_answers: int
     """Questions with another letter or outcome than the reference's."""
     log_probability_margin: MeanDifference | None
@@ -76,7 +76,7 @@ class Comparison:
         """better, non-inferior, inconclusive, worse, too few videos (n), or latency only.
 
         With a margin, an arm that is significantly worse but by less than the margin is
-        non-inferior: what matters was declared before the run (Piaggio et al. 2012, figure 1).
+        non-inferior: what matters was declared before the run (Piaggio et al. 2012).
         """
         if self.accuracy is None or self.p_adjusted is None:
             return "latency only"
@@ -153,6 +153,7 @@ def compare_group(
     *,
     margin: float | None = None,
     seed: int = 0,
+    noise_floor: float = 0.0,
     primary: str | None = None,
     answers: Mapping[str, str] | None = None,
     allow_other_group: bool = False,
@@ -162,14 +163,15 @@ def compare_group(
     Comparisons of one contrast stand together, in the order of the runs. Within a contrast the
     p-values are Holm-adjusted; the primary endpoint, which was declared before the run, stands
     first, is not adjusted and does not count among the others. Arms that could not run are left
-    out. Further runs of the reference's own arm are not compared: their largest flip rate is the
-    noise floor.
+    out. Further runs of the reference's own arm are not compared: their flip rates raise the noise
+    floor.
 
     Args:
         runs: The arms; the reference itself may be among them.
         reference: The run they are held against.
         margin: Non-inferiority margin as a share.
         seed: Of the bootstraps.
+        noise_floor: Where one is known, such as that of another implementation of the reference.
         primary: Name or run id of the primary endpoint's arm.
         answers: Question id -> right letter, for the log-probability endpoint.
         allow_other_group: Whether the runs may come from different commands.
@@ -189,7 +191,7 @@ def compare_group(
             reference,
             margin=margin,
             seed=seed,
-            noise_floor=max(flip_rates, default=0.0),
+            noise_floor=max([noise_floor, *flip_rates]),
             answers=answers,
             allow_other_group=allow_other_group,
         )

@@ -237,11 +237,10 @@ def paired_difference(
     clustering = Clustering.of(clusters, len(differences))
     standard_error = clustering.standard_error(differences)
     if standard_error is not None:
-        all_equal = bool((differences == differences[0]).all())
-        effect = (
-            np.mean(clustering.sizes**2) if all_equal else clustering.design_effect(differences)
-        )
-        standard_error = math.sqrt(standard_error**2 + 2 * float(effect) / len(differences) ** 2)
+        effect = clustering.design_effect(differences)
+        if (differences == differences[0]).all():
+            effect = float(np.mean(clustering.sizes**2))
+        standard_error = math.sqrt(standard_error**2 + 2 * effect / len(differences) ** 2)
     only_a, only_b = int((differences > 0).sum()), int((differences < 0).sum())
     mean = _mean_difference(
         differences, clustering, standard_error, confidence, num_bootstrap, seed
@@ -304,7 +303,7 @@ def quantile_interval(
     """A quantile and the order statistics that bound it, None where there is none that does.
 
     Of n independent values the l-th and the u-th bound the quantile when l - 1 and u - 1 are
-    binomial(n, q) quantiles (David and Nagaraja 2003, section 7.1): at 95 % the 90th percentile
+    binomial(n, q) quantiles (David and Nagaraja 2003, chapter 7): at 95 % the 90th percentile
     has an upper bound from 36 values on, the 95th from 72, the 99th from 368.
 
     Questions on one video share its decoding time and are not independent. Given the clusters, n

@@ -57,7 +57,7 @@ def run_name(record: RunRecord) -> str:
 def pair_runs(
     arm: "GradedRun", reference: "GradedRun", *, allow_other_group: bool = False
 ) -> list[Pair]:
-    """The questions of two runs in pairs, by question.
+    """The questions of two runs in pairs, in the order of the arm.
 
     Args:
         arm: The run that is judged.
@@ -88,7 +88,7 @@ def pair_runs(
             grades[one.question_id],
             reference_grades[one.question_id],
         )
-        for one in sorted(arm.predictions, key=lambda prediction: prediction.question_id)
+        for one in arm.predictions
     ]
     if not pairs:
         raise UserError(f"{run_name(arm.record)}: has no question. Nothing can be compared.")

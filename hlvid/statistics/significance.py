@@ -52,7 +52,7 @@ def minimum_detectable_effect(
     """The smallest paired difference that a test of this many questions finds with this power.
 
     (z(confidence) + z(power)) * sqrt(discordance * design_effect / num_questions): Miller 2024,
-    section 5, with the variance of a paired difference near 0. 0.077 for 268 questions at 20 %
+    with the variance of a paired difference near 0. 0.077 for 268 questions at 20 %
     discordance.
 
     Args:

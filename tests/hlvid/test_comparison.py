@@ -195,6 +195,10 @@ def test_missing_times_give_no_speed_up(off, gaze):
     assert comparison.speed_up_model_only is None
     untimed = change_prediction(gaze, 5, stage_ms={})
     assert compare_arms(untimed, off).speed_up_end_to_end is None
+    instant = change_prediction(gaze, 5, stage_ms={"decode": 10.0, "end_to_end": 10.0})
+    comparison = compare_arms(instant, off)
+    assert comparison.speed_up_end_to_end is not None
+    assert comparison.speed_up_model_only is None
 
 
 def test_failures_count_as_wrong_and_are_reported(off, gaze):
@@ -306,6 +310,15 @@ def test_other_frames_and_other_times_are_not_comparable(gaze):
     untimed = [one.model_copy(update={"stage_ms": {}}) for one in slower.predictions]
     with pytest.raises(UserError, match="are not known"):
         compare_arms(gaze, make_run(OFF, None, frames=frames, predictions=untimed))
+
+
+def test_times_of_two_machines_are_no_contrast(gaze):
+    frames = FrameSettings(num_frames=2)
+    fewer = make_run(OFF, lambda index: 0, frames=frames, visual_tokens=300)
+    assert compare_arms(gaze, fewer).contrast is Contrast.ISO_LATENCY
+    updated = fewer.record.provenance.model_copy(update={"software": {"av": "15.1"}})
+    with pytest.raises(UserError, match="on one machine are not known"):
+        compare_arms(gaze, change_record(fewer, provenance=updated))
 
 
 def test_frames_may_differ_where_the_settings_say_so(gaze):
@@ -434,6 +447,8 @@ def test_two_runs_of_one_arm_set_the_noise_floor(off, gaze):
     (only,) = compare_group([gaze, again, off], off)
     assert only.noise_floor == pytest.approx(4 / 96)
     assert (only.arm, only.verdict) == ("detail@0.1", "better")
+    (noisy,) = compare_group([gaze, again, off], off, noise_floor=0.3)
+    assert (noisy.noise_floor, noisy.verdict) == (0.3, "inconclusive")
     with pytest.raises(UserError, match="not two runs of one arm"):
         flip_rate(off, gaze)
 

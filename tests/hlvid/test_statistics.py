@@ -111,6 +111,13 @@ def test_one_video_counts_as_one_question():
     assert interval.num_clusters == 1
 
 
+def test_balanced_videos_earn_no_bonus():
+    interval = accuracy_interval([0, 1] * 20, np.repeat(np.arange(20), 2))
+    assert interval.standard_error == 0
+    assert interval.design_effect == pytest.approx((20 * 1 + 2) / 21)
+    assert interval.low < proportion_confint(20, 40, method="wilson")[0]
+
+
 def test_correlation_within_videos_is_found():
     same = np.repeat([0, 1] * 10, 4)
     assert accuracy_interval(same, np.repeat(np.arange(20), 4)).icc == pytest.approx(1)
