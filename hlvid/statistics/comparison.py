@@ -61,7 +61,7 @@ class Comparison:
     """Flip rate of two runs of one arm; no difference below it is shown as an effect."""
     is_primary: bool
     num_failed_pairs: int
-    """Questions at which at least one of the two failed; left out of times and log-probabilities."""
+    """Questions at which at least one failed; left out of times and log-probabilities."""
     num_changed_answers: int
     """Questions with another letter or outcome than the reference's."""
     log_probability_margin: MeanDifference | None
