@@ -1,14 +1,16 @@
 """Selectors that never look at a pixel."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze.selectors.budget import GOLDEN
 from gaze.selectors.protocol import Chunk, selector
 from gaze.views import Ids, Views
 
+GOLDEN = (math.sqrt(5) - 1) / 2
+"""Fractional part of the golden ratio: its multiples spread most evenly over [0, 1)."""
 STEP = 1 << 32
 """One raster step in fixed-point numbers, which no machine rounds differently."""
 

@@ -10,9 +10,6 @@ from numpy.typing import NDArray
 from gaze.views import Ids, Views
 from hlvid.errors import UserError
 
-GOLDEN = (math.sqrt(5) - 1) / 2
-"""Fractional part of the golden ratio: its multiples spread most evenly over [0, 1)."""
-
 Shares = NDArray[np.int64]
 """Tokens a frame and view may keep, (num_frames, num_views)."""
 
@@ -34,8 +31,9 @@ def share(num_kept: int | Sequence[int] | Shares, num_frames: int, views: Views)
     """Share tokens equally over frames and views.
 
     A frame gets floor or ceil of its equal part, the odd ones spread evenly over the video. Within
-    a frame every view gets the same part of the cells it has; what is left over goes to the views
-    with the largest remainder first, ties in an order that turns by a golden-ratio step a frame.
+    a frame every view gets the same part of the cells it has, rounded down; what is left over goes
+    to the views with the largest remainder first. What a view is still owed counts in the next
+    frame, so that none is always rounded down.
 
     Args:
         num_kept: For the whole video, or one number a frame, or one a frame and view.
@@ -68,16 +66,18 @@ def share(num_kept: int | Sequence[int] | Shares, num_frames: int, views: Views)
         )
     if wanted.ndim == 2:
         return wanted
-    return np.stack([_share_frame(int(n), frame, views) for frame, n in enumerate(wanted)])
-
-
-def _share_frame(num_kept: int, frame: int, views: Views) -> NDArray[np.int64]:
-    quota = num_kept * views.num_cells.astype(np.int64)
-    part, remainder = np.divmod(quota, views.num_tokens)
-    turn = np.mod((np.arange(views.num_views) + frame * views.num_views) * GOLDEN, 1.0)
-    is_first = np.lexsort((turn, -remainder))[: num_kept - int(part.sum())]
-    part[is_first] += 1
-    return part
+    owed = np.zeros(views.num_views, dtype=np.int64)
+    shares = np.empty((num_frames, views.num_views), dtype=np.int64)
+    for frame, of_frame in enumerate(wanted):
+        part, remainder = np.divmod(
+            int(of_frame) * views.num_cells.astype(np.int64), views.num_tokens
+        )
+        owed += remainder
+        raised = np.argsort(-owed, kind="stable")[: int(of_frame) - int(part.sum())]
+        part[raised] += 1
+        owed[raised] -= views.num_tokens
+        shares[frame] = part
+    return shares
 
 
 def cut(order: Ids, view_of: Ids, part: NDArray[np.int64]) -> Ids:

@@ -187,13 +187,11 @@ def _run(
 ) -> Iterator[Ids]:
     """Call a selector chunk by chunk and cut what it returns to the shares."""
     choose = selector.start()
-    num_read = 0
-    for index, held in enumerate(chunks(frames)):
-        first = index * CLIP_FRAMES
-        num_read += len(held)
+    first = 0
+    for held in chunks(frames):
         chunk = Chunk(
             frames=tuple(_read_only(frame, views) for frame in held),
-            index=index,
+            index=first // CLIP_FRAMES,
             first_frame=first,
             views=views,
             shares=None if shares is None else shares[first : first + len(held)],
@@ -204,8 +202,10 @@ def _run(
         )
         orders = _checked(choose(chunk), chunk, selector.info.name)
         yield from orders if chunk.shares is None else _cut(orders, chunk, selector.info)
-    if num_read != num_frames:
-        raise ValueError(f"{num_read} frames came where {num_frames} were announced")
+        first += len(held)
+        del chunk, held  # or two chunks would be in memory while the next is read
+    if first != num_frames:
+        raise ValueError(f"{first} frames came where {num_frames} were announced")
 
 
 def _read_only(frame: Any, views: Views) -> Frame:  # noqa: ANN401

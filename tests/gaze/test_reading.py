@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from gaze.reading import Line, TextReader, shared_reader
+from gaze.selectors import budget_tokens, select
+from gaze.selectors.text import under_boxes
+from gaze.views import Views
+
+LINES = {"SPEED LIMIT 45": (64, 96), "OPEN": (1900, 192)}
+
+
+@pytest.fixture(scope="module")
+def reader() -> TextReader:
+    return shared_reader()
+
+
+@pytest.fixture(scope="module")
+def sign() -> np.ndarray:
+    """A frame wider than what RapidOCR reads unshrunk by itself, with text in two places."""
+    image = Image.new("RGB", (2080, 256), (96, 120, 140))
+    draw = ImageDraw.Draw(image)
+    for text, place in LINES.items():
+        draw.text(place, text, font=ImageFont.load_default(28), fill="white")
+    return np.asarray(image)
+
+
+@pytest.fixture(scope="module")
+def lines(reader: TextReader, sign: np.ndarray) -> list[Line]:
+    return reader.read(sign)
+
+
+def test_text_is_read_where_it_is(lines: list[Line]) -> None:
+    found = {line.text: line for line in lines}
+    assert set(found) == set(LINES)
+    for text, (x, y) in LINES.items():
+        assert found[text].score > 0.9
+        assert np.abs(found[text].box.min(axis=0) - (x, y)).max() < 12
+
+
+def test_boxes_come_surest_first_and_are_those_that_are_read(
+    reader: TextReader, sign: np.ndarray, lines: list[Line]
+) -> None:
+    boxes = reader.detect(sign)
+    assert boxes.shape == (2, 4, 2)
+    read = {tuple(line.box.min(axis=0)) for line in lines}
+    assert {tuple(box.min(axis=0)) for box in boxes} == read
+
+
+def test_a_frame_without_text_gives_nothing(reader: TextReader) -> None:
+    blank = np.full((200, 300, 3), 128, dtype=np.uint8)
+    assert reader.read(blank) == []
+    assert reader.detect(blank).shape == (0, 4, 2)
+
+
+def test_reading_twice_gives_the_same(
+    reader: TextReader, sign: np.ndarray, lines: list[Line]
+) -> None:
+    again = reader.read(sign)
+    assert [(line.text, line.score) for line in again] == [
+        (line.text, line.score) for line in lines
+    ]
+    assert all(np.array_equal(a.box, b.box) for a, b in zip(again, lines, strict=True))
+
+
+def test_text_selector_keeps_text_first_and_spends_the_rest_on_detail(sign: np.ndarray) -> None:
+    canvas = sign[None]
+    kept = select("text", canvas, budget=0.3, seed=0, video_id="v")
+    assert kept.num_tokens == budget_tokens(0.3, 8 * 65)
+    mask = kept.mask(0)
+    assert mask[3, 2:8].all() and mask[6, 60:62].all()
+    few = select("text", canvas, budget=None, num_kept=[10], seed=0, video_id="v")
+    assert few.num_tokens == 10
+
+
+def test_tokens_under_boxes_follow_the_boxes() -> None:
+    views = Views(128, 128)
+    second = [[70, 70], [90, 70], [90, 90], [70, 90]]
+    first = [[0, 0], [60, 0], [60, 20], [0, 20]]
+    assert under_boxes(np.array([first, second], dtype=np.float32), views).tolist() == [0, 1, 10]
+    assert under_boxes(np.array([second, first], dtype=np.float32), views).tolist() == [10, 0, 1]
+    assert under_boxes(np.empty((0, 4, 2), dtype=np.float32), views).size == 0
+
+
+def test_a_slanted_box_covers_no_token_beside_it() -> None:
+    slanted = np.array([[[0, 0], [16, 0], [128, 112], [112, 128]]], dtype=np.float32)
+    tokens = under_boxes(slanted, Views(128, 128)).tolist()
+    assert {0, 5, 10, 15} <= set(tokens)
+    assert not {2, 3, 7, 8, 12, 13} & set(tokens)

@@ -1,0 +1,485 @@
+import dataclasses
+import json
+import math
+import os
+import subprocess
+import sys
+import tomllib
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gaze.selectors import (
+    Chunk,
+    Kept,
+    Request,
+    budget_tokens,
+    list_selectors,
+    load,
+    name_partner,
+    select,
+    select_stream,
+    share,
+)
+from gaze.selectors.content import cell_values, gradient_energy, luma
+from gaze.views import Views
+from hlvid.errors import UserError
+
+PACKAGE = Path(__file__).parents[1] / "fixtures" / "selector_package"
+ORDINARY = ("random", "uniform", "centre", "centre-frame", "change", "detail")
+"""Selectors that need frames and a budget and nothing else; `text` is in test_reading."""
+
+ratios = st.decimals("0.001", 1, places=3).map(float)
+
+
+def moving_canvas(
+    num_frames: int = 19, height: int = 500, width: int = 470, seed: int = 0
+) -> np.ndarray:
+    """Smooth noise that drifts to the left, with a bright square that jumps."""
+    generator = np.random.default_rng(seed)
+    coarse = generator.integers(0, 200, (height // 8 + 2, width // 8 + num_frames + 2, 3))
+    world = coarse.repeat(8, axis=0).repeat(8, axis=1).astype(np.uint8)
+    canvas = np.stack([world[:height, 3 * t : 3 * t + width] for t in range(num_frames)])
+    for t in range(num_frames):
+        row, col = generator.integers(0, (height - 40, width - 40))
+        canvas[t, row : row + 40, col : col + 40] = 255
+    return canvas
+
+
+def keep(name: str, canvas: object, budget: float | None = 0.1, **more: object) -> Kept:
+    return select(name, canvas, **{"seed": 0, "video_id": "v", "budget": budget, **more})
+
+
+# -- budgets ---------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 10**6), st.decimals("0.0001", 1, places=4))
+def test_a_budget_is_the_floor_of_the_decimal_that_was_typed(total: int, ratio: object) -> None:
+    assert budget_tokens(float(ratio), total) == math.floor(Fraction(str(ratio)) * total)
+
+
+def test_a_budget_does_not_lose_a_token_to_binary_rounding() -> None:
+    assert 0.29 * 100 < 29
+    assert budget_tokens(0.29, 100) == 29
+
+
+@pytest.mark.parametrize("budget", [0, -0.1, 1.01, math.nan, math.inf])
+def test_a_budget_outside_its_range_is_refused(budget: float) -> None:
+    with pytest.raises(UserError, match=r"--budget: .* \(0, 1\]"):
+        budget_tokens(budget, 100)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(2, 14), st.data())
+def test_shares_are_equal_over_frames_and_views_to_less_than_one_token(
+    num_frames: int, rows: int, cols: int, size: int, data: st.DataObject
+) -> None:
+    views = Views(rows, cols, token_pixels=1, size=size)
+    total = data.draw(st.integers(0, num_frames * views.num_tokens))
+    shares = share(total, num_frames, views)
+    assert shares.sum() == total
+    per_frame = shares.sum(axis=1)
+    assert per_frame.max() - per_frame.min() <= 1
+    assert np.all((shares >= 0) & (shares <= views.num_cells))
+    quota = per_frame[:, None] * views.num_cells / views.num_tokens
+    assert np.all(np.abs(shares - quota) <= 1 + 1e-9)
+    assert np.all(np.abs(np.cumsum(shares - quota, axis=0)) < 2)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(2, 14), ratios)
+def test_within_a_frame_the_largest_remainders_are_rounded_up(
+    rows: int, cols: int, size: int, ratio: float
+) -> None:
+    views = Views(rows, cols, token_pixels=1, size=size)
+    total = budget_tokens(ratio, views.num_tokens)
+    part = share(total, 1, views)[0]
+    quota = [Fraction(total * int(cells), views.num_tokens) for cells in views.num_cells]
+    left_over = [float(q - math.floor(q)) for q in quota]
+    raised = [p > math.floor(q) for p, q in zip(part, quota, strict=True)]
+    ups = [r for r, is_up in zip(left_over, raised, strict=True) if is_up]
+    downs = [r for r, is_up in zip(left_over, raised, strict=True) if not is_up]
+    assert not ups or not downs or min(ups) >= max(downs)
+
+
+def test_a_small_view_gets_its_part_over_the_video() -> None:
+    views = Views(15 * 32, 15 * 32)
+    assert views.num_cells.tolist() == [196, 14, 14, 1]
+    shares = share(budget_tokens(0.1, 100 * views.num_tokens), 100, views)
+    assert shares.sum(axis=0).tolist() == [1960, 140, 140, 10]
+
+
+def test_exact_counts_are_taken_as_they_are() -> None:
+    views = Views(500, 470)
+    counts = np.arange(8).reshape(2, views.num_views) % 3
+    assert np.array_equal(share(counts, 2, views), counts)
+    assert share([7, 0], 2, views).sum(axis=1).tolist() == [7, 0]
+    with pytest.raises(UserError, match="do not fit"):
+        share(2 * views.num_tokens + 1, 2, views)
+    with pytest.raises(UserError, match=r"shape \(3,\)"):
+        share([1, 2, 3], 2, views)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(1, 18), st.integers(1, 130), st.integers(1, 130), ratios, st.sampled_from([4, 7])
+)
+def test_every_selector_spends_its_budget_exactly(
+    num_frames: int, height: int, width: int, budget: float, token_pixels: int
+) -> None:
+    generator = np.random.default_rng(num_frames)
+    canvas = generator.integers(0, 256, (num_frames, height, width, 3), dtype=np.uint8)
+    views = Views(height, width, token_pixels)
+    total = budget_tokens(budget, num_frames * views.num_tokens)
+    shares = share(total, num_frames, views)
+    for name in ORDINARY:
+        kept = keep(name, canvas, budget, token_pixels=token_pixels)
+        counts = kept.counts(views.view_of, views.num_views)
+        assert kept.num_tokens == total
+        if name == "centre-frame":
+            assert np.array_equal(counts.sum(axis=1), shares.sum(axis=1))
+        elif name == "change":
+            for first in (0, 16):
+                clip = slice(first, first + 16)
+                assert np.array_equal(counts[clip].sum(axis=0), shares[clip].sum(axis=0))
+        else:
+            assert np.array_equal(counts, shares)
+
+
+# -- what all selectors owe ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_results_do_not_depend_on_how_the_canvas_is_held(name: str, tmp_path: Path) -> None:
+    canvas = moving_canvas()
+    before = canvas.copy()
+    held = np.lib.format.open_memmap(tmp_path / "c.npy", "w+", canvas.dtype, canvas.shape)
+    held[:] = canvas
+    once = keep(name, canvas)
+    assert keep(name, held).sha256 == once.sha256
+    assert keep(name, list(canvas)).sha256 == once.sha256
+    keep(name, moving_canvas(seed=1), video_id="another")
+    assert keep(name, canvas).sha256 == once.sha256
+    stream = select_stream(
+        name,
+        iter(canvas),
+        Request(seed=0, video_id="v", budget=0.1),
+        size=(470, 500),
+        num_frames=len(canvas),
+    )
+    assert stream.sha256 == once.sha256
+    assert np.array_equal(canvas, before)
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_a_clip_does_not_depend_on_what_comes_later(name: str) -> None:
+    canvas = moving_canvas(32)
+    longer = keep(name, canvas, None, num_kept=[20] * 32)
+    shorter = keep(name, canvas[:16], None, num_kept=[20] * 16)
+    for one, other in zip(shorter.tokens, longer.tokens, strict=False):
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["random", "uniform", "centre", "centre-frame", "detail"])
+def test_a_larger_budget_keeps_as_many_more_and_all_is_the_whole(name: str) -> None:
+    canvas = moving_canvas(3)
+    assert keep(name, canvas, 1.0).num_tokens == keep("all", canvas, None).num_tokens
+    assert keep(name, canvas, 1.0).kept_ratio == 1
+
+
+@pytest.mark.parametrize("name", ["centre", "centre-frame", "detail", "random"])
+def test_the_order_of_gazing_does_not_depend_on_the_budget(name: str) -> None:
+    canvas = moving_canvas(2)
+    small, large = keep(name, canvas, None, num_kept=[60, 60]), keep(name, canvas, 1.0)
+    for few, many in zip(small.tokens, large.tokens, strict=True):
+        assert np.array_equal(few, many[np.isin(many, few)])
+
+
+def test_a_selector_sees_frames_question_budget_and_seed_and_nothing_else() -> None:
+    assert {field.name for field in dataclasses.fields(Chunk)} == {
+        "frames",
+        "index",
+        "first_frame",
+        "views",
+        "shares",
+        "threshold",
+        "question",
+        "seed",
+        "video_id",
+    }
+
+
+def test_a_canvas_cannot_be_written_by_a_selector() -> None:
+    chunk = Chunk((), 0, 0, Views(8, 8), None, None, None, 0, "v")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        chunk.seed = 1  # type: ignore[misc]
+    canvas = moving_canvas(2)
+    assert canvas.flags.writeable
+    keep("detail", canvas)
+    assert canvas.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "message"),
+    [
+        ("detail", {"budget": None}, "needs --budget"),
+        ("all", {"budget": 0.1}, "takes no --budget"),
+        ("detail", {"budget": 0.1, "threshold": 0.1}, "takes no --threshold"),
+        ("change-unbounded", {"budget": None}, "needs --threshold"),
+        ("change-unbounded", {"budget": None, "threshold": math.nan}, "out of range"),
+        ("nonsense", {}, "not known. Installed are: .*detail"),
+        ("random-matched", {"budget": 0.1}, "needs what its partner kept"),
+        ("oracle", {"budget": 0.1}, "no evidence"),
+        ("transplanted", {"budget": 0.1}, "no donor"),
+    ],
+)
+def test_what_cannot_run_says_what_to_give(name: str, more: dict[str, float], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        keep(name, moving_canvas(2), **more)
+
+
+def test_a_canvas_without_frames_or_of_other_bytes_is_refused() -> None:
+    with pytest.raises(UserError, match="no frames"):
+        keep("detail", np.empty((0, 8, 8, 3), dtype=np.uint8))
+    with pytest.raises(ValueError, match="uint8"):
+        keep("detail", np.zeros((1, 8, 8, 3)))
+
+
+# -- each selector ---------------------------------------------------------------------------------
+
+
+def test_random_depends_on_seed_video_clip_and_view() -> None:
+    canvas = np.zeros((32, 900, 900, 3), dtype=np.uint8)
+    one = keep("random", canvas)
+    assert keep("random", canvas, seed=1).sha256 != one.sha256
+    assert keep("random", canvas, video_id="w").sha256 != one.sha256
+    assert not np.array_equal(one.mask(0), one.mask(16))
+    assert not np.array_equal(one.mask(0)[:14, :14], one.mask(0)[:14, 14:28])
+
+
+def test_random_is_fair_to_every_cell() -> None:
+    canvas = np.zeros((1, 448, 448, 3), dtype=np.uint8)
+    hits = sum(keep("random", canvas, 0.25, seed=seed).mask(0).astype(int) for seed in range(400))
+    deviation = math.sqrt(400 * 0.25 * 0.75)
+    assert np.all(np.abs(hits - 100) < 4.5 * deviation)
+
+
+def test_uniform_steps_evenly_and_moves_each_frame() -> None:
+    kept = keep("uniform", np.zeros((3, 448, 448, 3), dtype=np.uint8), None, num_kept=[49] * 3)
+    for frame in range(3):
+        assert np.ptp(np.diff(np.sort(kept.tokens[frame]))) == 0
+    assert not np.array_equal(kept.mask(0), kept.mask(1))
+    half = np.sort(kept.tokens[0][:24])
+    assert np.diff(half).max() <= 4 * 4
+
+
+def test_centre_keeps_the_middle_16_cells_of_every_view() -> None:
+    kept = keep("centre", np.zeros((1, 896, 896, 3), dtype=np.uint8), None, num_kept=64)
+    expected = np.zeros((14, 14), dtype=bool)
+    expected[5:9, 5:9] = True
+    assert np.array_equal(kept.mask(0), np.tile(expected, (2, 2)))
+
+
+def test_centre_frame_keeps_the_middle_of_the_frame_in_its_shape() -> None:
+    kept = keep("centre-frame", np.zeros((1, 640, 1280, 3), dtype=np.uint8), 0.25)
+    expected = np.zeros((20, 40), dtype=bool)
+    expected[5:15, 10:30] = True
+    assert np.array_equal(kept.mask(0), expected)
+
+
+def test_luma_is_that_of_bt601_and_its_edge_is_replicated() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (37, 41, 3), dtype=np.uint8)
+    grey = luma(frame, Views(37, 41, token_pixels=8))
+    exact = frame @ np.array([0.299, 0.587, 0.114])
+    assert grey.shape == (40, 48)
+    assert np.abs(grey[:37, :41] - exact).max() < 2
+    assert np.all(grey[37:] == grey[36]) and np.all(grey[:, 41:] == grey[:, 40:41])
+
+
+def test_detail_is_the_sum_of_squared_differences_to_the_right_and_down() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (37, 41, 3), dtype=np.uint8)
+    views = Views(37, 41, token_pixels=8)
+    grey = luma(frame, views).astype(np.int64)
+    squares = np.zeros_like(grey)
+    squares[:, :-1] += np.diff(grey, axis=1) ** 2
+    squares[:-1] += np.diff(grey, axis=0) ** 2
+    energy = squares.reshape(5, 8, 6, 8).sum(axis=(1, 3))
+    assert np.array_equal(gradient_energy(frame, views), energy.ravel())
+    kept = keep("detail", frame[None], 0.2, token_pixels=8)
+    assert kept.tokens[0].tolist() == np.argsort(-energy.ravel(), kind="stable")[:6].tolist()
+
+
+def replay(canvas: np.ndarray, kept: Kept, views: Views) -> tuple[np.ndarray, np.ndarray]:
+    """Differences to the last kept value under a given choice, and the choice."""
+    last = np.full(cell_values(canvas[0], views).shape, 128, dtype=np.int64)
+    differences, masks = [], []
+    for frame, pixels in enumerate(canvas):
+        values = cell_values(pixels, views).astype(np.int64)
+        differences.append(np.abs(values - last).sum(axis=0))
+        masks.append(kept.mask(frame).ravel())
+        last = np.where(masks[-1], values, last)
+    return np.stack(differences), np.stack(masks)
+
+
+def test_change_keeps_what_differs_most_from_when_it_was_last_kept() -> None:
+    canvas = moving_canvas(40)
+    views = Views(500, 470)
+    difference, is_kept = replay(canvas, keep("change", canvas, 0.2), views)
+    for first in (0, 16, 32):
+        clip = slice(first, first + 16)
+        for view in range(views.num_views):
+            inside = views.view_of == view
+            kept = difference[clip][:, inside][is_kept[clip][:, inside]]
+            left = difference[clip][:, inside][~is_kept[clip][:, inside]]
+            threshold = np.quantile(kept, 0.02)
+            assert np.mean(left > threshold) < 0.02
+
+
+def test_change_starts_from_mid_grey_and_carries_into_the_next_clip() -> None:
+    canvas = np.full((32, 448, 448, 3), 128, dtype=np.uint8)
+    canvas[:, :32, :32] = 250
+    canvas[20:, 64:96, 64:96] = 0
+    kept = keep("change", canvas, None, num_kept=[1] + [0] * 15 + [1] + [0] * 15)
+    assert [ids.tolist() for ids in kept.tokens if ids.size] == [[0], [2 * 14 + 2]]
+    assert kept.tokens[0].tolist() == [0]
+    assert kept.tokens[20].tolist() == [2 * 14 + 2]
+
+
+def test_change_spends_its_share_on_a_video_that_never_changes() -> None:
+    canvas = np.full((17, 100, 100, 3), 128, dtype=np.uint8)
+    kept = keep("change", canvas, 0.3)
+    assert kept.num_tokens == budget_tokens(0.3, 17 * 16)
+
+
+def test_change_unbounded_keeps_the_first_frame_and_then_what_moved() -> None:
+    canvas = np.zeros((20, 96, 96, 3), dtype=np.uint8)
+    canvas[17:, 32:64, 32:64] = 26
+    kept = keep("change-unbounded", canvas, None, threshold=0.1)
+    assert [ids.size for ids in kept.tokens] == [9] + [0] * 16 + [1, 0, 0]
+    assert kept.tokens[17].tolist() == [4]
+    assert keep("change-unbounded", canvas, None, threshold=0.11).num_tokens == 9
+
+
+# -- partners --------------------------------------------------------------------------------------
+
+
+def test_random_matched_keeps_as_many_a_frame_and_view_as_its_partner() -> None:
+    canvas = moving_canvas(40)
+    views = Views(500, 470)
+    partner = keep("change", canvas)
+    kept = keep("random-matched:change", canvas, 0.5, partner=partner)
+    counts = [k.counts(views.view_of, views.num_views) for k in (kept, partner)]
+    assert np.array_equal(*counts)
+    assert kept.sha256 != partner.sha256
+    with pytest.raises(UserError, match="Both must read one canvas"):
+        keep("random-matched:change", canvas[:5], partner=partner)
+
+
+@pytest.mark.parametrize(
+    ("name", "selectors", "full"),
+    [
+        ("detail", ["detail"], "detail"),
+        ("random-matched:text", ["detail"], "random-matched:text"),
+        ("random-matched", ["random-matched", "detail", "text"], "random-matched:detail"),
+        ("transplanted", ["random-matched", "transplanted", "change"], "transplanted:change"),
+    ],
+)
+def test_partners_are_named(name: str, selectors: list[str], full: str) -> None:
+    assert name_partner(name, selectors) == full
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("random-matched", "no selector to go with"),
+        ("random-matched:transplanted", "needs a partner itself"),
+        ("detail:text", "takes no partner"),
+        ("random-matched:nonsense", "not known"),
+    ],
+)
+def test_partners_that_are_none_are_refused(name: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        name_partner(name, ["random-matched"])
+
+
+# -- other packages --------------------------------------------------------------------------------
+
+
+def in_a_process_with_the_package(tmp_path: Path, code: str) -> str:
+    """Run code where the fixture package is installed beside ours."""
+    project = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]
+    entries = project["entry-points"]["hlvid.selectors"]
+    info = tmp_path / f"{project['name']}-{project['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n")
+    lines = "\n".join(f"{name} = {value}" for name, value in entries.items())
+    (info / "entry_points.txt").write_text(f"[hlvid.selectors]\n{lines}\n")
+    return subprocess.check_output(
+        [sys.executable, "-c", code],
+        env={
+            **os.environ,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": os.pathsep.join([str(tmp_path), str(PACKAGE)]),
+        },
+        text=True,
+    )
+
+
+CODE = """
+import json
+import numpy as np
+from gaze.selectors import list_selectors, select
+from hlvid.errors import UserError
+
+canvas = np.zeros((17, 448, 448, 3), dtype=np.uint8)
+for frame in range(17):
+    canvas[frame, 32 * (frame % 14) :][:32] = 255
+told = {name: (info.summary, info.notes) for name, info in list_selectors().items()}
+kept = {
+    name: [ids.tolist() for ids in select(name, canvas, budget=None, num_kept=[14] * 17, seed=0,
+        video_id="v").tokens] for name in ("brightest", "darker-each-time")
+}
+try:
+    select("nosy", canvas, budget=0.1, seed=0, video_id="v")
+    refusal = ""
+except UserError as error:
+    refusal = str(error)
+print(json.dumps([told, kept, refusal]))
+"""
+
+
+def test_another_package_adds_selectors_but_no_privileges(tmp_path: Path) -> None:
+    told, kept, refusal = json.loads(in_a_process_with_the_package(tmp_path, CODE))
+    assert told["brightest"] == ["Keeps the brightest cells", []]
+    assert set(list_selectors()) < set(told)
+    for frame in range(17):
+        row = frame % 14
+        assert kept["brightest"][frame] == list(range(14 * row, 14 * row + 14))
+        if frame:
+            before = (frame - 1) % 14
+            assert kept["darker-each-time"][frame] == list(range(14 * before, 14 * before + 14))
+    assert "Only built-in selectors" in refusal
+    assert "Only built-in selectors" in told["nosy"][1][0]
+    num_lines = sum(
+        len(path.read_text().splitlines()) for path in PACKAGE.iterdir() if path.is_file()
+    )
+    assert num_lines < 60
+
+
+def test_all_built_in_selectors_are_listed_with_a_summary() -> None:
+    found = list_selectors()
+    assert set(found) >= {
+        *ORDINARY,
+        "all",
+        "change-unbounded",
+        "oracle",
+        "random-matched",
+        "text",
+        "transplanted",
+    }
+    assert all(info.name == name and info.summary for name, info in found.items())
+    assert [name for name, info in found.items() if info.is_privileged] == ["oracle"]
+    assert found["text"].notes == ("shares the reader's detector",)
+    assert load("random-matched:detail").info.needs_partner
