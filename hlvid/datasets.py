@@ -1,9 +1,9 @@
 """Benchmarks: finding their questions and videos, and writing them down."""
 
-import itertools
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from hlvid.errors import UserError
 from hlvid.files import (
     cache_dir,
     digest_records,
+    explain,
     id_order,
     read_json,
     read_jsonl,
@@ -20,7 +21,7 @@ from hlvid.files import (
     write_json,
     write_jsonl,
 )
-from hlvid.prompt import parse
+from hlvid.prompt import Parsed, parse
 from hlvid.types import BenchmarkId, Identifier, Question, Record, Video
 
 HLVID = "hlvid"
@@ -31,9 +32,15 @@ PARQUET_FILE = "data/test-00000-of-00001.parquet"
 PARQUET_COLUMNS = ("question_id", "category", "video_path", "question", "answer")
 MAX_PARQUET_BYTES = 256 * 2**20
 
-_MANIFEST_FILE = "benchmark.json"
-_QUESTIONS_FILE = "questions.jsonl"
-_VIDEOS_FILE = "videos.jsonl"
+MANIFEST_FILE = "benchmark.json"
+QUESTIONS_FILE = "questions.jsonl"
+VIDEOS_FILE = "videos.jsonl"
+
+_HOW_TO_GET_HLVID = (
+    "HLVid is the dataset bfshi/HLVid on Hugging Face (about 152 GB of video, no licence named): "
+    "'hf download bfshi/HLVid --repo-type dataset --local-dir {root}', "
+    "then unpack videos_part_*.tar so that the clips lie in {root}/videos."
+)
 
 
 class MissingVideo(UserError):
@@ -60,7 +67,7 @@ class Benchmark:
     questions: tuple[Question, ...]
     """In the order of `hlvid.files.id_order`, whatever order they are given in."""
     videos: Mapping[str, Video]
-    """Video id -> what is known without opening the file; empty for released HLVid."""
+    """Video id -> what is known without opening the file; empty for HLVid as released."""
     root: Path | None = None
     """The folder that holds `videos/`; None where no video is at hand."""
     license: str = "unknown"
@@ -71,24 +78,15 @@ class Benchmark:
 
     def __post_init__(self) -> None:
         """Put the questions in order and hold them against the videos."""
+        where = f"benchmark {self.name}"
+        if not self.questions:
+            raise UserError(f"{where}: has no questions. Allowed is at least one.")
+        _check(((where, question) for question in self.questions), self.videos)
         ordered = tuple(sorted(self.questions, key=lambda q: id_order(q.question_id)))
-        if not ordered:
-            raise UserError(f"benchmark {self.name}: has no questions.")
-        for before, after in itertools.pairwise(ordered):
-            if before.question_id == after.question_id:
-                raise UserError(
-                    f"benchmark {self.name}: question {after.question_id} is there twice."
-                )
-        for question in ordered:
-            if self.videos and question.video_id not in self.videos:
-                raise UserError(
-                    f"benchmark {self.name}: question {question.question_id} asks about video "
-                    f"{question.video_id}, which {_VIDEOS_FILE} does not have."
-                )
         object.__setattr__(self, "questions", ordered)
         object.__setattr__(self, "questions_sha256", digest_records(ordered))
 
-    @property
+    @cached_property
     def video_ids(self) -> tuple[str, ...]:
         """The videos that are asked about, in the order of the questions."""
         return tuple(dict.fromkeys(question.video_id for question in self.questions))
@@ -109,29 +107,31 @@ class Benchmark:
 
         Raises:
             MissingVideo: It is not there; the sentence says how to get it.
-            UserError: The benchmark has no such video, or its path leads out of the folder.
+            UserError: No question is about such a video.
         """
-        if video_id not in self.video_ids:
-            raise UserError(f"benchmark {self.name}: has no video {shown(video_id)}.")
+        self._refuse_unknown([video_id])
         known = self.videos.get(video_id)
         relative = (known and known.path) or f"videos/{video_id}"
         if self.root is None:
-            raise MissingVideo(f"video {video_id}: {self.name} has no folder. {_how_to_get(self)}")
-        path = self.root / relative
-        if not path.is_file():
-            raise MissingVideo(f"video {video_id}: {path} is missing. {_how_to_get(self)}")
-        if not path.resolve().is_relative_to(self.root.resolve()):
-            raise UserError(f"video {video_id}: {path} is a link that leaves {self.root}.")
-        return path
+            where = f"{relative} of benchmark {self.name}"
+        elif (self.root / relative).is_file():
+            return self.root / relative
+        else:
+            where = str(self.root / relative)
+        raise MissingVideo(f"video {video_id}: {where} is missing. {self._how_to_get()}")
 
     def subset(
         self, *, video_ids: Collection[str] | None = None, limit: int | None = None
     ) -> "Benchmark":
-        """The questions about some videos, or the first `limit` questions, or both."""
+        """The questions about some videos, or the first `limit` questions, or both.
+
+        Its digest and its `id` are those of the questions that are left.
+
+        Raises:
+            UserError: A video is unknown, or nothing would be left.
+        """
         wanted = self.video_ids if video_ids is None else video_ids
-        for video_id in wanted:
-            if video_id not in self.video_ids:
-                raise UserError(f"benchmark {self.name}: has no video {shown(video_id)}.")
+        self._refuse_unknown(wanted)
         if limit is not None and limit < 1:
             raise UserError(f"limit: {limit} questions are too few. Allowed is 1 and more.")
         questions = [q for q in self.questions if q.video_id in wanted][:limit]
@@ -139,40 +139,73 @@ class Benchmark:
         videos = {video_id: v for video_id, v in self.videos.items() if video_id in kept}
         return replace(self, questions=tuple(questions), videos=videos)
 
+    def _refuse_unknown(self, video_ids: Iterable[str]) -> None:
+        for video_id in video_ids:
+            if video_id not in self.video_ids:
+                raise UserError(
+                    f"benchmark {self.name}: has no question about video {shown(video_id)}. "
+                    f"The first of its {len(self.video_ids)} videos is {self.video_ids[0]}."
+                )
+
+    def _how_to_get(self) -> str:
+        """The sentence that tells how the videos come onto this machine."""
+        root = "DIR" if self.root is None else str(self.root)
+        if self.name == HLVID:
+            return _HOW_TO_GET_HLVID.format(root=root)
+        if self.name == HLVID_SYNTHETIC:
+            flags = "".join(f" --{name} {value}" for name, value in self.settings.items())
+            return f"Render it: hlvid-build render --out {root}{flags}"
+        return "Put it there, or name the folder that holds videos/ (--data or HLVID_DATA)."
+
 
 def load(name: str, *, data: Path | None = None) -> Benchmark:
     """Load a benchmark.
 
     Args:
         name: 'hlvid', 'hlvid-synthetic', or a folder with `benchmark.json`.
-        data: The folder that holds `videos/`; by default HLVID_DATA, else one in the cache.
+        data: The folder that holds `videos/`; by default HLVID_DATA, else one in the cache, and
+            for a folder the folder itself.
 
     Raises:
         UserError: There is no such benchmark, or a file of it is not in order.
     """
     if name in (HLVID, HLVID_SYNTHETIC):
         root = data or Path(os.environ.get("HLVID_DATA") or cache_dir() / name)
-        return _load_released(root) if name == HLVID else _load_synthetic(root)
+        if name == HLVID:
+            return _read_released(root)
+        with resources.as_file(resources.files("hlvid") / "synthetic" / "questions") as shipped:
+            return read(shipped, root=root)
     folder = Path(name)
-    if not folder.is_dir():
+    if not (folder / MANIFEST_FILE).exists():
         raise UserError(
-            f"benchmark {shown(name)}: is unknown. Allowed are {HLVID}, {HLVID_SYNTHETIC} "
-            f"and a folder with {_MANIFEST_FILE}."
+            f"benchmark {shown(name)}: is not known. Allowed are {HLVID}, {HLVID_SYNTHETIC} "
+            f"and a folder with {MANIFEST_FILE}."
         )
     return read(folder, root=data or folder)
 
 
 def read(folder: Path, *, root: Path | None) -> Benchmark:
-    """Read a benchmark's three files from `folder`; its videos lie under `root`."""
-    manifest = read_json(folder / _MANIFEST_FILE, Manifest)
-    questions = read_jsonl(folder / _QUESTIONS_FILE, Question)
+    """Read a benchmark's three files.
+
+    Args:
+        folder: Holds `benchmark.json`, `questions.jsonl` and `videos.jsonl`.
+        root: The folder that holds `videos/`, or None where no video is at hand.
+
+    Raises:
+        UserError: A file is missing or not in order; the sentence names file and line.
+    """
+    manifest = read_json(folder / MANIFEST_FILE, Manifest)
+    questions = read_jsonl(folder / QUESTIONS_FILE, Question)
     videos: dict[str, Video] = {}
-    for number, video in enumerate(read_jsonl(folder / _VIDEOS_FILE, Video), start=1):
+    for number, video in enumerate(read_jsonl(folder / VIDEOS_FILE, Video), start=1):
         if video.video_id in videos:
-            raise UserError(f"{_VIDEOS_FILE}:{number}: video {video.video_id} is there twice.")
+            raise UserError(
+                f"{VIDEOS_FILE}:{number}: video {video.video_id} is there twice. Allowed is once."
+            )
         videos[video.video_id] = video
-    for number, question in enumerate(questions, start=1):
-        _check_parts(question, where=f"{_QUESTIONS_FILE}:{number}")
+    numbered = [(f"{QUESTIONS_FILE}:{i}", question) for i, question in enumerate(questions, 1)]
+    _check(numbered, videos)
+    _check_texts(numbered)
     return Benchmark(
         name=manifest.name,
         revision=manifest.revision,
@@ -186,16 +219,18 @@ def read(folder: Path, *, root: Path | None) -> Benchmark:
 
 
 def write(folder: Path, benchmark: Benchmark) -> None:
-    """Write a benchmark's three files; what `read` reads back is equal to it.
+    """Write a benchmark's three files, `benchmark.json` last; `read` gives it back.
 
     Raises:
-        UserError: A video of the benchmark has no record yet.
+        UserError: A video has no record yet, a question does not parse back, or the disk refuses.
     """
     for video_id in benchmark.video_ids:
         if video_id not in benchmark.videos:
-            raise UserError(f"benchmark {benchmark.name}: video {video_id} has no record yet.")
-    for question in benchmark.questions:
-        _check_parts(question, where=f"question {question.question_id}")
+            raise UserError(
+                f"benchmark {benchmark.name}: video {video_id} has no record. "
+                "Allowed are benchmarks with a record of each video."
+            )
+    _check_texts([(f"question {q.question_id}", q) for q in benchmark.questions])
     videos = sorted(benchmark.videos.values(), key=lambda video: id_order(video.video_id))
     manifest = Manifest(
         name=benchmark.name,
@@ -204,101 +239,113 @@ def write(folder: Path, benchmark: Benchmark) -> None:
         description=benchmark.description,
         settings=benchmark.settings,
     )
-    write_jsonl(folder / _QUESTIONS_FILE, benchmark.questions)
-    write_jsonl(folder / _VIDEOS_FILE, videos)
-    write_json(folder / _MANIFEST_FILE, manifest)
+    write_jsonl(folder / QUESTIONS_FILE, benchmark.questions)
+    write_jsonl(folder / VIDEOS_FILE, videos)
+    write_json(folder / MANIFEST_FILE, manifest)
 
 
-def _load_synthetic(root: Path) -> Benchmark:
-    with resources.as_file(resources.files("hlvid") / "synthetic" / "questions") as folder:
-        return read(folder, root=root)
+def _check(numbered: Iterable[tuple[str, Question]], videos: Mapping[str, Video]) -> None:
+    """Refuse a question that is there twice or whose video is not known."""
+    seen: set[str] = set()
+    for where, question in numbered:
+        if question.question_id in seen:
+            raise UserError(
+                f"{where}: question {question.question_id} is there twice. Allowed is once."
+            )
+        seen.add(question.question_id)
+        if videos and question.video_id not in videos:
+            raise UserError(
+                f"{where}: question {question.question_id} is about video {question.video_id}. "
+                f"Allowed are the videos in {VIDEOS_FILE}."
+            )
 
 
-def _load_released(root: Path) -> Benchmark:
+def _check_texts(numbered: Sequence[tuple[str, Question]]) -> None:
+    """Refuse a question whose stem and choices are not those in its text."""
+    for where, question in numbered:
+        try:
+            parsed = parse(question.text)
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+        for part in ("stem", "choices"):
+            given, found = getattr(question, part), getattr(parsed, part)
+            if given != found:
+                raise UserError(
+                    f"{where}: {part} is {shown(given)}, but the text gives {shown(found)}."
+                )
+
+
+def _read_released(root: Path) -> Benchmark:
     """Read HLVid as it was released: one parquet file of five columns, videos beside it."""
     path = root / PARQUET_FILE
     if not path.is_file():
         raise UserError(f"{path}: is missing. {_HOW_TO_GET_HLVID.format(root=root)}")
-    questions = []
-    for number, row in enumerate(_read_rows(path)):
-        where = f"{path.name}: row {number}"
-        try:
-            parsed = parse(str(row["question"]))
-            question = Question(
-                question_id=str(row["question_id"]),
-                video_id=str(row["video_path"]),
-                category=str(row["category"]),
-                text=str(row["question"]),
-                stem=parsed.stem,
-                choices=parsed.choices,
-                answer=str(row["answer"]),
-            )
-        except UserError as error:
-            raise UserError(f"{where}: {error}") from None
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise UserError(f"{where}: {first['msg']} ({shown(first['input'])}).") from None
-        questions.append(question)
-    num_videos = len({question.video_id for question in questions})
-    is_released = (len(questions), num_videos) == (RELEASED_QUESTIONS, RELEASED_VIDEOS)
+    rows = _read_rows(path)
+    questions = tuple(
+        _to_question(row, where=f"{path.name}: row {number}") for number, row in enumerate(rows)
+    )
+    counts = (len(questions), len({question.video_id for question in questions}))
+    is_released = counts == (RELEASED_QUESTIONS, RELEASED_VIDEOS)
     return Benchmark(
         name=HLVID,
-        revision="released" if is_released else f"other-{len(questions)}-{num_videos}",
-        questions=tuple(questions),
+        revision="released" if is_released else "{} questions on {} videos".format(*counts),
+        questions=questions,
         videos={},
         root=root,
+        description="HLVid as released: questions on 4K videos of up to five minutes.",
     )
 
 
 def _read_rows(path: Path) -> list[dict[str, object]]:
-    """The rows of HLVid's parquet file, its size and columns checked before they are read."""
+    """The rows of HLVid's parquet file, its columns and size checked before they are read."""
     import pyarrow
     import pyarrow.parquet
 
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            groups = range(file.metadata.num_row_groups)
-            num_bytes = sum(file.metadata.row_group(i).total_byte_size for i in groups)
-            columns = tuple(file.schema_arrow.names)
+            columns = file.schema_arrow.names
+            groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+            num_bytes = max(path.stat().st_size, sum(group.total_byte_size for group in groups))
             if sorted(columns) != sorted(PARQUET_COLUMNS):
                 raise UserError(
-                    f"{path.name}: has columns {shown(columns)}. "
+                    f"{path.name}: has the columns {', '.join(map(shown, columns))}. "
                     f"Allowed are {', '.join(PARQUET_COLUMNS)}."
                 )
             if num_bytes > MAX_PARQUET_BYTES:
-                raise UserError(f"{path.name}: holds more than {MAX_PARQUET_BYTES} bytes.")
+                raise UserError(
+                    f"{path.name}: holds {num_bytes} bytes. Allowed are {MAX_PARQUET_BYTES}."
+                )
             rows: list[dict[str, object]] = file.read().to_pylist()
             return rows
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"{path.name}: is not a parquet file that can be read ({error}).") from None
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path.name}: cannot be read as parquet ({shown(str(error))}). "
+            "Download it again, or compare its digest with the release's."
+        ) from None
 
 
-def _check_parts(question: Question, *, where: str) -> None:
-    """Refuse a question whose stem and choices are not those in its text."""
+def _to_question(row: Mapping[str, object], *, where: str) -> Question:
+    """One row of HLVid's parquet file: stem and choices are taken from its text."""
+    if type(row["question_id"]) is not int:
+        raise UserError(
+            f"{where}: question_id is {shown(row['question_id'])}. Allowed are integers."
+        )
+    text = row["question"]
     try:
-        parsed = parse(question.text)
+        parsed = parse(text) if isinstance(text, str) else Parsed("", (), "")
+        return Question.model_validate(
+            {
+                "question_id": str(row["question_id"]),
+                "video_id": row["video_path"],
+                "category": row["category"],
+                "text": text,
+                "stem": parsed.stem,
+                "choices": parsed.choices,
+                "answer": row["answer"],
+            },
+            strict=True,
+        )
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
-    if (parsed.stem, parsed.choices) != (question.stem, question.choices):
-        raise UserError(f"{where}: stem and choices are not those of the text.")
-
-
-_HOW_TO_GET_HLVID = (
-    "HLVid is the dataset bfshi/HLVid on Hugging Face (about 152 GB of video, no licence named): "
-    "'hf download bfshi/HLVid --repo-type dataset --local-dir {root}', "
-    "then unpack videos_part_*.tar into {root}/videos."
-)
-
-
-def _how_to_get(benchmark: Benchmark) -> str:
-    """The sentence that tells how a benchmark's videos come onto this machine."""
-    root = benchmark.root or Path("DIR")
-    if benchmark.name == HLVID:
-        return _HOW_TO_GET_HLVID.format(root=root)
-    if benchmark.name == HLVID_SYNTHETIC:
-        settings = benchmark.settings
-        flags = " ".join(
-            f"--{key} {settings[key]}" for key in ("videos", "seconds", "seed") if key in settings
-        )
-        return f"Render it with 'hlvid-build render --out {root} {flags}'.".replace(" '.", "'.")
-    return f"Put it there, or name the folder that holds videos/ ({root} does not)."
+    except ValidationError as error:
+        raise UserError(f"{where}: {explain(error)}") from None
