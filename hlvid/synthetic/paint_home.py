@@ -1,0 +1,339 @@
+"""How the things of a room look."""
+
+import math
+from collections.abc import Callable
+
+from hlvid.synthetic.details import details, parcel_label
+from hlvid.synthetic.scene import COLOURS, Colour, Thing
+from hlvid.synthetic.sheet import Sheet, darker
+
+_WALL_PAINTS: tuple[Colour, ...] = (
+    (206, 200, 188),
+    (186, 196, 198),
+    (198, 204, 186),
+    (214, 196, 178),
+    (196, 190, 200),
+)
+_SPINES = ("red", "blue", "green", "grey", "brown", "black", "white", "orange", "purple")
+
+
+def _wall(sheet: Sheet, thing: Thing) -> None:
+    paint = _WALL_PAINTS[thing.variant % len(_WALL_PAINTS)]
+    sheet.texture(thing.box, "wall", thing.variant, tint=paint, scale=1.6, blur=0.8)
+    sheet.shade(thing.box, across=True, start=0.0, end=0.3)
+    sheet.shade(thing.box, across=False, start=0.02, end=0.18)
+
+
+def _floor(sheet: Sheet, thing: Thing) -> None:
+    x0, y0, x1, _ = thing.box
+    sheet.texture(thing.box, "floor", thing.variant, tint=(150, 108, 66), scale=1.2)
+    sheet.fill((x0, y0, x1, y0 + 60), (222, 218, 210))
+    sheet.shade((x0, y0 + 60, x1, y0 + 130), across=False, start=0.5, end=0.0)
+
+
+def _board(sheet: Sheet, thing: Thing) -> None:
+    x0, y0, x1, y1 = thing.box
+    sheet.shadow((x0, y1 - 10, x1, y1 + 20), 26, 130)
+    sheet.texture(thing.box, "wood", thing.variant, tint=(146, 100, 62), scale=1.4)
+    sheet.fill((x0, y0, x1, y0 + 5), (190, 146, 104))
+    sheet.shade((x0, y1 - 14, x1, y1), across=False, start=0.0, end=0.5)
+
+
+def _book(sheet: Sheet, thing: Thing) -> None:
+    x0, y0, x1, y1 = thing.box
+    colour = darker(COLOURS[thing.colour], 0.92)
+    sheet.shadow((x0 + 4, y1 - 16, x1 + 10, y1), 8, 150)
+    sheet.texture(thing.box, "card", thing.variant, tint=colour, scale=0.6)
+    sheet.gradient(thing.box, [(255, 255, 255), (128, 128, 128), (0, 0, 0)], alpha=46)
+    sheet.fill((x0, y0, x1, y0 + 3), darker(colour, 1.25))
+    sheet.shade((x0, y1 - 10, x1, y1), across=False, start=0.0, end=0.5)
+    sheet.fill((x0 + 24, y0, x0 + 28, y1), darker(colour, 0.66))
+    parts = details(thing)
+    for stripe in parts.counted:
+        sheet.gradient(stripe, [(236, 204, 110), (188, 148, 58)])
+    sheet.text(*parts.texts)
+
+
+def _spines(sheet: Sheet, thing: Thing) -> None:
+    """Upright books without words."""
+    x0, y0, x1, y1 = thing.box
+    x, step = x0, thing.variant
+    while x < x1 - 80:
+        step = (step * 1103 + 12345) % 65521
+        width, top = 64 + step % 58, y0 + step % 130
+        colour = darker(COLOURS[_SPINES[step % len(_SPINES)]], 0.8)
+        box = (x, top, x + width, y1)
+        sheet.texture(box, "card", step, tint=colour, scale=0.6)
+        sheet.gradient(box, [(0, 0, 0), (255, 255, 255), (0, 0, 0)], across=True, alpha=48)
+        for band in (top + 50, y1 - 70):
+            sheet.fill((x, band, x + width, band + 8), (206, 180, 110), 190)
+        sheet.fill((x, top, x + 3, y1), darker(colour, 0.5))
+        x += width
+    sheet.shadow((x0, y1 - 14, x, y1), 8, 120)
+
+
+def _picture(sheet: Sheet, thing: Thing) -> None:
+    """A photograph in a frame."""
+    x0, y0, x1, y1 = thing.box
+    sheet.shadow((x0 + 8, y0 + 10, x1 + 10, y1 + 8), 14, 140)
+    sheet.texture(thing.box, "wood", thing.variant, tint=(74, 54, 40), scale=0.8)
+    sheet.fill((x0 + 28, y0 + 28, x1 - 28, y1 - 28), (236, 232, 224))
+    inner = (x0 + 64, y0 + 64, x1 - 64, y1 - 64)
+    sheet.texture(inner, "far", thing.variant, scale=0.3)
+    sheet.polygon(inner, [(0.6, 0), (0.9, 0), (0.5, 1), (0.2, 1)], (255, 255, 255), 26)
+
+
+def _plant(sheet: Sheet, thing: Thing) -> None:
+    x0, y0, x1, y1 = thing.box
+    middle, clay = (x0 + x1) // 2, (188, 178, 164)
+    for i in range(17):
+        angle = math.pi * (0.06 + 0.88 * ((i * 7 + thing.variant) % 17) / 16)
+        length = 150 + (i * 53 + thing.variant) % 110
+        tip_x, tip_y = middle + length * math.cos(angle), y1 - 190 - length * math.sin(angle)
+        green = (40 + 6 * (i % 5), 88 + 9 * (i % 4), 44)
+        _leaf(sheet, (middle, y1 - 190), (round(tip_x), round(tip_y)), green)
+    sheet.polygon(
+        (middle - 110, y1 - 210, middle + 110, y1), [(0, 0), (1, 0), (0.8, 1), (0.2, 1)], clay
+    )
+    sheet.shade((middle + 10, y1 - 200, middle + 84, y1), across=True, start=0.0, end=0.3)
+
+
+def _leaf(sheet: Sheet, root: tuple[int, int], tip: tuple[int, int], colour: Colour) -> None:
+    """A pointed leaf from root to tip."""
+    dx, dy = tip[0] - root[0], tip[1] - root[1]
+    length = max(1.0, math.hypot(dx, dy))
+    nx, ny = -dy / length * 24, dx / length * 24
+    middle = (root[0] + dx * 0.55, root[1] + dy * 0.55)
+    points = [root, (middle[0] + nx, middle[1] + ny), tip, (middle[0] - nx, middle[1] - ny)]
+    left, top = (math.floor(min(p[i] for p in points)) for i in (0, 1))
+    right, bottom = (math.ceil(max(p[i] for p in points)) + 1 for i in (0, 1))
+    shares = [((x - left) / (right - left), (y - top) / (bottom - top)) for x, y in points]
+    sheet.polygon((left, top, right, bottom), shares, colour)
+
+
+def clock(sheet: Sheet, thing: Thing, seconds: float) -> None:
+    """A wall clock whose second hand goes round."""
+    x0, y0, x1, y1 = thing.box
+    sheet.shadow((x0 + 30, y0 + 40, x1 - 20, y1 - 20), 26, 130)
+    sheet.ellipse(thing.box, (52, 50, 50))
+    sheet.ellipse((x0 + 18, y0 + 18, x1 - 18, y1 - 18), (238, 236, 228))
+    middle = ((x0 + x1) // 2, (y0 + y1) // 2)
+    for hour in range(12):
+        _hand(sheet, middle, hour / 12, (150, 176), 8, (60, 58, 58))
+    start = thing.variant % 43200
+    now = start + seconds
+    _hand(sheet, middle, now / 43200, (-20, 96), 14, (40, 40, 42))
+    _hand(sheet, middle, now / 3600, (-24, 142), 9, (40, 40, 42))
+    _hand(sheet, middle, now % 60 / 60, (-30, 160), 4, (176, 34, 30))
+
+
+def _hand(
+    sheet: Sheet,
+    middle: tuple[int, int],
+    turn: float,
+    reach: tuple[int, int],
+    width: int,
+    colour: Colour,
+) -> None:
+    """A hand of a clock; `turn` in turns from the top, `reach` in pixels from the middle."""
+    angle = 2 * math.pi * turn
+    sin, cos = math.sin(angle), math.cos(angle)
+    box = (middle[0] - 180, middle[1] - 180, middle[0] + 180, middle[1] + 180)
+    half = width / 2
+    points = []
+    for along, side in ((reach[0], -half), (reach[1], -half), (reach[1], half), (reach[0], half)):
+        x, y = along * sin + side * cos, -along * cos + side * sin
+        points.append(((x + 180) / 360, (y + 180) / 360))
+    sheet.polygon(box, points, colour)
+
+
+def _jar(sheet: Sheet, thing: Thing) -> None:
+    x0, y0, x1, y1 = thing.box
+    parts = details(thing)
+    sheet.shadow((x0 + 10, y1 - 24, x1 + 20, y1), 14, 150)
+    glass = (x0, y0 + 50, x1, y1)
+    sheet.rounded(glass, 46, (176, 188, 190), 235)
+    tints = ((206, 180, 130), (232, 226, 208), (120, 72, 44), (176, 60, 40), (196, 150, 80))
+    content = (x0 + 14, y0 + 120 + thing.variant % 60, x1 - 14, y1 - 14)
+    sheet.texture(
+        content, "grain", thing.variant, tint=tints[thing.variant % len(tints)], scale=0.7
+    )
+    sheet.gradient(glass, [(0, 0, 0), (255, 255, 255), (40, 40, 40)], across=True, alpha=44)
+    sheet.fill((x0 + 30, y0 + 90, x0 + 44, y1 - 50), (255, 255, 255), 90)
+    lid = (x0 + 14, y0, x1 - 14, y0 + 66)
+    colour = COLOURS[thing.mark or "grey"]
+    sheet.rounded(lid, 14, colour)
+    sheet.gradient(
+        (lid[0], lid[1] + 10, lid[2], lid[3] - 8),
+        [darker(colour, 0.7), darker(colour, 1.15), darker(colour, 0.6)],
+        across=True,
+    )
+    if thing.anchor:
+        label = (x0 + 12, y1 - 226, x1 - 12, y1 - 66)
+        sheet.texture(label, "wall", thing.variant, tint=(236, 230, 214), scale=0.5)
+        sheet.fill((label[0] + 16, y1 - 136, label[2] - 16, y1 - 133), (120, 110, 96))
+    sheet.text(*parts.texts)
+
+
+def _parcel(sheet: Sheet, thing: Thing) -> None:
+    x0, y0, x1, y1 = thing.box
+    parts = details(thing)
+    sheet.shadow((x0 + 6, y1 - 22, x1 + 26, y1 + 4), 18, 170)
+    sheet.texture(thing.box, "card", thing.variant, tint=(178, 138, 92), scale=0.9)
+    sheet.shade(thing.box, across=True, start=0.0, end=0.16)
+    sheet.shade(thing.box, across=False, start=0.0, end=0.2)
+    middle = (x0 + x1) // 2 - 120
+    sheet.fill((middle, y0, middle + 84, y0 + 110), (206, 186, 140), 170)
+    sheet.fill((x0, y0, x1, y0 + 4), (206, 170, 124))
+    if parts.anchor:
+        label = parcel_label(thing)
+        left, top, right, _ = label
+        sheet.shadow(label, 6, 90)
+        sheet.fill(label, (240, 239, 234))
+        sheet.fill((left + 24, top + 72, right - 24, top + 74), (120, 120, 120))
+        x, step = left + 40, thing.variant
+        while x < right - 44:
+            step = (step * 1103 + 12345) % 65521
+            wide = 3 + step % 7
+            sheet.fill((x, top + 86, x + wide, top + 164), (26, 26, 28))
+            x += wide + 3 + step // 7 % 6
+    for sticker in parts.counted:
+        sheet.ellipse(sticker, (196, 40, 36))
+        left, top, right, bottom = sticker
+        sheet.ellipse((left + 10, top + 10, right - 10, bottom - 10), (232, 196, 60))
+    sheet.text(*parts.texts)
+
+
+def _cork(sheet: Sheet, thing: Thing) -> None:
+    x0, y0, x1, y1 = thing.box
+    sheet.shadow((x0 + 10, y0 + 16, x1 + 16, y1 + 20), 30, 150)
+    sheet.texture(thing.box, "wood", 1, tint=(132, 92, 56), scale=1.2)
+    inner = (x0 + 44, y0 + 44, x1 - 44, y1 - 44)
+    sheet.texture(inner, "cork", 0, tint=(190, 146, 92), scale=1.3)
+    sheet.shade((x0 + 44, y0 + 44, x1 - 44, y0 + 84), across=False, start=0.4, end=0.0)
+    sheet.shade((x0 + 44, y0 + 44, x0 + 74, y1 - 44), across=True, start=0.3, end=0.0)
+
+
+def _note(sheet: Sheet, thing: Thing) -> None:
+    x0, y0, x1, y1 = thing.box
+    parts = details(thing)
+    sheet.shadow((x0 + 8, y0 + 14, x1 + 10, y1 + 12), 12, 130)
+    paper = (246, 226, 120) if thing.colour == "yellow" else (240, 238, 230)
+    sheet.texture(thing.box, "wall", thing.variant, tint=paper, scale=0.4)
+    for y in range(y0 + 226, y1 - 20, 34):
+        sheet.fill((x0 + 30, y, x1 - 30, y + 2), (150, 170, 190), 140)
+    if parts.mark:
+        left, top, right, bottom = parts.mark
+        colour = COLOURS[thing.mark]
+        sheet.shadow((left + 12, top + 22, right + 10, bottom + 12), 8, 150)
+        sheet.ellipse(parts.mark, darker(colour, 0.8))
+        sheet.ellipse((left + 5, top + 3, right - 9, bottom - 11), colour)
+        sheet.ellipse((left + 12, top + 8, left + 22, top + 17), (255, 255, 255), 170)
+    sheet.text(*parts.texts)
+
+
+def cord(sheet: Sheet, thing: Thing, seconds: float) -> None:
+    """The cord of a blind, swinging a little."""
+    x0, y0, x1, y1 = thing.box
+    swing = 0.5 + 0.28 * math.sin(2 * math.pi * seconds / 7)
+    width = 0.05
+    sheet.polygon(
+        (x0, y0, x1, y1 - 60),
+        [(0.5 - width, 0), (0.5 + width, 0), (swing + width, 1), (swing - width, 1)],
+        (214, 208, 196),
+    )
+    middle = round(x0 + swing * (x1 - x0))
+    sheet.ellipse((middle - 18, y1 - 66, middle + 18, y1 - 6), (170, 140, 96))
+
+
+def _room(sheet: Sheet, thing: Thing) -> None:
+    sheet.texture(thing.box, "room", 0, scale=1.5, blur=5)
+    sheet.shade(thing.box, across=False, start=0.1, end=0.3)
+
+
+def _table(sheet: Sheet, thing: Thing) -> None:
+    x0, y0, x1, _ = thing.box
+    sheet.texture(thing.box, "wood", thing.variant, tint=(134, 92, 58), scale=2.4)
+    sheet.fill((x0, y0, x1, y0 + 6), (196, 150, 108))
+    sheet.shade((x0, y0, x1, y0 + 120), across=False, start=0.3, end=0.0)
+
+
+def _screen(sheet: Sheet, thing: Thing) -> None:
+    x0, y0, x1, y1 = thing.box
+    middle = (x0 + x1) // 2
+    sheet.shadow((middle - 420, y1 + 170, middle + 420, y1 + 200), 24, 170)
+    sheet.gradient((middle - 130, y1, middle + 130, y1 + 180), [(46, 46, 50), (90, 90, 94)])
+    sheet.rounded((middle - 400, y1 + 160, middle + 400, y1 + 200), 18, (70, 70, 74))
+    sheet.rounded(thing.box, 26, (22, 22, 24))
+    inner = (x0 + 36, y0 + 36, x1 - 36, y1 - 36)
+    sheet.gradient(inner, [(28, 38, 52), (18, 24, 34)])
+    sheet.fill((inner[0], inner[1], inner[2], inner[1] + 88), (40, 54, 74))
+    for i in range(3):
+        left = inner[0] + 30 + 46 * i
+        sheet.ellipse((left, inner[1] + 30, left + 28, inner[1] + 58), (110, 124, 144))
+
+
+def _panel(sheet: Sheet, thing: Thing) -> None:
+    x0, y0, x1, y1 = thing.box
+    parts = details(thing)
+    sheet.rounded(thing.box, 16, (44, 58, 78))
+    sheet.fill((x0 + 28, y0 + 84, x1 - 28, y0 + 86), (80, 98, 122))
+    if parts.anchor:
+        left, step = x0 + 28, thing.variant
+        for i in range(14):
+            step = (step * 1103 + 12345) % 65521
+            height = 20 + step % 110
+            bar = (left + 41 * i, y1 - 24 - height, left + 41 * i + 26, y1 - 24)
+            sheet.gradient(bar, [(96, 170, 190), (50, 98, 124)])
+    if parts.mark:
+        sheet.ellipse(parts.mark, COLOURS[thing.mark])
+        left, top, _, _ = parts.mark
+        sheet.ellipse((left + 8, top + 7, left + 20, top + 18), (255, 255, 255), 110)
+    sheet.text(*parts.texts)
+
+
+def progress(sheet: Sheet, thing: Thing, seconds: float) -> None:
+    """A bar on the screen that fills and starts again."""
+    x0, y0, x1, y1 = thing.box
+    sheet.rounded(thing.box, 12, (40, 54, 74))
+    done = x0 + 24 + round((x1 - x0 - 24) * (seconds % 40 / 40))
+    sheet.rounded((x0, y0, done, y1), 12, (86, 168, 120))
+
+
+def lamp(sheet: Sheet, thing: Thing, seconds: float) -> None:
+    """A small box on the wall whose light blinks."""
+    x0, y0, x1, y1 = thing.box
+    sheet.shadow((x0 + 4, y0 + 6, x1 + 6, y1 + 8), 10, 120)
+    sheet.rounded(thing.box, 18, (226, 224, 218))
+    colour = (70, 220, 90) if round(seconds) % 2 else (60, 84, 62)
+    sheet.ellipse((x0 + 46, y0 + 30, x0 + 74, y0 + 58), colour)
+    for y in range(y0 + 84, y1 - 20, 14):
+        sheet.fill((x0 + 24, y, x1 - 24, y + 5), (160, 158, 152))
+
+
+HOME: dict[str, tuple[int, Callable[[Sheet, Thing], None]]] = {
+    "wall": (0, _wall),
+    "floor": (0, _floor),
+    "board": (48, _board),
+    "book": (24, _book),
+    "spines": (24, _spines),
+    "picture": (40, _picture),
+    "plant": (40, _plant),
+    "jar": (40, _jar),
+    "parcel": (60, _parcel),
+    "cork": (64, _cork),
+    "note": (40, _note),
+    "room": (0, _room),
+    "table": (0, _table),
+    "screen": (240, _screen),
+    "panel": (0, _panel),
+}
+"""Kind -> room around it for what sticks out, in pixels, and how it is painted."""
+
+MOVING: dict[str, tuple[int, Callable[[Sheet, Thing, float], None]]] = {
+    "clock": (60, clock),
+    "cord": (0, cord),
+    "progress": (0, progress),
+    "lamp": (30, lamp),
+}
+"""The same for things that look different every moment: (sheet, thing, seconds)."""
