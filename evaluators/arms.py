@@ -1,0 +1,235 @@
+"""Arms: one gaze setting each, as typed on a command line, as named in tables, as sent to a model.
+
+An arm is written the same way everywhere: `detail@0.1`, `random-matched:detail@0.1#3`. On the
+command line its budget, threshold and seed may be left out, and `#0-4` means five seeds.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from gaze.selectors import SelectorInfo, list_selectors, name_partner
+from hlvid.errors import UserError
+from hlvid.types import ArmSettings
+
+DEFAULT_BUDGET = 0.1
+"""Of every selector that cannot stop by itself."""
+REQUIRED_SEEDS = "#0-4"
+"""Five seeds of `random-matched` stand behind the sentence 'gaze helps'."""
+REQUIRED_CONTROLS = ("random-matched", "transplanted", "change", "detail", "text")
+
+OFF = ArmSettings(gaze="off")
+
+Gaze = Literal["off", "on", "both"]
+
+_WRITTEN = re.compile(
+    r"(?P<selector>[^@+#\s]+)(?:@(?P<budget>[^+#\s]+))?(?:\+(?P<threshold>[^#\s]+))?"
+    r"(?:#(?P<first>[0-9]{1,9})(?:-(?P<last>[0-9]{1,9}))?)?"
+)
+_MAX_SEEDS = 1000
+
+
+def plan_arms(
+    gaze: Gaze,
+    selectors: Sequence[str],
+    *,
+    budgets: Sequence[float] = (),
+    threshold: float | None = None,
+) -> tuple[ArmSettings, ...]:
+    """All arms that a command asks for, each once, `off` first.
+
+    Args:
+        gaze: 'off' alone, the selectors' arms alone ('on'), or 'both'.
+        selectors: As typed: 'detail', 'random-matched:detail', 'random-matched@0.1#0-4'.
+        budgets: For the selectors that take one and name none; the default where there are none.
+        threshold: For the selectors that take one and name none.
+
+    Raises:
+        UserError: A selector, budget or threshold is not allowed, or gaze and selectors disagree.
+    """
+    if gaze == "off":
+        if selectors:
+            raise UserError(
+                f"--selector: {','.join(selectors)} with --gaze off. Use --gaze on or both."
+            )
+        return (OFF,)
+    if not selectors:
+        raise UserError(f"--gaze {gaze}: needs --selector. {_allowed(list_selectors())}")
+    parsed = [_parse(text) for text in selectors]
+    bases = [written["selector"] for written in parsed]
+    arms = [OFF] if gaze == "both" else []
+    for written in parsed:
+        name = name_partner(known(written["selector"]), bases)
+        arms += _cross(name, written, budgets=budgets, threshold=threshold)
+    if threshold is not None and all(arm.threshold is None for arm in arms):
+        raise UserError(f"--threshold: none of {', '.join(bases)} takes one. Leave it out.")
+    return tuple({arm.name: arm for arm in arms}.values())
+
+
+def make_arm(
+    selector: str, *, budget: float | None, threshold: float | None = None, seed: int = 0
+) -> ArmSettings:
+    """One gaze arm, checked against what its selector, and the one it copies, can do.
+
+    Raises:
+        UserError: The selector is not known, or budget and threshold do not suit it.
+    """
+    info = list_selectors()[known(selector).partition(":")[0]]
+    lead = leading(selector)
+    if info.needs_donor and lead.is_privileged:
+        raise UserError(f"selector {selector}: what {lead.name} keeps cannot be transplanted.")
+    for name, value, is_taken, is_needed in (
+        ("budget", budget, lead.takes_budget, lead.needs_budget),
+        ("threshold", threshold, lead.takes_threshold, lead.needs_threshold),
+    ):
+        if value is None and is_needed:
+            raise UserError(f"selector {selector}: needs a {name}. Add --{name}.")
+        if value is not None and not is_taken:
+            raise UserError(f"selector {selector}: takes no {name} ({value:g}). Leave it out.")
+    if budget is not None and not 0 < budget <= 1:
+        raise UserError(f"--budget: {budget:g} is out of range. Allowed are ratios in (0, 1].")
+    return ArmSettings(
+        gaze="on",
+        selector=selector,
+        budget=budget,
+        threshold=threshold,
+        seed=seed,
+        privileged=info.is_privileged or lead.is_privileged,
+        notes=tuple(dict.fromkeys((*info.notes, *lead.notes))),
+    )
+
+
+def leading(selector: str) -> SelectorInfo:
+    """About the selector whose choice decides: a copying one's partner, else itself."""
+    base, _, partner = selector.partition(":")
+    return list_selectors()[partner or base]
+
+
+def to_generation_kwargs(arm: ArmSettings) -> dict[str, Any]:
+    """What a task sends to a model so that it runs this arm. All values survive YAML as strings."""
+    kwargs: dict[str, Any] = {"gaze": arm.gaze}
+    if arm.selector is not None:
+        kwargs |= {"selector": arm.selector, "selector_seed": arm.seed}
+        kwargs |= {} if arm.budget is None else {"budget": arm.budget}
+        kwargs |= {} if arm.threshold is None else {"threshold": arm.threshold}
+    return kwargs
+
+
+def from_generation_kwargs(kwargs: Mapping[str, Any]) -> ArmSettings:
+    """The arm that a task asks for; without `gaze` it is off.
+
+    Raises:
+        UserError: `gaze` is no string (bare on and off are booleans in YAML), or the arm is not
+            allowed.
+    """
+    gaze = kwargs.get("gaze", "off")
+    if gaze not in ("on", "off") or not isinstance(gaze, str):
+        raise UserError(
+            f"generation_kwargs: gaze is {gaze!r}. Allowed are the strings 'on' and 'off'; in YAML "
+            "they need quotes."
+        )
+    if gaze == "off":
+        return OFF
+    selector = kwargs.get("selector")
+    if not isinstance(selector, str):
+        raise UserError(
+            f"generation_kwargs: selector is {selector!r}. {_allowed(list_selectors())}"
+        )
+    return make_arm(
+        selector,
+        budget=_number("budget", kwargs.get("budget")),
+        threshold=_number("threshold", kwargs.get("threshold")),
+        seed=int(_number("selector_seed", kwargs.get("selector_seed")) or 0),
+    )
+
+
+def missing_controls(arms: Sequence[ArmSettings]) -> list[str]:
+    """What still has to stand beside these arms before anyone may say that gaze helps.
+
+    Returns:
+        Selectors as `--selector` takes them: those of the arms first, then the required ones.
+    """
+    typed = [arm.name for arm in arms if arm.selector is not None]
+    bases = {arm.selector.partition(":")[0] for arm in arms if arm.selector is not None}
+    lead = next((arm for arm in arms if arm.selector and ":" not in arm.selector), None)
+    if lead is None or lead.selector is None:
+        return typed
+    suffix = "" if lead.budget is None else f"@{lead.budget:g}"
+    for control in REQUIRED_CONTROLS:
+        if control in bases:
+            continue
+        info = list_selectors().get(control)
+        if info is None:
+            continue
+        is_copy = info.needs_partner or info.needs_donor
+        name = f"{control}:{lead.selector}" if is_copy else control
+        seeds = REQUIRED_SEEDS if control == "random-matched" else ""
+        typed.append(f"{name}{suffix or ('' if is_copy else f'@{DEFAULT_BUDGET:g}')}{seeds}")
+    return typed
+
+
+def known(selector: str) -> str:
+    """The selector's name unchanged, if it and its partner are installed.
+
+    Raises:
+        UserError: It is not; the sentence names the nearest and all others.
+    """
+    infos = list_selectors()
+    for name in selector.split(":", 1):
+        if name not in infos:
+            near = difflib.get_close_matches(name, infos, n=1)
+            hint = f"Did you mean {near[0]}? " if near else ""
+            raise UserError(f"--selector: {name!r} is not known. {hint}{_allowed(infos)}")
+    return selector
+
+
+def _parse(text: str) -> dict[str, Any]:
+    match = _WRITTEN.fullmatch(text)
+    if match is None:
+        raise UserError(
+            f"--selector: {text!r} cannot be read. Allowed is NAME[:PARTNER][@BUDGET][+THRESHOLD]"
+            "[#SEED or #FIRST-LAST], several separated by commas."
+        )
+    first = int(match["first"] or 0)
+    last = int(match["last"] or first)
+    if not first <= last < first + _MAX_SEEDS:
+        raise UserError(f"--selector: {text!r} asks for no seeds, or more than {_MAX_SEEDS}.")
+    return {
+        "selector": match["selector"],
+        "budget": _number("--budget", match["budget"]),
+        "threshold": _number("--threshold", match["threshold"]),
+        "seeds": range(first, last + 1),
+    }
+
+
+def _cross(
+    name: str, written: Mapping[str, Any], *, budgets: Sequence[float], threshold: float | None
+) -> list[ArmSettings]:
+    lead = leading(name)
+    ratios: Sequence[float | None] = [written["budget"]]
+    if written["budget"] is None and lead.takes_budget:
+        ratios = budgets or [DEFAULT_BUDGET if lead.needs_budget else None]
+    limit = written["threshold"]
+    if limit is None and lead.takes_threshold:
+        limit = threshold
+    return [
+        make_arm(name, budget=ratio, threshold=limit, seed=seed)
+        for ratio in ratios
+        for seed in written["seeds"]
+    ]
+
+
+def _number(name: str, value: object) -> float | None:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise UserError(f"{name}: {value!r} is not a number.") from None
+
+
+def _allowed(infos: Mapping[str, SelectorInfo]) -> str:
+    return f"The selectors are: {', '.join(infos)}."

@@ -1,0 +1,106 @@
+"""One video's sampled frames, as all arms see them: decoded once, in a file and not in memory."""
+
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluators.halting import CannotGoOn
+from hlvid.video import VideoReader, frames_sha256, uniform_indices
+
+
+class NoRoom(CannotGoOn):
+    """The scratch file of a canvas does not fit on the disk."""
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The frames that every arm of a video sees.
+
+    Args:
+        pixels: uint8 (num_frames, height, width, 3), RGB, mapped from a file.
+        frame_seconds: When each frame is shown, (num_frames,).
+        frames_sha256: Digest of the frames' presentation times.
+        sha256: Digest of the pixels.
+        decode_ms: From opening the file to the last pixel.
+    """
+
+    pixels: NDArray[np.uint8]
+    frame_seconds: NDArray[np.float64]
+    frames_sha256: str
+    sha256: str
+    decode_ms: float
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that were sampled."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return int(self.pixels.shape[2]), int(self.pixels.shape[1])
+
+
+@contextmanager
+def decode(path: Path, *, num_frames: int, scratch: Path) -> Iterator[Canvas]:
+    """Decode a video's uniformly sampled frames into a scratch file that no crash can leave behind.
+
+    The file has no name: it is gone when the last view of its pixels is, however the process ends.
+
+    Args:
+        path: Of the video.
+        num_frames: Frames to sample; all where there are fewer.
+        scratch: Folder for the file.
+
+    Raises:
+        VideoError: The video cannot be read.
+        NoRoom: The frames do not fit on the disk.
+    """
+    started = time.perf_counter_ns()
+    with VideoReader(path) as reader:
+        info = reader.info
+        indices = uniform_indices(info.num_frames, num_frames)
+        shape = (len(indices), info.height, info.width, 3)
+        pixels = _scratch_array(shape, scratch)
+        seconds = np.zeros(len(indices))
+        pts = []
+        for i, frame in enumerate(reader.frames(indices)):
+            pixels[i] = frame.pixels
+            seconds[i] = frame.pts_seconds
+            pts.append(frame.pts)
+    decode_ms = (time.perf_counter_ns() - started) / 1e6
+    digest = hashlib.sha256()
+    for frame_pixels in pixels:
+        digest.update(frame_pixels)
+    pixels.flags.writeable = False
+    yield Canvas(
+        pixels=pixels,
+        frame_seconds=seconds,
+        frames_sha256=frames_sha256(pts),
+        sha256=digest.hexdigest(),
+        decode_ms=decode_ms,
+    )
+
+
+def _scratch_array(shape: tuple[int, int, int, int], folder: Path) -> NDArray[np.uint8]:
+    num_bytes = int(np.prod(shape))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            # Taken before it is mapped: a page that finds the disk full kills the process.
+            os.posix_fallocate(file.fileno(), 0, num_bytes)
+            return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
+    except OSError as error:
+        raise NoRoom(
+            f"{folder}: no room for {num_bytes / 1e6:.0f} MB of frames ({error.strerror}). "
+            "Free some space and run the same command again: what is finished is safe.",
+            exit_code=1,
+        ) from None

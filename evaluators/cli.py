@@ -1,0 +1,185 @@
+"""`hlvid-eval`: sit the exam with gaze off, on or both, mark runs again, list what there is."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from hlvid import console
+from hlvid.console import say
+from hlvid.errors import UserError
+
+PARTIAL = 3
+FAILED = 1
+
+app = typer.Typer(
+    add_completion=False,
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Data = Annotated[Path | None, typer.Option(help="Folder that holds videos/.")]
+Name = Annotated[str, typer.Option("--benchmark", help="hlvid, hlvid-synthetic or a folder.")]
+Frames = Annotated[int, typer.Option(min=1, max=100_000, help="Frames to sample from a video.")]
+Out = Annotated[Path, typer.Option(help="Folder for runs; go on with what lies there.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Ask the first N questions only.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of selectors, order and models that draw.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Selector = Annotated[
+    str, typer.Option(help="S,...: NAME[:PARTNER][@BUDGET][+THRESHOLD][#SEED or #FIRST-LAST].")
+]
+Budget = Annotated[str, typer.Option(help="R,...: shares of the native tokens, in (0, 1].")]
+
+
+@app.callback()
+def sit(  # noqa: PLR0913
+    context: typer.Context,
+    model: Annotated[str, typer.Option(help="See 'hlvid-eval models'.")] = "",
+    gaze: Annotated[str, typer.Option(help="off, on or both.")] = "off",
+    selector: Selector = "",
+    budget: Budget = "",
+    threshold: Annotated[float | None, typer.Option(help="Of selectors that take one.")] = None,
+    benchmark: Name = "hlvid",
+    data: Data = None,
+    frames: Frames = 16,
+    out: Out = Path("runs"),
+    limit: Limit = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Let a model sit a benchmark, each gaze setting an arm of one paired run.
+
+    The same command goes on where it was stopped. Exit codes: 0 all answered, 3 some questions
+    failed, 1 all failed, 2 usage, 130 stopped.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from evaluators.models import MODELS
+
+    if model not in MODELS:
+        raise UserError(
+            f"--model: {model!r} is not known. The models are: {', '.join(MODELS)}. This runs "
+            "here: hlvid-eval --model ocr --benchmark hlvid-synthetic --gaze both "
+            "--selector detail,random-matched"
+        )
+    if gaze not in ("off", "on", "both"):
+        raise UserError(f"--gaze: {gaze!r} is not allowed. Allowed are off, on and both.")
+    from evaluators.arms import plan_arms
+    from evaluators.run import Settings, run
+
+    settings = Settings(
+        model=model,
+        arms=plan_arms(
+            gaze,  # type: ignore[arg-type]
+            _words(selector),
+            budgets=_ratios(budget),
+            threshold=threshold,
+        ),
+        benchmark=benchmark,
+        data=data,
+        num_frames=frames,
+        out=out,
+        limit=limit,
+        seed=seed,
+    )
+    _tell(settings, run(settings, _command()), as_json=as_json)
+
+
+@app.command()
+def score(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    benchmark: Annotated[
+        str, typer.Option(help="Folder of the benchmark, if it has no name of its own.")
+    ] = "",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Mark a run's predictions again, without a model, and check its record."""
+    from hlvid.datasets import load
+    from hlvid.runs import grade_run, read_run
+
+    read = read_run(run)
+    questions = load(benchmark or read.record.benchmark.name, data=data).questions
+    _show(grade_run(read, questions), run, as_json=as_json)
+
+
+@app.command()
+def tasks() -> None:
+    """Print the folder that a stock 'lmms-eval --include_path' needs."""
+    from evaluators.task import TASK_FOLDER
+
+    say("lmms-eval --include_path FOLDER --tasks hlvid,hlvid-synthetic --model hlvid_ocr ...")
+    typer.echo(TASK_FOLDER)
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """List the models that can sit the exam."""
+    from evaluators.models import MODELS, stock_name
+
+    rows = [
+        {"name": name, "kind": m.kind, "lmms_eval": stock_name(name), "summary": m.summary}
+        for name, m in MODELS.items()
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        typer.echo(f"{row['name']:14} {row['kind']:9} {row['lmms_eval']:20} {row['summary']}")
+
+
+def main() -> NoReturn:
+    """The console script."""
+    console.run(app)
+
+
+def _tell(settings: Any, runs: list[Any], *, as_json: bool) -> None:  # noqa: ANN401
+    """Print the arms, where they lie and what to do next; exit 1 or 3 where questions failed."""
+    from evaluators import report
+
+    rows = [report.describe(run, folder) for run, folder in runs]
+    following = report.next_command(settings)
+    if as_json:
+        typer.echo(json.dumps({"runs": rows, "next": following}, indent=2))
+    else:
+        typer.echo(report.table(rows))
+        say(f"runs: in {settings.out}, a folder each; run again, the command finds them finished")
+        say(f"next: {following}")
+    states = {row["status"] for row in rows}
+    if states == {"failed"}:
+        raise typer.Exit(FAILED)
+    if states != {"complete"}:
+        say("some questions FAILED; the same command tries them again")
+        raise typer.Exit(PARTIAL)
+
+
+def _show(run: Any, folder: Path, *, as_json: bool) -> None:  # noqa: ANN401
+    from evaluators import report
+
+    row = report.describe(run, folder)
+    typer.echo(json.dumps(row, indent=2) if as_json else report.table([row]))
+    say("the record agrees with its predictions")
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _ratios(text: str) -> list[float]:
+    ratios = []
+    for word in _words(text):
+        try:
+            ratios.append(float(word))
+        except ValueError:
+            raise UserError(
+                f"--budget: {word!r} is not a number. Allowed are ratios in (0, 1]."
+            ) from None
+    return ratios
+
+
+def _command() -> list[str]:
+    """This command as typed, its program without the folder it lies in."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]

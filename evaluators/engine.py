@@ -1,0 +1,110 @@
+"""The stock evaluator as an engine: one call, in which every arm is a task object of its own."""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evaluators.arms import to_generation_kwargs
+from evaluators.sitting import Room
+from evaluators.task import TASK_FOLDER, make_docs
+from hlvid.datasets import Benchmark
+from hlvid.types import ArmSettings, Prediction
+
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TQDM_DISABLE": "1",
+    "WANDB_MODE": "disabled",
+}
+"""Nothing that is evaluated here comes from the network, and no bar but ours is drawn."""
+
+
+def quiet() -> None:
+    """Make libraries stay offline and tell errors only. Call it before they are imported."""
+    for name, value in OFFLINE.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger().setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+
+
+def evaluate(
+    room: Room, benchmark: Benchmark, arms: Sequence[ArmSettings], *, limit: int | None
+) -> tuple[dict[tuple[str, str], Prediction], Mapping[str, Any]]:
+    """Sit all arms in one call of the stock evaluator.
+
+    Args:
+        room: Where.
+        benchmark: All questions, also with a limit: donors come from the whole.
+        arms: Each becomes a task of its own.
+        limit: Questions to ask, the first ones; None for all.
+
+    Returns:
+        Predictions by (question id, arm name), and lmms-eval's own results by arm name.
+    """
+    quiet()
+    from lmms_eval.evaluator import simple_evaluate
+    from lmms_eval.tasks import TaskManager
+    from loguru import logger
+
+    from evaluators.paired import Paired
+
+    # lmms-eval logs to stdout, where our data goes.
+    logger.remove()
+    logger.add(sys.stderr, level="ERROR", format="lmms-eval: {message}")
+    _draw_no_bars()
+    model = Paired(room)
+    results = simple_evaluate(
+        model=model,
+        tasks=_tasks(benchmark, arms),
+        task_manager=TaskManager(include_defaults=False),
+        limit=limit,
+        bootstrap_iters=0,
+        log_samples=False,
+        random_seed=room.seed,
+        process_docs_parallel=1,
+        datetime_str="",
+    )
+    return model.predictions, results["results"]
+
+
+def _draw_no_bars() -> None:
+    """Turn off the bars for which lmms-eval has no switch."""
+    from lmms_eval import evaluator
+    from lmms_eval.api import task
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    class NoBar(tqdm):  # type: ignore[misc]
+        def __init__(self, *arguments: Any, **settings: Any) -> None:  # noqa: ANN401
+            super().__init__(*arguments, **{**settings, "disable": True})
+
+    evaluator.tqdm = task.tqdm = NoBar
+
+
+def _tasks(benchmark: Benchmark, arms: Sequence[ArmSettings]) -> list[Any]:
+    from datasets import Dataset, DatasetDict
+    from lmms_eval.api.task import ConfigurableMessagesTask
+    from lmms_eval.utils import load_yaml_config
+
+    docs = DatasetDict(test=Dataset.from_list(make_docs(benchmark)))
+
+    class ArmTask(ConfigurableMessagesTask):  # type: ignore[misc]
+        """Has its questions at hand: there is nothing to download."""
+
+        def download(self, dataset_kwargs: object = None) -> None:
+            self.dataset = self.dataset_no_image = docs
+
+    tasks = []
+    for arm in arms:
+        config = load_yaml_config(str(TASK_FOLDER / "_question.yaml"))
+        del config["process_docs"]
+        config["generation_kwargs"] |= to_generation_kwargs(arm)
+        tasks.append(ArmTask(config={**config, "task": arm.name}))
+    return tasks

@@ -1,0 +1,67 @@
+"""Which models can sit the exam. Only names: stock lmms-eval imports this whenever it starts."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hlvid.errors import UserError
+
+if TYPE_CHECKING:
+    from evaluators.examinee import Examinee
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model as tables show it; `path` is 'module:class'."""
+
+    kind: str
+    path: str
+    summary: str
+
+
+MODELS = {
+    "ocr": Entry("reader", "evaluators.models.ocr:Ocr", "reads text in the frames, nothing else"),
+    "text-only": Entry(
+        "language",
+        "evaluators.models.text_only:TextOnly",
+        "SmolLM2-135M-Instruct, never sees the video",
+    ),
+    "gold": Entry("control", "evaluators.models.controls:Gold", "is told the right letter"),
+    "random-letter": Entry(
+        "control", "evaluators.models.controls:RandomLetter", "draws a letter for each question"
+    ),
+}
+"""By the name that `--model` takes; stock lmms-eval knows them as `stock_name`."""
+
+
+def stock_name(name: str) -> str:
+    """The name that a model has in lmms-eval: 'text-only' is 'hlvid_text_only'."""
+    return f"hlvid_{name.replace('-', '_')}"
+
+
+def load(name: str, *, seed: int) -> "Examinee":
+    """Make a model ready to sit.
+
+    Args:
+        name: Of `MODELS`.
+        seed: Of the run, for models that draw.
+
+    Raises:
+        UserError: There is no such model, or it lacks what it needs; the sentence says what.
+    """
+    if name not in MODELS:
+        raise UserError(f"--model: {name!r} is not known. The models are: {', '.join(MODELS)}.")
+    module, _, class_name = MODELS[name].path.partition(":")
+    examinee: Examinee = getattr(import_module(module), class_name)(seed=seed)
+    return examinee
+
+
+def manifests() -> list[Any]:
+    """What the entry point of the group `lmms_eval.models` gives to stock lmms-eval."""
+    from lmms_eval.models.registry_v2 import ModelManifest
+
+    return [
+        ModelManifest(stock_name(name), chat_class_path=f"evaluators.models.stock.{class_name}")
+        for name in MODELS
+        for class_name in [MODELS[name].path.partition(":")[2]]
+    ]

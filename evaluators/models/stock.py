@@ -1,0 +1,27 @@
+"""Our models as stock lmms-eval makes them, from strings on its own command line."""
+
+from evaluators.paired import StockPaired
+
+
+class Ocr(StockPaired):
+    """`--model hlvid_ocr`."""
+
+    model_name = "ocr"
+
+
+class TextOnly(StockPaired):
+    """`--model hlvid_text_only`."""
+
+    model_name = "text-only"
+
+
+class Gold(StockPaired):
+    """`--model hlvid_gold`."""
+
+    model_name = "gold"
+
+
+class RandomLetter(StockPaired):
+    """`--model hlvid_random_letter`."""
+
+    model_name = "random-letter"

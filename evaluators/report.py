@@ -1,0 +1,111 @@
+"""What stands on the screen when a run has ended."""
+
+import shlex
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evaluators.arms import missing_controls
+from evaluators.run import Settings
+from evaluators.timing import END_TO_END
+from hlvid.runs import GradedRun
+from hlvid.statistics import quantile_interval
+from hlvid.types import Outcome
+
+HEADER = (
+    "arm", "accuracy", "95 %", "kept", "mean s", "p50 s", "p90 s", "no letter", "failed", "peak MB",
+    "run",
+)  # fmt: skip
+
+
+def describe(run: GradedRun, folder: Path) -> dict[str, Any]:
+    """One arm's run as JSON."""
+    record, ok = run.record, [p for p in run.predictions if p.status == "ok"]
+    summary = record.summary
+    times = [p.stage_ms[END_TO_END] for p in ok]
+    videos = [g.video_id for g in run.grades if g.outcome is not Outcome.FAILED]
+    ratios = [p.tokens.visual / p.tokens.visual_off for p in ok if p.tokens is not None]
+    return {
+        "arm": record.arm.name,
+        "run_id": record.run_id,
+        "group_id": record.group_id,
+        "status": record.status,
+        "folder": str(folder),
+        "summary": None if summary is None else summary.model_dump(mode="json"),
+        "kept_ratio": statistics.fmean(ratios) if ratios else None,
+        "mean_ms": statistics.fmean(times) if times else None,
+        "p50_ms": _quantile(times, videos, 0.5),
+        "p90_ms": _quantile(times, videos, 0.9),
+        "peak_memory_bytes": max((p.peak_memory_bytes or 0 for p in ok), default=None),
+        "notes": list(record.arm.notes),
+    }
+
+
+def table(runs: Sequence[dict[str, Any]]) -> str:
+    """The arms side by side, in plain text."""
+    rows = [HEADER]
+    for run in runs:
+        summary = run["summary"]
+        rows.append(
+            (
+                run["arm"],
+                f"{summary['accuracy']:.1%}",
+                f"{summary['accuracy_low']:.1%}-{summary['accuracy_high']:.1%}",
+                _shown(run["kept_ratio"], 1, ".1%"),
+                _shown(run["mean_ms"], 1e3, ".2f"),
+                _shown(run["p50_ms"], 1e3, ".2f"),
+                _shown(run["p90_ms"], 1e3, ".2f"),
+                str(summary["num_unparsed"]),
+                str(summary["num_failed"]),
+                _shown(run["peak_memory_bytes"], 1e6, ".0f"),
+                run["run_id"],
+            )
+        )
+    lines = align(rows)
+    notes = {run["arm"]: "; ".join(run["notes"]) for run in runs if run["notes"]}
+    return "\n".join([*lines, *(f"  {arm}: {note}" for arm, note in notes.items())])
+
+
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of text as columns: the first to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def next_command(settings: Settings) -> str:
+    """What to type after a run: the controls and gaze off, if they are missing, else the page."""
+    arms = settings.arms
+    if all(arm.selector is not None for arm in arms):
+        selectors = ",".join(missing_controls(arms))
+        return command(settings, "--gaze", "both", "--selector", selectors)
+    site = settings.out / "site"
+    return shlex.join(["hlvid-leaderboard", "build", str(settings.out), "--out", str(site)])
+
+
+def command(settings: Settings, *gaze: str) -> str:
+    """The command line that asks for these settings, with other arms."""
+    words = ["hlvid-eval", "--model", settings.model, "--benchmark", settings.benchmark, *gaze]
+    words += ["--frames", str(settings.num_frames), "--out", str(settings.out)]
+    words += [] if settings.data is None else ["--data", str(settings.data)]
+    words += [] if settings.limit is None else ["--limit", str(settings.limit)]
+    words += [] if settings.seed == 0 else ["--seed", str(settings.seed)]
+    return shlex.join(words)
+
+
+def _quantile(times: Sequence[float], videos: Sequence[str], q: float) -> float | None:
+    """A quantile, or None where there are too few values to bound it."""
+    if not times:
+        return None
+    found = quantile_interval(times, q, clusters=videos)
+    return None if found.low is None or found.high is None else found.value
+
+
+def _shown(value: float | None, unit: float, style: str) -> str:
+    return "-" if value is None else format(value / unit, style)

@@ -1,0 +1,244 @@
+"""One command's run: its arms sat side by side, then each written to a run folder of its own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from evaluators import models
+from evaluators.engine import evaluate
+from evaluators.examinee import Examinee
+from evaluators.gazing import Donors
+from evaluators.halting import INTERRUPTED, Halt, Stopped, on_signals
+from evaluators.ledger import Ledger
+from evaluators.provenance import provenance
+from evaluators.sitting import Item, Room, num_steps
+from evaluators.task import GENERATION
+from hlvid.console import progress, say
+from hlvid.datasets import Benchmark, MissingVideo, load
+from hlvid.errors import UserError
+from hlvid.files import digest
+from hlvid.grading import grade_all, summarize
+from hlvid.runs import GradedRun, make_run_id, predictions_sha256, write_run
+from hlvid.types import ArmSettings, FrameSettings, Prediction, Provenance, RunRecord
+
+LEDGER_FILE = "ledger/finished.jsonl"
+ID_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a command asks for.
+
+    Args:
+        model: Of `evaluators.models.MODELS`.
+        arms: Of `evaluators.arms.plan_arms`.
+        benchmark: A name or a folder.
+        data: Folder that holds `videos/`; None for the benchmark's own.
+        num_frames: To sample from a video.
+        out: Folder for runs and ledger.
+        limit: Questions to ask; None for all.
+        seed: Of selectors, of the order of arms, of models that draw.
+    """
+
+    model: str
+    arms: tuple[ArmSettings, ...]
+    benchmark: str
+    data: Path | None
+    num_frames: int
+    out: Path
+    limit: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Exam:
+    """A command's settings with what they name.
+
+    Args:
+        settings: What is asked for.
+        benchmark: All of it: donors of transplanted masks come from the whole.
+        sat: The questions that are asked.
+        examinee: Who is asked.
+    """
+
+    settings: Settings
+    benchmark: Benchmark
+    sat: Benchmark
+    examinee: Examinee
+
+    @property
+    def frames(self) -> FrameSettings:
+        """How frames are taken."""
+        return FrameSettings(num_frames=self.settings.num_frames)
+
+    @property
+    def same_for_all(self) -> dict[str, Any]:
+        """What all arms and any limit have in common, as JSON."""
+        return {
+            "benchmark": self.benchmark.id.model_dump(mode="json"),
+            "model": self.examinee.model.model_dump(mode="json"),
+            "frames": self.frames.model_dump(mode="json"),
+            "generation": dict(GENERATION),
+            "seed": self.settings.seed,
+        }
+
+    @property
+    def config(self) -> str:
+        """What the ledger's items are kept under: another version of ours may answer otherwise."""
+        parts = {**self.same_for_all, "version": metadata.version("hlvid")}
+        return digest(parts)[:ID_DIGITS]
+
+    @property
+    def group_id(self) -> str:
+        """What tells the runs of one command from those of others."""
+        arms = [arm.model_dump(mode="json") for arm in self.settings.arms]
+        parts = {**self.same_for_all, "limit": self.settings.limit, "arms": arms}
+        return digest(parts)[:ID_DIGITS]
+
+
+def run(settings: Settings, command: Sequence[str]) -> list[tuple[GradedRun, Path]]:
+    """Sit the exam, or go on with it, and write one run folder an arm.
+
+    Args:
+        settings: What is asked for.
+        command: As it was typed, program first, for the record.
+
+    Returns:
+        Each arm's run with its folder.
+
+    Raises:
+        UserError: Something is missing or not allowed, or the user wanted the end.
+    """
+    exam = prepare(settings)
+    items = [Item(question, arm, None) for question in exam.sat.questions for arm in settings.arms]
+    with on_signals() as halt, Ledger(settings.out / LEDGER_FILE) as ledger:
+        room = _room(exam, ledger, halt)
+        num_left = num_steps(room, items)
+        say(
+            f"{settings.model} on {exam.benchmark.name}: {len(exam.sat.questions)} questions, "
+            f"{len(settings.arms)} arms, {num_left} steps to go"
+        )
+        with progress(num_left, settings.model) as bar:
+            room = replace(room, on_item=lambda note: bar.advance(1, note))
+            try:
+                predictions, _ = evaluate(room, exam.benchmark, settings.arms, limit=settings.limit)
+            except Stopped:
+                raise UserError(
+                    f"stopped with {num_steps(room, items)} steps to go; what is finished is kept. "
+                    "The same command goes on from there.",
+                    exit_code=INTERRUPTED,
+                ) from None
+        about = provenance(tuple(command))
+        return [_write(exam, arm, predictions, about) for arm in settings.arms]
+
+
+def prepare(settings: Settings) -> Exam:
+    """Load what the settings name.
+
+    Raises:
+        UserError: Benchmark, model or videos are not there, or gaze has no meaning for the model.
+    """
+    benchmark = load(settings.benchmark, data=settings.data)
+    sat = benchmark if settings.limit is None else benchmark.subset(limit=settings.limit)
+    gazing = [arm.name for arm in settings.arms if arm.selector is not None]
+    examinee = models.load(settings.model, seed=settings.seed)
+    if examinee.sees_video:
+        tell_missing(sat)
+    elif gazing:
+        raise UserError(
+            f"--gaze: {settings.model} never looks at the video, so {', '.join(gazing)} would "
+            "all be one and the same. Use --gaze off."
+        )
+    return Exam(settings, benchmark, sat, examinee)
+
+
+def tell_missing(benchmark: Benchmark) -> None:
+    """Say which videos are missing.
+
+    Raises:
+        MissingVideo: All are.
+    """
+    missing = [video_id for video_id, path in video_paths(benchmark).items() if path is None]
+    if len(missing) == len(benchmark.video_ids):
+        benchmark.video_path(missing[0])
+    if missing:
+        named = ", ".join(missing[:5])
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        say(f"{len(missing)} videos are missing, their questions will be FAILED: {named}{more}")
+
+
+def video_paths(benchmark: Benchmark) -> dict[str, Path | None]:
+    """Every video's path, None where its file is missing."""
+    paths: dict[str, Path | None] = {}
+    for video_id in benchmark.video_ids:
+        try:
+            paths[video_id] = benchmark.video_path(video_id)
+        except MissingVideo:
+            paths[video_id] = None
+    return paths
+
+
+def _room(exam: Exam, ledger: Ledger, halt: Halt) -> Room:
+    settings, scratch = exam.settings, exam.settings.out / "ledger"
+    evidence: dict[str, dict[str, Any]] = {}
+    for question in exam.benchmark.questions:
+        if question.evidence:
+            evidence.setdefault(question.video_id, {})[question.question_id] = question.evidence
+    donors = Donors(
+        video_paths(exam.benchmark),
+        num_frames=settings.num_frames,
+        scratch=scratch,
+        seed=settings.seed,
+    )
+    return Room(
+        examinee=exam.examinee,
+        frames=exam.frames,
+        seed=settings.seed,
+        donors=donors,
+        scratch=scratch,
+        evidence=evidence,
+        ledger=ledger,
+        config=exam.config,
+        halt=halt,
+    )
+
+
+def _write(
+    exam: Exam,
+    arm: ArmSettings,
+    predictions: Mapping[tuple[str, str], Prediction],
+    about: Provenance,
+) -> tuple[GradedRun, Path]:
+    settings, questions = exam.settings, exam.sat.questions
+    given = [predictions[question.question_id, arm.name] for question in questions]
+    grades = grade_all(questions, given)
+    num_failed = sum(prediction.status == "failed" for prediction in given)
+    run_id = make_run_id(
+        benchmark=exam.benchmark.id,
+        model=exam.examinee.model,
+        arm=arm,
+        frames=exam.frames,
+        generation=dict(GENERATION),
+        seed=settings.seed,
+        limit=settings.limit,
+        repeat=0,
+    )
+    record = RunRecord(
+        run_id=run_id,
+        group_id=exam.group_id,
+        benchmark=exam.benchmark.id,
+        model=exam.examinee.model,
+        arm=arm,
+        frames=exam.frames,
+        generation=GENERATION,
+        seed=settings.seed,
+        limit=settings.limit,
+        provenance=about,
+        predictions_sha256=predictions_sha256(given),
+        summary=summarize(grades),
+        status="complete" if not num_failed else "partial" if num_failed < len(given) else "failed",
+    )
+    written = write_run(settings.out / run_id, record, given)
+    return GradedRun(record, written.predictions, tuple(grades)), written.folder

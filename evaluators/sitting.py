@@ -1,0 +1,330 @@
+"""The room where the exam is sat: video by video, all arms of a question side by side.
+
+A video is decoded once; every arm's choice is made before the first arm is timed; the arms take
+their turns in an order drawn anew for each question. Every finished item goes to the ledger. One
+broken video, or one question that cannot be answered, fails alone.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evaluators.canvas import decode
+from evaluators.examinee import Examinee, View
+from evaluators.gazing import (
+    Chosen,
+    Donors,
+    Failure,
+    Look,
+    Place,
+    choose_all,
+    failure,
+    look_of,
+)
+from evaluators.halting import CannotGoOn, Halt
+from evaluators.ledger import Ledger
+from evaluators.timing import Stopwatch, charge, peak_memory_bytes, reset_peak_memory
+from gaze.recall import evidence_recall
+from gaze.views import Views
+from hlvid.errors import UserError
+from hlvid.files import digest
+from hlvid.prompt import prompt_sha256
+from hlvid.types import (
+    ArmSettings,
+    Evidence,
+    FrameSettings,
+    Prediction,
+    Question,
+    Record,
+    TokenCounts,
+)
+
+READ_WHOLE = ("text",)
+"""Selectors with a model of their own that reads the whole canvas."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question for one arm.
+
+    Args:
+        question: With its answer, for examinees that are told.
+        arm: What is asked with.
+        video: Path of the file; None where it is missing.
+        problem: Why it is missing.
+    """
+
+    question: Question
+    arm: ArmSettings
+    video: Path | None
+    problem: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What the item's prediction is found under."""
+        return self.question.question_id, self.arm.name
+
+
+class Sight(Record):
+    """What one look at a video gave: the same for all its questions, so it is kept once."""
+
+    notes: Any
+    """JSON of the examinee's own."""
+    frames_sha256: str
+    canvas_sha256: str
+    tokens: TokenCounts
+    recalls: Mapping[str, tuple[bool, float | None]]
+    """Question id -> temporal hit and spatial cover."""
+    stage_ms: Mapping[str, float]
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Room:
+    """What stays the same over a whole sitting.
+
+    Args:
+        examinee: Who is asked.
+        frames: How many frames, on what canvas.
+        seed: Of the run: order of arms, selectors.
+        donors: Where transplanted masks come from.
+        scratch: Folder for canvases.
+        evidence: Video id -> question id -> evidence; for recall and privileged selectors only.
+        ledger: Where finished items are kept; None keeps nothing.
+        config: Digest of all that can change an answer, beside question and arm.
+        halt: Whether the user wants the end.
+        on_item: Called after each finished item with what it was.
+    """
+
+    examinee: Examinee
+    frames: FrameSettings
+    seed: int
+    donors: Donors
+    scratch: Path
+    evidence: Mapping[str, Mapping[str, Sequence[Evidence]]] = field(default_factory=dict)
+    ledger: Ledger | None = None
+    config: str = ""
+    halt: Halt = field(default_factory=Halt)
+    on_item: Callable[[str], None] = lambda note: None
+
+    def answered(self, item: Item) -> Prediction | None:
+        """The ledger's prediction of an item; None where there is none, or only a failed one."""
+        value = self._recall("answer", *item.key)
+        return None if value is None or value["error"] else Prediction.model_validate(value)
+
+    def seen(self, video_id: str, look: Look) -> Sight | None:
+        """The ledger's record of a look."""
+        value = self._recall("look", video_id, look.question_id, look.arm.name)
+        return None if value is None else Sight.model_validate(value)
+
+    def keep_answer(self, prediction: Prediction) -> None:
+        """Write an answer down and tell of it."""
+        self._keep(prediction, "answer", prediction.question_id, prediction.arm)
+
+    def keep_sight(self, video_id: str, look: Look, sight: Sight) -> None:
+        """Write a look down and tell of it."""
+        self._keep(sight, "look", video_id, look.question_id, look.arm.name)
+
+    def _recall(self, *key: str) -> Any:  # noqa: ANN401
+        return None if self.ledger is None else self.ledger.get("/".join((*key, self.config)))
+
+    def _keep(self, record: Record, *key: str) -> None:
+        if self.ledger is not None:
+            self.ledger.append("/".join((*key, self.config)), record.model_dump(mode="json"))
+        self.on_item(" ".join(part for part in key[1:] if part))
+
+
+def sit(room: Room, items: Iterable[Item]) -> dict[tuple[str, str], Prediction]:
+    """Answer every item that the ledger does not have answered yet.
+
+    Returns:
+        A prediction for every item, by (question id, arm name); failed ones say why.
+
+    Raises:
+        CannotGoOn: Ledger or scratch file cannot be written, or the user wants the end.
+    """
+    predictions: dict[tuple[str, str], Prediction] = {}
+    by_video: dict[str, list[Item]] = {}
+    for item in items:
+        if (known := room.answered(item)) is not None:
+            predictions[item.key] = known
+        else:
+            by_video.setdefault(item.question.video_id, []).append(item)
+    for video_id in room.donors.sitting_order(by_video):
+        for prediction in _sit_video(room, video_id, by_video[video_id]):
+            room.keep_answer(prediction)
+            predictions[prediction.question_id, prediction.arm] = prediction
+    return predictions
+
+
+def num_steps(room: Room, items: Iterable[Item]) -> int:
+    """How often `on_item` will be called for these items, if nothing fails."""
+    todo = [item for item in items if room.answered(item) is None]
+    if not room.examinee.sees_video:
+        return len(todo)
+    looks = {(item.question.video_id, _look(item)) for item in todo}
+    return len(todo) + sum(room.seen(video_id, look) is None for video_id, look in looks)
+
+
+def _sit_video(room: Room, video_id: str, items: Sequence[Item]) -> Iterator[Prediction]:
+    turns = sorted(items, key=lambda i: (i.question.question_id, digest([room.seed, *i.key])))
+    with ExitStack() as stack:
+        sights = _look_all(room, video_id, turns, stack) if room.examinee.sees_video else {}
+        for item in turns:
+            room.halt.check()
+            sight = sights.get(_look(item))
+            if isinstance(sight, Failure):
+                yield _failed(item, sight)
+                continue
+            try:
+                yield _answer(room.examinee, item, sight)
+            except Exception as error:  # noqa: BLE001 - one failure must not end the others
+                yield _failed(item, failure(error))
+
+
+def _look(item: Item) -> Look:
+    return look_of(item.arm, item.question.question_id)
+
+
+def _look_all(
+    room: Room, video_id: str, items: Sequence[Item], stack: ExitStack
+) -> dict[Look, Sight | Failure]:
+    """What every arm saw of a video: from the ledger, or by looking now.
+
+    Args:
+        room: Where.
+        video_id: Of the video.
+        items: All of this video.
+        stack: Keeps the canvas until the answers are given.
+    """
+    looks = dict.fromkeys(_look(item) for item in items)
+    sights: dict[Look, Sight | Failure] = {}
+    for look in looks:
+        if (known := room.seen(video_id, look)) is not None:
+            sights[look] = known
+    missing = [look for look in looks if look not in sights]
+    if not missing:
+        return sights
+    try:
+        place = _open(room, video_id, items[0], missing, stack)
+        _check_pixels(place, sights.values())
+    except Exception as error:  # noqa: BLE001 - a broken video fails its own questions only
+        return {**dict.fromkeys(missing, failure(error)), **sights}
+    chosen = choose_all(place, missing, room.halt)
+    room.donors.remember(video_id, chosen)
+    for look in sorted(missing, key=lambda k: digest([room.seed, video_id, k.arm.name])):
+        room.halt.check()
+        sights[look] = _watch(room, place, look, chosen[look])
+    return sights
+
+
+def _open(room: Room, video_id: str, item: Item, looks: Sequence[Look], stack: ExitStack) -> Place:
+    if item.video is None:
+        raise UserError(item.problem)
+    foreign = room.donors.give(video_id, looks, room.halt)
+    canvas = decode(item.video, num_frames=room.frames.num_frames, scratch=room.scratch)
+    return Place(
+        canvas=stack.enter_context(canvas),
+        video_id=video_id,
+        seed=room.seed,
+        evidence=room.evidence.get(video_id, {}),
+        foreign=foreign,
+    )
+
+
+def _watch(room: Room, place: Place, look: Look, choice: Chosen | Failure) -> Sight | Failure:
+    """Let the examinee take its notes, and write them down."""
+    if isinstance(choice, Failure):
+        return choice
+    canvas, kept = place.canvas, choice.kept
+    width, height = canvas.size
+    views = Views(height, width, room.frames.token_pixels)
+    clock = Stopwatch()
+    reset_peak_memory()
+    try:
+        notes = room.examinee.watch(View(canvas, kept, views), clock)
+    except Exception as error:  # noqa: BLE001 - one arm's failure must not end the others
+        return failure(error)
+    num_all = canvas.num_frames * views.num_tokens
+    recalls = {}
+    for question_id, evidence in place.evidence.items():
+        if evidence and look.question_id in ("", question_id):
+            recall = evidence_recall(
+                kept, canvas.frame_seconds, evidence, width=width, height=height
+            )
+            recalls[question_id] = (recall.temporal_hit, recall.spatial_cover)
+    sight = Sight(
+        notes=notes,
+        frames_sha256=canvas.frames_sha256,
+        canvas_sha256=canvas.sha256,
+        tokens=TokenCounts(
+            selector=num_all if look.arm.selector in READ_WHOLE else 0,
+            encoded=num_all,
+            visual=kept.num_tokens,
+            text=0,
+            visual_off=num_all,
+        ),
+        recalls=recalls,
+        stage_ms={"decode": canvas.decode_ms, "gaze": choice.gaze_ms, **clock.stage_ms},
+        peak_memory_bytes=peak_memory_bytes(),
+    )
+    room.keep_sight(place.video_id, look, sight)
+    return sight
+
+
+def _answer(examinee: Examinee, item: Item, sight: Sight | None) -> Prediction:
+    """Ask one question; what the examinee may not know is taken out of it first."""
+    question = item.question.model_copy(update={"evidence": ()})
+    if not examinee.is_privileged:
+        question = question.model_copy(update={"answer": None})
+    clock = Stopwatch()
+    reset_peak_memory()
+    answer = examinee.answer(question, sight and sight.notes, clock)
+    peak = peak_memory_bytes()
+    prediction = Prediction(
+        question_id=item.question.question_id,
+        arm=item.arm.name,
+        prompt_sha256=prompt_sha256(item.question.text),
+        response=answer.response,
+        status="ok",
+        letter_log_probabilities=answer.letter_log_probabilities,
+        stage_ms=charge(clock.stage_ms),
+        peak_memory_bytes=peak,
+    )
+    if sight is None:
+        return prediction
+    hit, cover = sight.recalls.get(item.question.question_id, (None, None))
+    return prediction.model_copy(
+        update={
+            "frames_sha256": sight.frames_sha256,
+            "canvas_sha256": sight.canvas_sha256,
+            "tokens": sight.tokens.model_copy(update={"text": answer.num_text_tokens}),
+            "temporal_hit": hit,
+            "spatial_cover": cover,
+            "stage_ms": charge(sight.stage_ms, clock.stage_ms),
+            "peak_memory_bytes": max(sight.peak_memory_bytes, peak),
+        }
+    )
+
+
+def _failed(item: Item, why: Failure) -> Prediction:
+    return Prediction(
+        question_id=item.question.question_id,
+        arm=item.arm.name,
+        prompt_sha256=prompt_sha256(item.question.text),
+        error=why.sentence,
+        status="failed",
+    )
+
+
+def _check_pixels(place: Place, sights: Iterable[Sight | Failure]) -> None:
+    """Refuse to pair arms over different pixels."""
+    for sight in sights:
+        if isinstance(sight, Sight) and sight.canvas_sha256 != place.canvas.sha256:
+            raise CannotGoOn(
+                f"video {place.video_id}: its pixels are not those that the finished arms saw. "
+                "Put back the file, or choose another --out.",
+                exit_code=1,
+            )
