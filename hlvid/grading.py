@@ -263,7 +263,9 @@ def grade_all(questions: Iterable[Question], predictions: Iterable[Prediction]) 
     answered: dict[str, Prediction] = {}
     for prediction in predictions:
         if prediction.question_id not in known:
-            raise UserError(f"question {prediction.question_id}: is not one of the benchmark's.")
+            raise UserError(
+                f"question {prediction.question_id}: is none of the {len(known)} that were asked."
+            )
         if prediction.question_id in answered:
             raise UserError(f"question {prediction.question_id}: has two predictions.")
         answered[prediction.question_id] = prediction

@@ -167,43 +167,34 @@ def grade_run(run: Run, questions: Sequence[Question]) -> GradedRun:
 
     Args:
         run: From `read_run`.
-        questions: All of the benchmark that the run names; a limited run answers some of them.
+        questions: All of the benchmark that the run names; a limited run sat the first of them.
 
     Raises:
         UserError: The questions are not the ones that were sat, or the summary in the record is
             not what the predictions give; the sentence names the field and both values.
     """
     record, where = run.record, f"{run.folder.name}/{RECORD_FILE}"
-    answered = {prediction.question_id for prediction in run.predictions}
     ordered = sorted(questions, key=lambda question: id_order(question.question_id))
-    sat = [q for q in ordered if record.limit is None or q.question_id in answered]
-    _check_benchmark(record.benchmark, ordered, sat, where=where)
+    for field, gives in (
+        ("questions_sha256", digest_records(ordered)),
+        ("num_questions", len(ordered)),
+        ("num_videos", len({question.video_id for question in ordered})),
+    ):
+        claims = getattr(record.benchmark, field)
+        _same(where, f"benchmark.{field}", claims, gives, "the benchmark at hand")
     if record.summary is None:
         return GradedRun(record, (), ())
-    grades = grade_all(sat, run.predictions)
+    grades = grade_all(ordered[: record.limit], run.predictions)
     if len(grades) != len(run.predictions):
         raise UserError(
             f"{where}: answers {len(run.predictions)} of {len(grades)} questions. "
-            "Allowed is one prediction a question; only a limited run may leave some out."
+            "Allowed is one prediction for each; a limited run answers the first ones."
         )
     marked = summarize(grades)
     for field in Summary.model_fields:
         claims, gives = getattr(record.summary, field), getattr(marked, field)
         _same(where, f"summary.{field}", claims, gives, "marking it again")
     return GradedRun(record, run.predictions, tuple(grades))
-
-
-def _check_benchmark(
-    claimed: BenchmarkId, questions: Sequence[Question], sat: Sequence[Question], *, where: str
-) -> None:
-    """Refuse another exam; a limited run may name the whole benchmark or what it sat of it."""
-    named = sat if claimed.questions_sha256 == digest_records(sat) else questions
-    for field, claims, gives in (
-        ("questions_sha256", claimed.questions_sha256, digest_records(named)),
-        ("num_questions", claimed.num_questions, len(named)),
-        ("num_videos", claimed.num_videos, len({question.video_id for question in named})),
-    ):
-        _same(where, f"benchmark.{field}", claims, gives, "the benchmark at hand")
 
 
 def _read_sums(path: Path, name: str) -> dict[str, str]:
@@ -239,6 +230,8 @@ def _check(run: Run, *, name: str) -> None:
     if record.summary is None:
         _same(where, "number of predictions of an infeasible run", 0, found, PREDICTIONS_FILE)
         return
+    if record.limit is not None and record.limit < 1:
+        raise UserError(f"{where}: limit is {record.limit}. Allowed is 1 and more, or none.")
     claimed = record.summary.num_questions
     _same(where, "summary.num_questions", claimed, found, PREDICTIONS_FILE)
     if record.limit is None:

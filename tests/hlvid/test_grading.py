@@ -365,7 +365,7 @@ def test_grades_come_in_the_order_of_the_questions() -> None:
 
 
 def test_what_cannot_be_marked_is_refused() -> None:
-    with pytest.raises(UserError, match="q9: is not one of the benchmark's"):
+    with pytest.raises(UserError, match="q9: is none of the 1 that were asked"):
         grade_all([make_question()], [make_prediction("q9")])
     with pytest.raises(UserError, match="q1: has two predictions"):
         grade_all([make_question()], [make_prediction(), make_prediction()])

@@ -232,6 +232,7 @@ def test_an_edited_reply_is_refused(folder: Path) -> None:
     ("keys", "value", "said"),
     [
         (("schema_version",), 2, "field 'schema_version' is 2"),
+        (("limit",), -1, "limit is -1"),
         (("status",), "perfect", "field 'status' is 'perfect'"),
         (("cheat",), 1, "field 'cheat' is unknown"),
         (("predictions_file",), "../other.jsonl", "field 'predictions_file' is '../other.jsonl'"),
@@ -266,7 +267,7 @@ def test_a_question_left_out_or_answered_twice_is_refused(folder: Path) -> None:
     assert "question q0: is answered twice" in refusal(folder)
     stranger = PREDICTIONS[0].model_copy(update={"question_id": "q99"})
     write_lines(folder, [*PREDICTIONS[1:], stranger])
-    assert refusal(folder) == "question q99: is not one of the benchmark's."
+    assert refusal(folder) == "question q99: is none of the 12 that were asked."
 
 
 def test_a_bad_line_is_named(folder: Path) -> None:
@@ -345,24 +346,31 @@ def test_any_damage_is_a_sentence_or_harmless(
 # --- limited, failed and infeasible runs ---------------------------------------------------------
 
 
-def test_a_limited_run_may_leave_questions_out(tmp_path: Path) -> None:
-    some = PREDICTIONS[:4]
-    changes = {
-        "limit": 4,
-        "predictions_sha256": runs.predictions_sha256(some),
-        "summary": summarize(grade_all(QUESTIONS[:4], some)),
-    }
-    part = {
-        "questions_sha256": digest_records(QUESTIONS[:4]),
-        "num_questions": 4,
-        "num_videos": 2,
-    }
-    whole = make_record(**changes)
-    named = make_record(**changes, benchmark=whole.benchmark.model_copy(update=part))
-    for record in (whole, named):
+def test_a_limited_run_sat_the_first_questions(tmp_path: Path) -> None:
+    for first, is_right in ((0, True), (8, False)):
+        questions, some = QUESTIONS[first : first + 4], PREDICTIONS[first : first + 4]
+        record = make_record(
+            limit=4,
+            predictions_sha256=runs.predictions_sha256(some),
+            summary=summarize(grade_all(questions, some)),
+        )
         runs.write_run(tmp_path / "run1", record, some)
-        graded = runs.grade_run(runs.read_run(tmp_path / "run1"), QUESTIONS)
-        assert [g.question_id for g in graded.grades] == ["q0", "q1", "q2", "q3"]
+        if is_right:
+            graded = runs.grade_run(runs.read_run(tmp_path / "run1"), QUESTIONS)
+            assert [g.question_id for g in graded.grades] == ["q0", "q1", "q2", "q3"]
+        else:
+            assert "is none of the 4" in refusal(tmp_path / "run1")
+
+
+def test_a_limited_run_answers_all_it_says(tmp_path: Path) -> None:
+    some = PREDICTIONS[:3]
+    record = make_record(
+        limit=4,
+        predictions_sha256=runs.predictions_sha256(some),
+        summary=summarize(grade_all(QUESTIONS[:3], some)),
+    )
+    runs.write_run(tmp_path / "run1", record, some)
+    assert "answers 3 of 4 questions" in refusal(tmp_path / "run1")
 
 
 def test_an_infeasible_run_has_no_marks(tmp_path: Path) -> None:
