@@ -29,7 +29,9 @@ Key = tuple[float, float, float, float, float]
 class Record(BaseModel):
     """What all wire types share: frozen, no unknown field, no NaN or infinity."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class Video(Record):
