@@ -1,0 +1,394 @@
+"""Where everything in a plot goes: pure geometry, in the user units of an SVG.
+
+Nothing here knows about runs, and nothing is drawn here: the templates turn these shapes into
+SVG, and the style sheet gives them their colours.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+CHARACTER_WIDTH = 6.9
+"""Generous width of a character of a label, so that an unknown font still fits."""
+LABEL_HEIGHT = 15.0
+LABEL_GAP = 9.0
+MAX_LABEL_CHARACTERS = 26
+MARKER_WIDTH = 8.0
+LANE_WIDTH = 11.0
+"""Between two series of one budget, where there is room."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One arm in the plane of cost and accuracy."""
+
+    series: str
+    """Points of one series are joined and share a label."""
+    role: str
+    """Decides the marker: 'off', 'selector', 'marked', 'content-free' or 'privileged'."""
+    x: float
+    y: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A gridline and its label."""
+
+    at: float
+    text: str
+    is_minor: bool = False
+    """Whether the label may be left out where there is little room."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A marker with its whisker."""
+
+    role: str
+    x: float
+    y: float
+    low_y: float
+    high_y: float
+
+
+@dataclass(frozen=True)
+class Label:
+    """A series' name beside its last point, joined to it by a leader line."""
+
+    role: str
+    text: str
+    x: float
+    y: float
+    from_x: float
+    from_y: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """The line through a series."""
+
+    role: str
+    points: tuple[tuple[float, float], ...]
+
+    @property
+    def path(self) -> str:
+        """As the `points` of an SVG polyline."""
+        return " ".join(f"{x:.1f},{y:.1f}" for x, y in self.points)
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Accuracy against kept tokens."""
+
+    width: float
+    height: float
+    left: float
+    right: float
+    top: float
+    bottom: float
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    lines: tuple[Line, ...]
+    marks: tuple[Mark, ...]
+    labels: tuple[Label, ...]
+    band: Mark | None
+    """The interval of `off`, drawn across the plot."""
+    chance_y: float | None
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A linear map from values to units of the drawing, clipped at its ends."""
+
+    value_low: float
+    value_high: float
+    low: float
+    high: float
+
+    def at(self, value: float) -> float:
+        """Where a value lies."""
+        share = (value - self.value_low) / (self.value_high - self.value_low)
+        return self.low + min(1.0, max(0.0, share)) * (self.high - self.low)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A point and where it is drawn."""
+
+    point: Point
+    x: float
+    y: float
+    cluster: int
+    """Points of one budget stand in one cluster; clusters are numbered from the left."""
+
+
+def scatter(
+    points: Sequence[Point], *, chance: float | None, width: float = 740, height: float = 430
+) -> Scatter:
+    """Lay out accuracy (linear) against kept ratio (logarithmic), labels beside their series.
+
+    Points of one budget would hide each other's whiskers, so they are set side by side in a fixed
+    order of series, centred on their common place. Labels stand in one column right of the last
+    points, pushed apart until none overlap; where the next points leave no room, in the margin.
+
+    Args:
+        points: At least one. Those with x <= 0 have no place on a logarithmic axis.
+        chance: Accuracy of guessing, drawn as a line; None where it is not known.
+        width: Of the drawing, in its own units.
+        height: Likewise; more where the labels need it.
+    """
+    names = _series_in_order(points)
+    height = max(height, LABEL_HEIGHT * len(names) + 80)
+    left, top, bottom, margin = 38.0, 30.0, height - 42.0, 20.0
+    y_scale, y_ticks = _accuracy_axis(points, chance, top=top, bottom=bottom)
+    for _ in range(3):
+        x_scale, x_ticks = _kept_axis([p.x for p in points], left=left, right=width - margin)
+        placed = _side_by_side(points, names, x_scale, y_scale)
+        labels = _labels(placed, top=top, bottom=bottom)
+        outside = max(label.x + _width_of(label.text) for label in labels) - width
+        if outside <= 0:
+            break
+        margin += outside
+    marks = tuple(
+        Mark(p.point.role, p.x, p.y, y_scale.at(p.point.low), y_scale.at(p.point.high))
+        for p in placed
+    )
+    return Scatter(
+        width=width,
+        height=height,
+        left=left,
+        right=width - margin,
+        top=top,
+        bottom=bottom,
+        x_ticks=x_ticks,
+        y_ticks=y_ticks,
+        lines=_lines(placed),
+        marks=marks,
+        labels=labels,
+        band=next((mark for mark in marks if mark.role == "off"), None),
+        chance_y=None if chance is None else y_scale.at(chance),
+    )
+
+
+def _series_in_order(points: Sequence[Point]) -> list[str]:
+    """Series by falling accuracy at their last point, so that neighbours stay neighbours."""
+    last: dict[str, tuple[float, float]] = {}
+    for point in points:
+        last[point.series] = max(last.get(point.series, (0.0, 0.0)), (point.x, point.y))
+    return sorted(last, key=lambda name: (-last[name][1], name))
+
+
+def _accuracy_axis(
+    points: Sequence[Point], chance: float | None, *, top: float, bottom: float
+) -> tuple[Scale, tuple[Tick, ...]]:
+    """Tens of percent around all whiskers and the line of chance."""
+    values = [v for p in points for v in (p.low, p.high)] + ([] if chance is None else [chance])
+    low = max(0, math.floor(10 * min(values) - 0.2))
+    high = max(low + 1, min(10, math.ceil(10 * max(values) + 0.2)))
+    scale = Scale(low / 10, high / 10, bottom, top)
+    step = 2 if high - low > 6 else 1
+    tenths = (tenth for tenth in range(low, high + 1) if tenth % step == 0)
+    return scale, tuple(Tick(scale.at(tenth / 10), str(10 * tenth)) for tenth in tenths)
+
+
+def _kept_axis(
+    ratios: Sequence[float], *, left: float, right: float
+) -> tuple[Scale, tuple[Tick, ...]]:
+    """A logarithmic axis over all kept ratios and 100 %, with room for points side by side."""
+    low, high = math.log10(min(ratios)), max(0.0, math.log10(max(ratios)))
+    low = min(low, high - 0.5)
+    room = 0.13 * (high - low)
+    scale = Scale(low - room, high + room / 6, left, right)
+    decades = range(math.floor(low) - 1, math.ceil(high) + 1)
+    steps = (1, 2, 5) if len(decades) <= 4 else (1,)
+    thinned = decades[:: max(1, math.ceil(len(decades) / 8))]
+    ticks = [(d + math.log10(s), s * 10.0 ** (d + 2)) for d in thinned for s in steps]
+    return scale, tuple(
+        Tick(scale.at(at), f"{percent:g}")
+        for at, percent in ticks
+        if low - room <= at <= high + 1e-9
+    )
+
+
+def _side_by_side(
+    points: Sequence[Point], names: Sequence[str], x_scale: Scale, y_scale: Scale
+) -> list[Placed]:
+    """Every point's place; of one budget, each series has a lane of its own."""
+    placed: list[Placed] = []
+    clusters = list(_clusters(points, x_scale))
+    centres = [
+        math.fsum(x_scale.at(math.log10(p.x)) for p in cluster) / len(cluster)
+        for cluster in clusters
+    ]
+    room = 0.7 * min((b - a for a, b in itertools.pairwise(centres)), default=math.inf)
+    for number, (cluster, centre) in enumerate(zip(clusters, centres, strict=True)):
+        lanes = [name for name in names if any(p.series == name for p in cluster)]
+        step = min(LANE_WIDTH, room / max(1, len(lanes) - 1))
+        for point in cluster:
+            lane = lanes.index(point.series) - (len(lanes) - 1) / 2
+            placed.append(Placed(point, centre + lane * step, y_scale.at(point.y), number))
+    return placed
+
+
+def _clusters(points: Sequence[Point], scale: Scale) -> Iterable[list[Point]]:
+    """Points from left to right, cut where two neighbours are further than a marker apart."""
+    cluster: list[Point] = []
+    for point in sorted(points, key=lambda p: (p.x, p.series, p.y)):
+        here = scale.at(math.log10(point.x))
+        if cluster and here - scale.at(math.log10(cluster[-1].x)) > MARKER_WIDTH:
+            yield cluster
+            cluster = []
+        cluster.append(point)
+    yield cluster
+
+
+def _by_series(placed: Sequence[Placed]) -> dict[str, list[tuple[Placed, float]]]:
+    """For each series its clusters from the left: a point, and the mean height of all seeds."""
+    found: dict[str, list[tuple[Placed, float]]] = {}
+
+    def key(p: Placed) -> tuple[str, int]:
+        return p.point.series, p.cluster
+
+    for (series, _), same in itertools.groupby(sorted(placed, key=key), key):
+        seeds = list(same)
+        height = math.fsum(p.y for p in seeds) / len(seeds)
+        found.setdefault(series, []).append((seeds[0], height))
+    return found
+
+
+def _lines(placed: Sequence[Placed]) -> tuple[Line, ...]:
+    """A line through each series of two budgets or more."""
+    return tuple(
+        Line(stops[0][0].point.role, tuple((stop.x, height) for stop, height in stops))
+        for stops in _by_series(placed).values()
+        if len(stops) > 1
+    )
+
+
+def _labels(placed: Sequence[Placed], *, top: float, bottom: float) -> tuple[Label, ...]:
+    """The series' names beside their last points."""
+    left_of: dict[int, float] = {}
+    right_of: dict[int, float] = {}
+    for p in placed:
+        left_of[p.cluster] = min(p.x, left_of.get(p.cluster, p.x))
+        right_of[p.cluster] = max(p.x, right_of.get(p.cluster, p.x))
+    last = max(right_of)
+    columns: dict[int, list[tuple[Placed, float]]] = {}
+    for stops in _by_series(placed).values():
+        columns.setdefault(stops[-1][0].cluster, []).append(stops[-1])
+    for cluster in sorted(columns, reverse=True):
+        widest = max(_width_of(end.point.series) for end, _ in columns[cluster])
+        free = left_of.get(cluster + 1, math.inf) - right_of[cluster] - 3 * LABEL_GAP
+        if cluster != last and widest > free:
+            columns.setdefault(last, []).extend(columns.pop(cluster))
+    return tuple(
+        Label(
+            role=end.point.role,
+            text=shortened(end.point.series),
+            x=right_of[cluster] + 1.6 * LABEL_GAP,
+            y=y,
+            from_x=end.x,
+            from_y=height,
+        )
+        for cluster, column in sorted(columns.items())
+        for end, height, y in _apart(column, top=top, bottom=bottom)
+    )
+
+
+def _apart(
+    column: Sequence[tuple[Placed, float]], *, top: float, bottom: float
+) -> list[tuple[Placed, float, float]]:
+    """Points, their heights and their labels' heights: pushed apart, kept inside the plot."""
+    ordered = sorted(column, key=lambda end: (end[1], end[0].point.series))
+    places: list[float] = []
+    for _, height in ordered:
+        places.append(max(height, places[-1] + LABEL_HEIGHT if places else top))
+    ceiling = bottom
+    for i in reversed(range(len(places))):
+        places[i] = min(places[i], ceiling)
+        ceiling = places[i] - LABEL_HEIGHT
+    return [(end, height, y) for (end, height), y in zip(ordered, places, strict=True)]
+
+
+def _width_of(text: str) -> float:
+    return CHARACTER_WIDTH * len(shortened(text))
+
+
+def shortened(text: str) -> str:
+    """A label's text, cut where it would leave the plot."""
+    if len(text) <= MAX_LABEL_CHARACTERS:
+        return text
+    return text[: MAX_LABEL_CHARACTERS - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A value and its interval on an `Axis`."""
+
+    at: float
+    low: float
+    high: float
+    chance: float | None = None
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The common axis of the bars in a column of a table, in percent of the column's width."""
+
+    scale: Scale
+    ticks: tuple[Tick, ...]
+
+    @property
+    def zero(self) -> float:
+        """Where zero lies."""
+        return self.scale.at(0)
+
+    @property
+    def has_worse(self) -> bool:
+        """Whether there is room for a word left of zero."""
+        return self.zero - self.scale.low > 20
+
+    @property
+    def has_better(self) -> bool:
+        """Whether there is room for a word right of zero."""
+        return self.scale.high - self.zero > 20
+
+    def bar(self, at: float, low: float, high: float, chance: float | None = None) -> Bar:
+        """Where shares, or differences of shares, lie."""
+        return Bar(
+            at=self.scale.at(100 * at),
+            low=self.scale.at(100 * low),
+            high=self.scale.at(100 * high),
+            chance=None if chance is None else self.scale.at(100 * chance),
+        )
+
+
+def share_axis() -> Axis:
+    """An axis from 0 to 100 %."""
+    scale = Scale(0, 100, 10, 90)
+    return Axis(scale, tuple(Tick(scale.at(value), str(value)) for value in (0, 50, 100)))
+
+
+def forest_axis(bounds: Iterable[float]) -> Axis:
+    """An axis with round ticks that holds zero and all bounds (differences of shares)."""
+    values = [0.0, *(100 * bound for bound in bounds)]
+    low, high = min(values), max(values)
+    step = next((s for s in (1, 2, 5, 10, 20, 25) if high - low <= 4 * s), 50)
+    first, last = math.floor(low / step), math.ceil(high / step)
+    if first == last:
+        first, last = -1, 1
+    scale = Scale(first * step, last * step, 9, 91)
+    return Axis(
+        scale,
+        tuple(
+            Tick(scale.at(step * i), _signed(step * i), is_minor=i not in (first, 0, last))
+            for i in range(first, last + 1)
+        ),
+    )
+
+
+def _signed(value: int) -> str:
+    return f"+{value}" if value > 0 else str(value).replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,174 @@
+"""Which arms are held against which, and in which tables: the comparing itself is hlvid's.
+
+A group is what one command ran. Within it every arm is compared with `off`, and with the
+`random-matched` control of its own budget.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hlvid.errors import UserError
+from hlvid.files import digest
+from hlvid.statistics import Comparison, Contrast, compare_arms, flip_rate, holm
+from leaderboard.entries import Entry
+
+RANDOM_MATCHED = "random-matched"
+OFF = "off"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """An arm against another one. Where either has several seeds, those of the lowest."""
+
+    arm: Entry
+    other: Entry
+    comparison: Comparison
+    seed_differences: tuple[float, ...]
+    """Differences of strict accuracy over all seeds of both arms; one where neither has more."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """The effects of one table: one contrast, one kind of other arm, adjusted together."""
+
+    contrast: Contrast
+    other: str
+    """'off' or 'random-matched'."""
+    effects: tuple[Effect, ...]
+    noise_floor: float
+
+
+@dataclass(frozen=True)
+class Uncompared:
+    """An arm that could not be compared, and why."""
+
+    arm: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one command and what they show about each other."""
+
+    entries: tuple[Entry, ...]
+    families: tuple[Family, ...]
+    uncompared: tuple[Uncompared, ...]
+
+
+def compare_groups(entries: Iterable[Entry]) -> tuple[Group, ...]:
+    """Compare the arms of each group, in the order in which the groups first appear."""
+    together: dict[tuple[str, ...], list[Entry]] = {}
+    for entry in entries:
+        record = entry.record
+        benchmark = record.benchmark
+        key = (benchmark.name, benchmark.revision, benchmark.questions_sha256)
+        together.setdefault((*key, record.model.kind, record.group_id), []).append(entry)
+    return tuple(_compare_group(group) for group in together.values())
+
+
+def _compare_group(entries: Sequence[Entry]) -> Group:
+    by_arm = _seeds_together(entries)
+    off = next((seeds for seeds in by_arm if seeds[0].record.arm.gaze == "off"), None)
+    found: list[tuple[str, Effect]] = []
+    uncompared: list[Uncompared] = []
+    noise_floor = _noise_floor(off)
+    for arms in by_arm:
+        if arms is off:
+            continue
+        for kind, others in ((OFF, off), (RANDOM_MATCHED, _control_of(arms[0], by_arm))):
+            if others is None or others is arms:
+                continue
+            try:
+                found.append((kind, _effect(arms, others, noise_floor if kind == OFF else 0.0)))
+            except UserError as error:
+                uncompared.append(Uncompared(arms[0].arm, str(error)))
+    return Group(tuple(entries), _families(found, noise_floor), tuple(uncompared))
+
+
+def _seeds_together(entries: Sequence[Entry]) -> list[tuple[Entry, ...]]:
+    """Entries in order, those that differ only by the seed of their arm or repeat together."""
+    together: dict[str, list[Entry]] = {}
+    for entry in entries:
+        record = entry.record
+        settings = record.model_dump(mode="json", include={"model", "arm", "frames", "generation"})
+        settings["arm"]["seed"] = 0
+        together.setdefault(digest(settings), []).append(entry)
+    return [
+        tuple(sorted(same, key=lambda e: (e.record.arm.seed, e.record.repeat, e.record.run_id)))
+        for same in together.values()
+    ]
+
+
+def _noise_floor(off: Sequence[Entry] | None) -> float:
+    """The largest share of questions that two runs of `off` mark differently."""
+    if off is None:
+        return 0.0
+    rates = []
+    for repeat in off[1:]:
+        try:
+            rates.append(flip_rate(repeat.graded, off[0].graded))
+        except UserError:
+            continue
+    return max(rates, default=0.0)
+
+
+def _control_of(arm: Entry, by_arm: Sequence[tuple[Entry, ...]]) -> tuple[Entry, ...] | None:
+    """The random-matched runs at the arm's budget: its own, else those of another partner."""
+    ours = arm.record.arm
+    same_budget = [
+        seeds
+        for seeds in by_arm
+        if (other := seeds[0].record.arm).selector is not None
+        and other.selector.partition(":")[0] == RANDOM_MATCHED
+        and (other.budget, other.threshold) == (ours.budget, ours.threshold)
+    ]
+    if any(seeds[0] is arm for seeds in same_budget):
+        return None
+    own = [
+        s for s in same_budget if s[0].record.arm.selector == f"{RANDOM_MATCHED}:{ours.selector}"
+    ]
+    return next(iter(own or sorted(same_budget, key=lambda seeds: seeds[0].arm)), None)
+
+
+def _effect(arms: Sequence[Entry], others: Sequence[Entry], noise_floor: float) -> Effect:
+    arm, other = arms[0], others[0]
+    return Effect(
+        arm=arm,
+        other=other,
+        comparison=compare_arms(arm.graded, other.graded, noise_floor=noise_floor),
+        seed_differences=tuple(
+            ours.record.summary.accuracy - theirs.record.summary.accuracy
+            for ours in arms
+            for theirs in others
+            if ours.record.summary is not None and theirs.record.summary is not None
+        ),
+    )
+
+
+def _families(found: Sequence[tuple[str, Effect]], noise_floor: float) -> tuple[Family, ...]:
+    """Effects in tables of one contrast and one kind of other arm each."""
+    families = []
+    for contrast in Contrast:
+        for kind in (OFF, RANDOM_MATCHED):
+            effects = [e for k, e in found if k == kind and e.comparison.contrast == contrast]
+            if effects:
+                families.append(Family(contrast, kind, _adjusted(effects), noise_floor))
+    return tuple(families)
+
+
+def _adjusted(effects: Sequence[Effect]) -> tuple[Effect, ...]:
+    """The effects with p values that Holm adjusted over all of them, largest difference first."""
+    known = [e for e in effects if e.comparison.accuracy is not None]
+    others = [e for e in effects if e.comparison.accuracy is None]
+    p_values = holm([e.comparison.accuracy.p_value for e in known if e.comparison.accuracy])
+    adjusted = [
+        dataclasses.replace(e, comparison=dataclasses.replace(e.comparison, p_adjusted=p_value))
+        for e, p_value in zip(known, p_values, strict=True)
+    ]
+    return (*sorted(adjusted, key=_by_difference), *others)
+
+
+def _by_difference(effect: Effect) -> tuple[float, str]:
+    accuracy = effect.comparison.accuracy
+    return (-accuracy.difference if accuracy is not None else 0.0, effect.arm.arm)

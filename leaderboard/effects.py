@@ -1,0 +1,122 @@
+"""The rows of the tables of paired effects, ready to print, with their forest plot."""
+
+from dataclasses import dataclass
+
+from hlvid.statistics import Contrast, PairedDifference, RatioInterval
+from leaderboard import charts, wording
+from leaderboard.compare import OFF, Effect, Family
+from leaderboard.tables import NOTHING, Cell, notes_of, role_of
+
+CONTRASTS = {
+    Contrast.ISO_INPUT: "Same pixels (iso-input)",
+    Contrast.ISO_TOKEN: "Same number of tokens (iso-token)",
+    Contrast.ISO_LATENCY: "Same seconds (iso-latency)",
+}
+CLAIMS = {
+    Contrast.ISO_INPUT: "What gaze costs in accuracy, and what it saves in time.",
+    Contrast.ISO_TOKEN: "Whether the tokens were chosen well: both arms spend as many.",
+    Contrast.ISO_LATENCY: "What a user gains who waits equally long.",
+}
+
+
+@dataclass(frozen=True)
+class EffectRow:
+    """One arm against another one."""
+
+    arm: str
+    notes: tuple[str, ...]
+    role: str
+    against: str
+    seeds: str
+    difference: Cell
+    forest: charts.Bar | None
+    verdict: str
+    p: str
+    holm: str
+    only_arm: str
+    only_other: str
+    mcnemar_p: str
+    end_to_end: Cell
+    model_only: Cell
+
+
+@dataclass(frozen=True)
+class EffectTable:
+    """Effects of one contrast against one kind of other arm."""
+
+    anchor: str
+    number: int
+    caption: str
+    is_mixed: bool
+    """Whether the rows name what they are held against."""
+    axis: charts.Axis
+    rows: tuple[EffectRow, ...]
+
+
+def effect_table(family: Family, *, number: int) -> EffectTable:
+    """The table of a family of effects."""
+    known = [e.comparison.accuracy for e in family.effects if e.comparison.accuracy is not None]
+    axis = charts.forest_axis([bound for a in known for bound in (a.low, a.high)])
+    is_mixed = family.other != OFF
+    others = "random tokens of the same number (random-matched)" if is_mixed else "off"
+    caption = f"{CONTRASTS[family.contrast]}: each arm against {others}. {CLAIMS[family.contrast]}"
+    if family.noise_floor > 0 and not is_mixed:
+        floor = wording.percent(family.noise_floor)
+        caption += f" Two runs of off differ in {floor} % of the questions: no effect below that."
+    return EffectTable(
+        anchor=f"effects-{number}",
+        number=number,
+        caption=caption,
+        is_mixed=is_mixed,
+        axis=axis,
+        rows=tuple(_row(effect, axis) for effect in family.effects),
+    )
+
+
+def _row(effect: Effect, axis: charts.Axis) -> EffectRow:
+    comparison, arm = effect.comparison, effect.arm.record.arm
+    accuracy = comparison.accuracy
+    return EffectRow(
+        arm=wording.plain(effect.arm.arm),
+        notes=notes_of(arm),
+        role=role_of(arm),
+        against=wording.plain(effect.other.arm),
+        seeds=_seeds(effect),
+        difference=_difference(accuracy),
+        forest=None
+        if accuracy is None
+        else axis.bar(accuracy.difference, accuracy.low, accuracy.high),
+        verdict=comparison.verdict,
+        p=NOTHING if accuracy is None else wording.p_value(accuracy.p_value),
+        holm=NOTHING if comparison.p_adjusted is None else wording.p_value(comparison.p_adjusted),
+        only_arm=NOTHING if accuracy is None else wording.count(accuracy.only_a),
+        only_other=NOTHING if accuracy is None else wording.count(accuracy.only_b),
+        mcnemar_p=NOTHING if accuracy is None else wording.p_value(accuracy.mcnemar_p),
+        end_to_end=_factor(comparison.speed_up_end_to_end),
+        model_only=_factor(comparison.speed_up_model_only),
+    )
+
+
+def _difference(accuracy: PairedDifference | None) -> Cell:
+    if accuracy is None:
+        return Cell(NOTHING)
+    low, high = wording.points(accuracy.low), wording.points(accuracy.high)
+    return Cell(wording.points(accuracy.difference), wording.span(low, high))
+
+
+def _seeds(effect: Effect) -> str:
+    """The range of the difference over seeds, where there are several."""
+    differences = effect.seed_differences
+    if len(differences) < 2:
+        return ""
+    ends = (wording.points(min(differences)), wording.points(max(differences)))
+    return f"{len(differences)} seeds: {wording.span(*ends)}"
+
+
+def _factor(speed_up: RatioInterval | None) -> Cell:
+    if speed_up is None:
+        return Cell(NOTHING)
+    if speed_up.low is None or speed_up.high is None:
+        return Cell(wording.factor(speed_up.ratio))
+    ends = (wording.factor(speed_up.low), wording.factor(speed_up.high))
+    return Cell(wording.factor(speed_up.ratio), wording.span(*ends))

@@ -1,0 +1,191 @@
+"""Sentences that a rule derives from the data: no finding is written by hand, none is chosen.
+
+For each group with an `off` run: what off scores; at each budget the most accurate selector that
+looks at the video, against off and against random tokens of the same number; what a privileged
+selector reaches at the smallest budget. A selector with a note speaks only where no other does.
+For language models, which never see the video: what they score against guessing.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from hlvid.statistics import Comparison
+from leaderboard import wording
+from leaderboard.compare import OFF, RANDOM_MATCHED, Effect, Group
+from leaderboard.entries import Entry
+from leaderboard.tables import model_name, role_of
+
+LOOKING = ("selector", "marked")
+"""Roles of the arms whose selector looks at the video and at nothing else."""
+MAX_BUDGETS = 3
+"""Budgets of a group that are spoken of, largest first; the tables have all."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence, and the numbers it rests on."""
+
+    text: str
+    basis: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is found about one model on one benchmark."""
+
+    subject: str
+    basis: str
+    sentences: tuple[Finding, ...]
+
+
+def findings_of(groups: Iterable[Group]) -> tuple[Findings, ...]:
+    """All findings, in the order of the groups."""
+    found = []
+    for group in groups:
+        shown = [e for e in group.entries if e.has_accuracy and e.record.status == "complete"]
+        off = next((e for e in shown if e.record.arm.gaze == "off"), None)
+        if off is None or off.record.model.kind == "control":
+            continue
+        sentences = tuple(_sentences(group, shown, off))
+        name = wording.plain(off.record.benchmark.name)
+        found.append(Findings(f"{model_name(off)} on {name}", _basis(off), sentences))
+    return tuple(found)
+
+
+def _sentences(group: Group, shown: Sequence[Entry], off: Entry) -> Iterator[Finding]:
+    is_blind = off.record.model.kind == "language"
+    start = "Without seeing the video" if is_blind else "With all tokens"
+    yield Finding(f"{start} it is right in {_share(off)} of the questions.", f"{_interval(off)}.")
+    for budget in _budgets(shown):
+        looking = [
+            e for e in shown if e.record.arm.budget == budget and role_of(e.record.arm) in LOOKING
+        ]
+        unmarked = [e for e in looking if role_of(e.record.arm) == "selector"]
+        if candidates := unmarked or looking:
+            best = max(candidates, key=lambda e: (_accuracy(e), e.arm))
+            yield from _against(group, best, among=len({e.record.arm.selector for e in candidates}))
+    ceilings = [e for e in shown if e.record.arm.privileged and e.record.arm.budget is not None]
+    if ceilings:
+        yield _ceiling(min(ceilings, key=lambda e: (e.record.arm.budget or 1.0, e.arm)))
+
+
+def _accuracy(entry: Entry) -> float:
+    return 0.0 if entry.record.summary is None else entry.record.summary.accuracy
+
+
+def _budgets(entries: Sequence[Entry]) -> list[float]:
+    budgets = {e.record.arm.budget for e in entries if e.record.arm.budget is not None}
+    return sorted(budgets, reverse=True)[:MAX_BUDGETS]
+
+
+def _share(entry: Entry) -> str:
+    """A run's accuracy in a sentence."""
+    return f"{wording.percent(_accuracy(entry))}{wording.NBSP}%"
+
+
+def _interval(entry: Entry) -> str:
+    summary = entry.record.summary
+    if summary is None:
+        return ""
+    ends = (wording.percent(summary.accuracy_low), wording.percent(summary.accuracy_high))
+    return f"95{wording.NBSP}% interval {wording.span(*ends)}"
+
+
+def _basis(entry: Entry) -> str:
+    """What the findings of a group rest on."""
+    summary = entry.record.summary
+    parts = []
+    if summary is not None:
+        questions = wording.counted(summary.num_questions, "question")
+        parts.append(f"{questions} on {wording.counted(summary.num_videos, 'video')}")
+    if entry.record.limit is not None:
+        parts.append("limited run")
+    if entry.chance is not None:
+        parts.append(f"guessing gives {wording.percent(entry.chance)}{wording.NBSP}%")
+    return "; ".join(parts)
+
+
+def _ceiling(entry: Entry) -> Finding:
+    return Finding(
+        f"Told where the evidence is, it reaches {_share(entry)} with {_kept(entry)} of the "
+        "tokens.",
+        f"{wording.plain(entry.arm)}, privileged: a ceiling, not a competitor; {_interval(entry)}.",
+    )
+
+
+def _kept(entry: Entry) -> str:
+    ratio = entry.kept_ratio if entry.kept_ratio is not None else entry.record.arm.budget or 1.0
+    return f"{wording.kept(ratio)}{wording.NBSP}%"
+
+
+def _against(group: Group, best: Entry, *, among: int) -> Iterator[Finding]:
+    """What the best selector of a budget costs against off and gains against random tokens."""
+    off, control = _effect_of(group, best, OFF), _effect_of(group, best, RANDOM_MATCHED)
+    if off is None:
+        return
+    text = f"{wording.plain(best.arm)} keeps {_kept(best)} of the tokens"
+    text += f" and {_against_off(off.comparison)}"
+    if control is not None:
+        text += _against_random(control.comparison)
+    basis = [f"Against off {_numbers(off.comparison)}"]
+    if control is not None:
+        basis.append(f"against {wording.plain(control.other.arm)} {_numbers(control.comparison)}")
+    basis += _speed(off.comparison)
+    if among > 1:
+        basis.append(f"the most accurate of {among} selectors at this budget")
+    yield Finding(f"{text}.", f"{'; '.join(basis)}.")
+
+
+def _effect_of(group: Group, entry: Entry, other: str) -> Effect | None:
+    effects = (e for f in group.families if f.other == other for e in f.effects)
+    return next((e for e in effects if e.arm is entry), None)
+
+
+def _against_off(comparison: Comparison) -> str:
+    points = _points(comparison)
+    match comparison.verdict:
+        case "better":
+            return f"gains {points} against off"
+        case "worse":
+            return f"loses {points} against off"
+        case "inconclusive":
+            return "is not shown to lose or gain accuracy against off"
+        case verdict:
+            return f"its effect against off is undecided: {verdict}"
+
+
+def _against_random(comparison: Comparison) -> str:
+    points = _points(comparison)
+    match comparison.verdict:
+        case "better":
+            return f"; as many random tokens do {points} worse"
+        case "worse":
+            return f"; as many random tokens do {points} better"
+        case "inconclusive":
+            return "; it is not shown to beat as many random tokens"
+        case _:
+            return ""
+
+
+def _points(comparison: Comparison) -> str:
+    """The size of a difference, without its sign."""
+    accuracy = comparison.accuracy
+    return "" if accuracy is None else f"{wording.percent(abs(accuracy.difference))} points"
+
+
+def _numbers(comparison: Comparison) -> str:
+    accuracy, p_adjusted = comparison.accuracy, comparison.p_adjusted
+    if accuracy is None or p_adjusted is None:
+        return "not known"
+    ends = wording.span(wording.points(accuracy.low), wording.points(accuracy.high))
+    p = wording.p_value(p_adjusted)
+    sign = "" if p.startswith("<") else "= "
+    return f"{wording.points(accuracy.difference)} points ({ends}, Holm p {sign}{p})"
+
+
+def _speed(comparison: Comparison) -> list[str]:
+    speed_up = comparison.speed_up_end_to_end
+    if speed_up is None or speed_up.low is None or speed_up.high is None:
+        return []
+    ends = wording.span(wording.factor(speed_up.low), wording.factor(speed_up.high))
+    return [f"{wording.factor(speed_up.ratio)} times as fast end to end ({ends})"]

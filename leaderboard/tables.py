@@ -1,0 +1,193 @@
+"""The rows of the table of runs, ready to print: every cell is text or a place in a drawing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hlvid.statistics import QuantileInterval
+from hlvid.types import ArmSettings, FrameSettings
+from leaderboard import charts, wording
+from leaderboard.entries import Entry, Latency
+
+NOTHING = "\N{EN DASH}"
+"""What a cell says where there is no such number."""
+CONTENT_FREE = frozenset(
+    ("all", "random", "uniform", "centre", "centre-frame", "random-matched", "transplanted")
+)
+"""Selectors that choose without looking at the video: whatever they keep is luck."""
+ROLES = {
+    "off": "off: keeps all tokens",
+    "selector": "selector: looks at the video",
+    "marked": "selector with a note",
+    "content-free": "control: chooses without looking",
+    "privileged": "privileged: is told what no user knows",
+}
+"""Role of an arm -> its words in a legend. Each role has a shape of its own, not only a colour."""
+ACCURACY_AXIS = charts.share_axis()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value, and in small print what bounds it or why it is missing."""
+
+    value: str
+    span: str = ""
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run in a table."""
+
+    anchor: str
+    """Where on the page the run's settings stand."""
+    arm: str
+    model: str
+    notes: tuple[str, ...]
+    role: str
+    rank: str
+    accuracy: Cell
+    bar: charts.Bar | None
+    kept: str
+    parse_rate: str
+    recall: Cell
+    end_to_end: tuple[Cell, Cell]
+    """The 50th and the 90th percentile."""
+    model_only: tuple[Cell, Cell]
+    memory: str
+    frames: str
+
+
+def role_of(arm: ArmSettings) -> str:
+    """How an arm is drawn: a key of ROLES."""
+    if arm.selector is None:
+        return "off"
+    if arm.privileged:
+        return "privileged"
+    if arm.selector.partition(":")[0] in CONTENT_FREE:
+        return "content-free"
+    return "marked" if arm.notes else "selector"
+
+
+def notes_of(arm: ArmSettings) -> tuple[str, ...]:
+    """What every table must say beside an arm, harmless to print."""
+    notes = tuple(wording.plain(note, limit=160) for note in arm.notes)
+    if arm.privileged and not any(note.startswith("privileged") for note in notes):
+        return ("privileged", *notes)
+    return notes
+
+
+def ranked_rows(entries: Sequence[Entry]) -> tuple[RunRow, ...]:
+    """The runs that have a rank, best first; equal accuracies share one."""
+    ranked = sorted((e for e in entries if not e.unranked_because), key=_standing)
+    scores = [_accuracy_of(entry) for entry in ranked]
+    return tuple(
+        run_row(entry, rank=str(scores.index(score) + 1), of=entries)
+        for entry, score in zip(ranked, scores, strict=True)
+    )
+
+
+def unranked_rows(entries: Sequence[Entry]) -> tuple[RunRow, ...]:
+    """The runs that are only shown, each with its reason."""
+    shown = sorted((e for e in entries if e.unranked_because), key=_standing)
+    return tuple(run_row(entry, rank=NOTHING, of=entries) for entry in shown)
+
+
+def _accuracy_of(entry: Entry) -> float:
+    summary = entry.record.summary
+    return summary.accuracy if summary is not None and entry.has_accuracy else -1.0
+
+
+def _standing(entry: Entry) -> tuple[float, str, str]:
+    return -_accuracy_of(entry), entry.arm, entry.record.run_id
+
+
+def run_row(entry: Entry, *, rank: str, of: Sequence[Entry]) -> RunRow:
+    """The row of one run.
+
+    Args:
+        entry: The run.
+        rank: Its rank, as text.
+        of: All entries of the table, which decide whether the model must be named.
+    """
+    record = entry.record
+    is_model_named = len({model_name(e) for e in of}) > 1
+    has_gaze = any(e.record.arm.gaze == "on" for e in of)
+    accuracy, bar = _accuracy(entry)
+    return RunRow(
+        anchor=f"run-{record.run_id}",
+        arm=wording.plain(entry.arm) if has_gaze else model_name(entry),
+        model=model_name(entry) if has_gaze and is_model_named else "",
+        notes=(*_reasons(entry), *notes_of(record.arm)),
+        role=role_of(record.arm),
+        rank=rank,
+        accuracy=accuracy,
+        bar=bar,
+        kept=NOTHING if entry.kept_ratio is None else wording.kept(entry.kept_ratio),
+        parse_rate=wording.percent(entry.parse_rate) if entry.has_accuracy else NOTHING,
+        recall=_recall(entry),
+        end_to_end=_timings(entry.end_to_end),
+        model_only=_timings(entry.model_only),
+        memory=NOTHING
+        if entry.peak_memory_bytes is None
+        else wording.gibibytes(entry.peak_memory_bytes),
+        frames=frames_of(record.frames),
+    )
+
+
+def model_name(entry: Entry) -> str:
+    """The model and its weights, as a table names them: 'ocr (PP-OCRv6)'."""
+    model = entry.record.model
+    weights = f" ({wording.plain(model.weights, limit=60)})" if model.weights else ""
+    tuned = ", fine-tuned" if entry.record.adaptation == "fine-tuned" else ""
+    return f"{wording.plain(model.name, limit=60)}{weights}{tuned}"
+
+
+def frames_of(frames: FrameSettings) -> str:
+    """The frames a model saw, and their size where it is not that of the video."""
+    text = wording.counted(frames.num_frames, "frame")
+    return (
+        text if frames.canvas == "source" else f"{text} of {wording.plain(frames.canvas, limit=24)}"
+    )
+
+
+def _reasons(entry: Entry) -> tuple[str, ...]:
+    """Why a run has no rank, but for what the notes of its arm already say."""
+    return tuple(r for r in entry.unranked_because if r != "privileged selector")
+
+
+def _accuracy(entry: Entry) -> tuple[Cell, charts.Bar | None]:
+    summary = entry.record.summary
+    if summary is None or not entry.has_accuracy:
+        return Cell(NOTHING), None
+    low, high = summary.accuracy_low, summary.accuracy_high
+    return (
+        Cell(
+            wording.percent(summary.accuracy),
+            wording.span(wording.percent(low), wording.percent(high)),
+        ),
+        ACCURACY_AXIS.bar(summary.accuracy, low, high, entry.chance),
+    )
+
+
+def _recall(entry: Entry) -> Cell:
+    found = entry.recall
+    if found is None:
+        return Cell(NOTHING)
+    if found.spatial_given_hit is None:
+        return Cell(wording.percent(found.recall), "no frame hit")
+    factors = (found.temporal_hit, found.spatial_given_hit)
+    hit, cover = (wording.percent(factor, digits=0) for factor in factors)
+    return Cell(wording.percent(found.recall), f"{hit} × {cover}")
+
+
+def _timings(latency: Latency | None) -> tuple[Cell, Cell]:
+    if latency is None:
+        return Cell(NOTHING), Cell(NOTHING)
+    return _percentile(latency.p50, latency), _percentile(latency.p90, latency)
+
+
+def _percentile(quantile: QuantileInterval, latency: Latency) -> Cell:
+    """A percentile with its interval, or why it is not printed."""
+    if quantile.low is None or quantile.high is None:
+        return Cell("n/a", f"{wording.counted(latency.num_videos, 'video')}")
+    low, high = wording.seconds(quantile.low), wording.seconds(quantile.high)
+    return Cell(wording.seconds(quantile.value), wording.span(low, high))
