@@ -43,16 +43,15 @@ _DECISIONS = tuple(
         r"(?i:\b(?:so|thus|hence|therefore|it is|it's|it must be),? +"
         rf"(?:it is +|it's +|it must be +)?{_NAMED}){_LETTER}(?=[.!\s]*(?:\n|$))",
         # "..., which is option C." at the end
-        r"(?i:\b(?:is|to|matches|with) +(?:the +)?(?:option|choice|answer|letter) +)"
+        r"(?i:\b(?:is|matches|corresponds to|consistent with) +(?:the +)?(?:option|choice) +)"
         rf"{_LETTER}(?=[.!\s]*$)",
         # "答案是C", "答案应该选C", "选B", "我认为是B", "正确选项为C"
         r"(?:(?:答案|选项|正确的|应该|认为|觉得)(?:应该|应)?[是为选择:\s]+|选择?[:\s]*)(?:选项)?"
         rf"{_LETTER}",
         # "C选项是正确的"
         rf"{_LETTER}(?=(?:选项)?[是为]?(?:正确|对的|最佳))",
-        # A last line, or sentence, that is a letter and nothing else; 'A' may be a cut sentence
+        # A last line that is a letter and nothing else
         rf"\n[ \t]*(?i:{_NAMED}){_LETTER}(?=[.!\s]*$)",
-        rf"(?<!\b[A-Z])[.!?。][\"']? +(?=\W{{0,3}}[B-HJ-Z]){_LETTER}(?=[.!\s]*$)",
     )
 )
 _STATED = re.compile(rf"(?i:\b{_NOUN} *(?:is|:)[ :]*)(?P<text>[^\n]{{1,300}})$")
@@ -80,7 +79,8 @@ _ANOTHER = re.compile(
     rf"(?:(?:maybe|perhaps|possibly|even) +)?{_NAMED}{_LETTER}(?!\s+(?:is|was)\b)"
 )
 _CLOSED = re.compile(
-    r"""\s*$|\.(?!\.)|[,;:!\n。\u2e80-\u9fff]|\s+-\s|\s+(?:because|since|as|is|must)\b"""
+    r"""\s*$|\.(?!\.)|[,;:!\n。\u2e80-\u9fff]|\s+[-(]"""
+    r"""|\s+(?:because|since|as|is|must|which|based|given|for|here)\b"""
 )
 _FAILURE = re.compile(
     r"\s*(?:\[[A-Z_]*(?:FAILED|EXCEEDED|BLOCKED|ERROR)\b"
@@ -111,7 +111,7 @@ def extract_letter(response: str, letters: Sequence[str] | Mapping[str, str]) ->
     for match in reversed(found):
         if _is_denied(text, match):
             denied.add(match["letter"].upper())
-        elif not _is_article(text, match):
+        elif not _is_word(text, match, choices):
             letter = _alone(text, match, letters, choices)
             return None if letter in denied else letter
     stated = _STATED.search(text)
@@ -135,6 +135,7 @@ def _tidy(response: str) -> str:
     if re.search(r"<think", text, re.IGNORECASE):
         return ""
     text = re.sub(r"\\boxed|<answer>", "\nanswer: ", text, flags=re.IGNORECASE)
+    text = re.sub(r"\*\*([A-Z])\*\*", r"(\1)", text)
     text = re.sub(r"<[^<>\n]{1,20}>|\\(?:text|mathrm|mathbf|textbf)\b|[*`#$]", "", text)
     return text.lstrip(" \t\n->•").rstrip()
 
@@ -151,14 +152,17 @@ def _is_denied(text: str, match: re.Match[str]) -> bool:
     )
 
 
-def _is_article(text: str, match: re.Match[str]) -> bool:
-    """Whether a letter may be the word 'a' or 'I', or the start of something else."""
+def _is_word(text: str, match: re.Match[str], choices: Mapping[str, str]) -> bool:
+    """Whether a letter may be the word 'a' or 'I', or the start of a name.
+
+    All letters are held to what 'A' needs, or a reply of one form would count for 'B' only.
+    """
     letter = match["letter"]
     if letter in "ai" and match.end() == len(text) and not match["closers"]:
         # 'The answer is a' may be a reply that was cut; 'answer: a' is not.
         return text[: match.start("letter")].rstrip()[-1:] != ":"
     is_closed = match["closers"] or _CLOSED.match(text, match.end())
-    return not is_closed and (letter.islower() or letter in "AI")
+    return not is_closed and _beside(text, match, choices) != letter.upper()
 
 
 def _alone(
@@ -166,12 +170,17 @@ def _alone(
 ) -> str | None:
     """The letter of a match, unless another letter or another choice's text stands beside it."""
     letter = match["letter"].upper()
-    after = match.end("closers")
-    another = _ANOTHER.match(text, after)
+    another = _ANOTHER.match(text, match.end("closers"))
     if another and another["letter"].upper() in letters:
         return None
-    beside = _spelled_out(text[after:].split("\n")[0].lstrip(" .:,-"), choices)
-    return letter if letter in letters and beside in (None, letter) else None
+    is_agreed = _beside(text, match, choices) in (None, letter)
+    return letter if letter in letters and is_agreed else None
+
+
+def _beside(text: str, match: re.Match[str], choices: Mapping[str, str]) -> str | None:
+    """The letter of the choice that the rest of a letter's line spells out."""
+    rest = text[match.end("closers") :].split("\n", 1)[0]
+    return _spelled_out(rest.lstrip(" .:,-"), choices)
 
 
 def _leading(text: str, letters: Iterable[str], choices: Mapping[str, str]) -> str | None:

@@ -252,6 +252,64 @@ def test_a_reply_that_leaves_a_doubt_gives_no_letter(reply: str) -> None:
     assert extract_letter(reply, CHOICES) is None
 
 
+@pytest.mark.parametrize("letter", "ABCD")
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{}",
+        "{}.",
+        "({})",
+        "**{}**",
+        "{}, because it is.",
+        "Answer: {}",
+        "The answer is {}",
+        "The answer is {} because it is.",
+        "The answer is {} (see the sign).",
+        "The answer is **{}**.",
+        "I choose {} here.",
+        "It says so. **{}**",
+        "It says so ({}).",
+        "It says so.\n\n{}",
+        "So {}.",
+        "{} is correct.",
+        "\\boxed{{{}}}",
+        "答案是{}",
+        "选{}",
+    ],
+)
+def test_a_form_counts_for_every_letter(form: str, letter: str) -> None:
+    assert extract_letter(form.format(letter), "ABCD") == letter
+    assert extract_letter(form.format(letter), CHOICES) == letter
+
+
+@pytest.mark.parametrize("letter", "ABCD")
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{} man walks in",
+        "The answer is {} man",
+        "I choose {} man",
+        "It says so. {}",
+        "Is it {}?",
+        "It is not {}.",
+        "{} is wrong.",
+        "I prefer the first to option {}.",
+        "Sign {} is on the left.",
+        "Vitamin {}.",
+        "{}-1",
+        "不是{}",
+    ],
+)
+def test_a_form_counts_for_no_letter(form: str, letter: str) -> None:
+    assert extract_letter(form.format(letter), "ABCD") is None
+    assert extract_letter(form.format(letter), CHOICES) is None
+
+
+def test_a_letter_before_its_own_choice_is_no_article() -> None:
+    assert extract_letter("Answer: A Sponsored", CHOICES) == "A"
+    assert extract_letter("Answer: A Sponsored", "ABCD") is None
+
+
 def test_letters_alone_do_not_let_the_text_of_a_choice_count() -> None:
     assert extract_letter("Sponsored", "ABCD") is None
     assert extract_letter("B. Sponsored", ["A", "B", "C", "D"]) == "B"
