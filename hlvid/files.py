@@ -51,11 +51,13 @@ def id_order(identifier: str) -> tuple[tuple[str | int, ...], str]:
 def canonical_json(value: object) -> bytes:
     """The one spelling of a value: sorted keys, no spaces, UTF-8, floats as repr.
 
+    Half a surrogate pair, which UTF-8 cannot spell and a broken file name may hold, becomes '?'.
+
     Raises:
-        ValueError: The value holds NaN, an infinity, or text that has no UTF-8.
+        ValueError: The value holds NaN or an infinity.
         TypeError: The value is not JSON.
     """
-    return _dumped(value, separators=(",", ":")).encode()
+    return _dumped(value, separators=(",", ":")).encode(errors="replace")
 
 
 def digest(value: object) -> str:
@@ -304,7 +306,7 @@ def write_json(path: Path, record: object) -> None:
 
 def json_bytes(record: object) -> bytes:
     """The bytes that `write_json` writes."""
-    return f"{_dumped(record, indent=2)}\n".encode()
+    return f"{_dumped(record, indent=2)}\n".encode(errors="replace")
 
 
 def write_jsonl(path: Path, records: Iterable[BaseModel]) -> None:

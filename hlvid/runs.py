@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hlvid.errors import UserError
 from hlvid.files import (
+    MAX_JSONL_BYTES,
     digest,
     digest_records,
     id_order,
@@ -118,7 +119,7 @@ def write_run(folder: Path, record: RunRecord, predictions: Iterable[Prediction]
     parse_record(described, RunRecord, where=RECORD_FILE)
     found = digest_records(run.predictions)
     _same(RECORD_FILE, "predictions_sha256", record.predictions_sha256, found, PREDICTIONS_FILE)
-    _check(run, name=folder.name)
+    _check(run)
     sums = f"{found}  {PREDICTIONS_FILE}\n{hashlib.sha256(described).hexdigest()}  {RECORD_FILE}\n"
     if (folder / RECORD_FILE).exists():
         (folder / RECORD_FILE).unlink()
@@ -138,12 +139,14 @@ def read_run(folder: Path) -> Run:
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: is not a folder. A run is a folder with {RECORD_FILE}.")
-    name = folder.name or str(folder)
+    name = _name(folder)
     for file in (RECORD_FILE, PREDICTIONS_FILE, SUMS_FILE):
         if (folder / file).is_symlink():
             raise UserError(f"{name}/{file}: is a link. Allowed are regular files.")
         if not (folder / file).exists():
             raise UserError(f"{name}/{file}: is missing. The run was not finished, or is not one.")
+        if (folder / file).stat().st_size > MAX_JSONL_BYTES:
+            raise UserError(f"{name}/{file}: is too long. Allowed are {MAX_JSONL_BYTES} bytes.")
     sums = _read_sums(folder / SUMS_FILE, f"{name}/{SUMS_FILE}")
     for file, claimed in sums.items():
         found = sha256_file(folder / file, name=f"{name}/{file}")
@@ -158,7 +161,7 @@ def read_run(folder: Path) -> Run:
         may_be_empty=record.status == "infeasible",
     )
     run = Run(record, sort_predictions(predictions), folder)
-    _check(run, name=name)
+    _check(run)
     return run
 
 
@@ -173,7 +176,7 @@ def grade_run(run: Run, questions: Sequence[Question]) -> GradedRun:
         UserError: The questions are not the ones that were sat, or the summary in the record is
             not what the predictions give; the sentence names the field and both values.
     """
-    record, where = run.record, f"{run.folder.name}/{RECORD_FILE}"
+    record, where = run.record, f"{_name(run.folder)}/{RECORD_FILE}"
     ordered = sorted(questions, key=lambda question: id_order(question.question_id))
     for field, gives in (
         ("questions_sha256", digest_records(ordered)),
@@ -216,9 +219,9 @@ def _read_sums(path: Path, name: str) -> dict[str, str]:
     return sums
 
 
-def _check(run: Run, *, name: str) -> None:
+def _check(run: Run) -> None:
     """Hold the parts of a run against each other."""
-    record = run.record
+    record, name = run.record, _name(run.folder)
     seen: set[str] = set()
     for prediction in run.predictions:
         where = f"{name}/{PREDICTIONS_FILE}: question {prediction.question_id}"
@@ -237,6 +240,12 @@ def _check(run: Run, *, name: str) -> None:
     if record.limit is None:
         claimed = record.benchmark.num_questions
         _same(where, "benchmark.num_questions", claimed, found, PREDICTIONS_FILE)
+
+
+def _name(folder: Path) -> str:
+    """A folder as a message may show it, without the place where it lies."""
+    name = folder.name or str(folder)
+    return name if name.isprintable() else shown(name)
 
 
 def _same(where: str, field: str, claimed: object, found: object, source: str) -> None:

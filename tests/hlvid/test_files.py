@@ -96,16 +96,18 @@ JSON_VALUES = st.recursive(
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.dictionaries(st.text(max_size=3), JSON_VALUES))
+@given(st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=3), JSON_VALUES))
 def test_the_canonical_spelling_does_not_depend_on_order(value: dict[str, object]) -> None:
-    try:
-        spelled = files.canonical_json(value)
-    except UnicodeEncodeError:
-        return
+    spelled = files.canonical_json(value)
     backwards = dict(reversed(value.items()))
     assert files.canonical_json(backwards) == spelled
     assert files.canonical_json(json.loads(spelled)) == spelled
     assert files.digest(value) == hashlib.sha256(spelled).hexdigest()
+
+
+def test_half_a_surrogate_pair_does_not_stop_a_run(tmp_path: Path) -> None:
+    files.write_jsonl(tmp_path / "x.jsonl", [Thing(name="cannot read a\udcff.mp4")])
+    assert files.read_jsonl(tmp_path / "x.jsonl", Thing) == [Thing(name="cannot read a?.mp4")]
 
 
 def test_the_canonical_spelling_is_this_one() -> None:
@@ -132,7 +134,7 @@ THINGS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(THINGS, min_size=1, max_size=5))
 def test_records_survive_the_disk(
     tmp_path_factory: pytest.TempPathFactory, things: list[Thing]

@@ -319,6 +319,18 @@ def test_odd_sums_are_refused(folder: Path, sums: bytes, said: str) -> None:
     assert message.isprintable()
 
 
+def test_a_huge_file_is_refused_before_it_is_read(folder: Path) -> None:
+    with (folder / "predictions.jsonl").open("ab") as file:
+        file.truncate(2**33)
+    assert refusal(folder).startswith("run1/predictions.jsonl: is too long")
+
+
+def test_the_name_of_a_folder_cannot_move_the_cursor(folder: Path) -> None:
+    odd = folder.rename(folder.parent / "\x1b[2J\nrun")
+    (odd / "run.json").unlink()
+    assert refusal(odd).startswith("'\\x1b[2J\\nrun'/run.json: is missing")
+
+
 def test_what_is_no_folder_is_no_run(folder: Path) -> None:
     for path in (folder / "run.json", folder / "none"):
         with pytest.raises(UserError, match="is not a folder"):
@@ -445,7 +457,7 @@ def write_and_die(folder: Path, step: int) -> int:
 @pytest.mark.parametrize("is_again", [False, True])
 def test_a_kill_at_any_moment_leaves_no_half_run(tmp_path: Path, is_again: bool) -> None:
     num_killed = 0
-    for step in range(1, 20):
+    for step in range(1, 16):
         folder = tmp_path / f"run{step}"
         if is_again:
             runs.write_run(folder, make_record(repeat=1), PREDICTIONS)
