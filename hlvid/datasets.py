@@ -1,6 +1,7 @@
 """Benchmarks: finding their questions and videos, and writing them down."""
 
 import os
+import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -35,12 +36,6 @@ MAX_PARQUET_BYTES = 256 * 2**20
 MANIFEST_FILE = "benchmark.json"
 QUESTIONS_FILE = "questions.jsonl"
 VIDEOS_FILE = "videos.jsonl"
-
-_HOW_TO_GET_HLVID = (
-    "HLVid is the dataset bfshi/HLVid on Hugging Face (about 152 GB of video, no licence named): "
-    "'hf download bfshi/HLVid --repo-type dataset --local-dir {root}', "
-    "then unpack videos_part_*.tar so that the clips lie in {root}/videos."
-)
 
 
 class MissingVideo(UserError):
@@ -149,12 +144,11 @@ class Benchmark:
 
     def _how_to_get(self) -> str:
         """The sentence that tells how the videos come onto this machine."""
-        root = "DIR" if self.root is None else str(self.root)
         if self.name == HLVID:
-            return _HOW_TO_GET_HLVID.format(root=root)
+            return _how_to_get_hlvid(self.root)
         if self.name == HLVID_SYNTHETIC:
             flags = "".join(f" --{name} {value}" for name, value in self.settings.items())
-            return f"Render it: hlvid-build render --out {root}{flags}"
+            return f"Render it: hlvid-build render --out {_typed(self.root)}{flags}"
         return "Put it there, or name the folder that holds videos/ (--data or HLVID_DATA)."
 
 
@@ -279,7 +273,7 @@ def _read_released(root: Path) -> Benchmark:
     """Read HLVid as it was released: one parquet file of five columns, videos beside it."""
     path = root / PARQUET_FILE
     if not path.is_file():
-        raise UserError(f"{path}: is missing. {_HOW_TO_GET_HLVID.format(root=root)}")
+        raise UserError(f"{path}: is missing. {_how_to_get_hlvid(root)}")
     rows = _read_rows(path)
     questions = tuple(
         _to_question(row, where=f"{path.name}: row {number}") for number, row in enumerate(rows)
@@ -294,6 +288,19 @@ def _read_released(root: Path) -> Benchmark:
         root=root,
         description="HLVid as released: questions on 4K videos of up to five minutes.",
     )
+
+
+def _how_to_get_hlvid(root: Path | None) -> str:
+    return (
+        "HLVid is the dataset bfshi/HLVid on Hugging Face (about 152 GB of video, no licence "
+        f"named): hf download bfshi/HLVid --repo-type dataset --local-dir {_typed(root)} ; "
+        "then unpack its videos_part_*.tar into the folder videos/ there."
+    )
+
+
+def _typed(root: Path | None) -> str:
+    """A folder as a shell takes it."""
+    return "DIR" if root is None else shlex.quote(str(root))
 
 
 def _read_rows(path: Path) -> list[dict[str, object]]:

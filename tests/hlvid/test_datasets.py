@@ -223,11 +223,11 @@ def test_a_missing_synthetic_video_tells_the_command() -> None:
         questions=(make_question("q1"),),
         videos={"v1": make_video("v1")},
         settings={"videos": 24, "seconds": 100, "seed": 0},
-        root=Path("/data"),
+        root=Path("/my data"),
     )
     with pytest.raises(
         datasets.MissingVideo,
-        match=r"Render it: hlvid-build render --out /data --videos 24 --seconds 100 --seed 0$",
+        match=r"Render it: hlvid-build render --out '/my data' --videos 24 --seconds 100 --seed 0$",
     ):
         benchmark.video_path("v1")
 
@@ -305,7 +305,7 @@ def test_without_hlvid_the_sentence_says_how_to_get_it(
 ) -> None:
     monkeypatch.delenv("HLVID_DATA", raising=False)
     monkeypatch.setenv("HLVID_CACHE", str(tmp_path))
-    with pytest.raises(UserError, match=r"152 GB.*--local-dir .*/hlvid'"):
+    with pytest.raises(UserError, match=r"152 GB.*--local-dir .*/hlvid ;"):
         datasets.load("hlvid")
 
 
