@@ -32,6 +32,8 @@ Selector = Annotated[
     str, typer.Option(help="S,...: NAME[:PARTNER][@BUDGET][+THRESHOLD][#SEED or #FIRST-LAST].")
 ]
 Budget = Annotated[str, typer.Option(help="R,...: shares of the native tokens, in (0, 1].")]
+Threshold = Annotated[float | None, typer.Option(help="Of selectors that take one.")]
+Known = Annotated[str, typer.Option("--benchmark", help="Folder, if the run's was a folder.")]
 
 
 @app.callback()
@@ -41,7 +43,7 @@ def sit(  # noqa: PLR0913
     gaze: Annotated[str, typer.Option(help="off, on or both.")] = "off",
     selector: Selector = "",
     budget: Budget = "",
-    threshold: Annotated[float | None, typer.Option(help="Of selectors that take one.")] = None,
+    threshold: Threshold = None,
     benchmark: Name = "hlvid",
     data: Data = None,
     frames: Frames = 16,
@@ -91,19 +93,92 @@ def sit(  # noqa: PLR0913
 @app.command()
 def score(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
-    benchmark: Annotated[
-        str, typer.Option(help="Folder of the benchmark, if it has no name of its own.")
-    ] = "",
+    benchmark: Known = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Mark a run's predictions again, without a model, and check its record."""
-    from hlvid.datasets import load
-    from hlvid.runs import grade_run, read_run
+    from evaluators import report
 
-    read = read_run(run)
-    questions = load(benchmark or read.record.benchmark.name, data=data).questions
-    _show(grade_run(read, questions), run, as_json=as_json)
+    row = report.describe(_graded(run, benchmark, data), run)
+    typer.echo(json.dumps(row, indent=2) if as_json else report.table([row]))
+    say("the record agrees with its predictions")
+
+
+@app.command()
+def recall(  # noqa: PLR0913
+    benchmark: Name = "hlvid-synthetic",
+    selector: Selector = "",
+    budget: Budget = "",
+    threshold: Threshold = None,
+    data: Data = None,
+    frames: Frames = 16,
+    out: Out = Path("runs"),
+    limit: Limit = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how often selectors keep the evidence, without a model.
+
+    All selectors at 2, 5, 10 and 25 % by default; the oracle and what random tokens are expected
+    to give stand beside them. Single questions go to OUT/recall.jsonl. Goes on where it stopped.
+    """
+    from dataclasses import asdict
+
+    from evaluators import recall as measuring
+    from evaluators import report
+    from evaluators.arms import plan_arms
+    from hlvid.datasets import load
+
+    whole = load(benchmark, data=data)
+    survey = measuring.Survey(
+        benchmark=whole if limit is None else whole.subset(limit=limit),
+        arms=measuring.with_ceiling(
+            plan_arms(
+                "on",
+                _words(selector) or measuring.all_selectors(),
+                budgets=_ratios(budget) or measuring.BUDGETS,
+                threshold=threshold,
+            )
+        ),
+        num_frames=frames,
+        out=out,
+        seed=seed,
+    )
+    rows, failed = measuring.measure(survey)
+    if as_json:
+        typer.echo("\n".join(json.dumps(asdict(row)) for row in rows))
+    else:
+        typer.echo(report.recall_table(rows))
+    for sentence in failed:
+        say(f"left out: {sentence}")
+    if failed:
+        raise typer.Exit(PARTIAL if rows else FAILED)
+
+
+@app.command()
+def compare(
+    arm: Annotated[Path, typer.Argument(help="The run that is judged.")],
+    reference: Annotated[Path, typer.Argument(help="The run it is held against.")],
+    margin: Annotated[
+        float | None, typer.Option(help="How much less accuracy is still no worse, as a share.")
+    ] = None,
+    benchmark: Known = "",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two arms of one command, question by question, clustered by video."""
+    from dataclasses import asdict
+
+    from evaluators import report
+    from hlvid.statistics import compare_arms
+
+    runs = [_graded(folder, benchmark, data) for folder in (arm, reference)]
+    found = compare_arms(*runs, margin=margin)
+    if as_json:
+        typer.echo(json.dumps({**asdict(found), "verdict": found.verdict}, indent=2))
+    else:
+        typer.echo(report.comparison(found))
 
 
 @app.command()
@@ -156,12 +231,13 @@ def _tell(settings: Any, runs: list[Any], *, as_json: bool) -> None:  # noqa: AN
         raise typer.Exit(PARTIAL)
 
 
-def _show(run: Any, folder: Path, *, as_json: bool) -> None:  # noqa: ANN401
-    from evaluators import report
+def _graded(folder: Path, benchmark: str, data: Path | None) -> Any:  # noqa: ANN401
+    """A run, marked again against its benchmark."""
+    from hlvid.datasets import load
+    from hlvid.runs import grade_run, read_run
 
-    row = report.describe(run, folder)
-    typer.echo(json.dumps(row, indent=2) if as_json else report.table([row]))
-    say("the record agrees with its predictions")
+    run = read_run(folder)
+    return grade_run(run, load(benchmark or run.record.benchmark.name, data=data).questions)
 
 
 def _words(text: str) -> list[str]:

@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from evaluators.arms import missing_controls
+from evaluators.recall import Row
 from evaluators.run import Settings
 from evaluators.timing import END_TO_END
 from hlvid.runs import GradedRun
-from hlvid.statistics import quantile_interval
+from hlvid.statistics import Comparison, quantile_interval
 from hlvid.types import Outcome
 
 HEADER = (
     "arm", "accuracy", "95 %", "kept", "mean s", "p50 s", "p90 s", "no letter", "failed", "peak MB",
     "run",
+)  # fmt: skip
+RECALL_HEADER = (
+    "selector", "questions", "temporal hit", "cover|hit", "recalled|hit", "recall", "95 %",
 )  # fmt: skip
 
 
@@ -65,6 +69,48 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
     lines = align(rows)
     notes = {run["arm"]: "; ".join(run["notes"]) for run in runs if run["notes"]}
     return "\n".join([*lines, *(f"  {arm}: {note}" for arm, note in notes.items())])
+
+
+def recall_table(rows: Sequence[Row]) -> str:
+    """Evidence recall with its two factors, in plain text."""
+    lines = [RECALL_HEADER]
+    for row in rows:
+        interval = "-" if row.low is None else f"{row.low:.1%}-{row.high:.1%}"
+        lines.append(
+            (
+                row.arm,
+                str(row.num_questions),
+                f"{row.temporal_hit:.1%}",
+                _shown(row.cover_given_hit, 1, ".1%"),
+                _shown(row.recalled_given_hit, 1, ".1%"),
+                f"{row.recall:.1%}",
+                interval,
+            )
+        )
+    return "\n".join(align(lines))
+
+
+def comparison(found: Comparison) -> str:
+    """Two arms against each other, in a few lines."""
+    lines = [f"{found.arm} against {found.reference} ({found.contrast.value}): {found.verdict}"]
+    if (difference := found.accuracy) is not None:
+        interval = "no interval"
+        if difference.low is not None and difference.high is not None:
+            interval = f"95 % {100 * difference.low:+.1f} to {100 * difference.high:+.1f}"
+        lines.append(
+            f"accuracy {100 * difference.difference:+.1f} points ({interval}), "
+            f"only {found.arm} right {difference.only_a}, only {found.reference} right "
+            f"{difference.only_b}, of {difference.num_questions} on {difference.num_clusters} "
+            "videos"
+        )
+    for name, ratio in (
+        ("end to end", found.speed_up_end_to_end),
+        ("model only", found.speed_up_model_only),
+    ):
+        if ratio is not None:
+            bounds = "" if ratio.low is None else f" (95 % {ratio.low:.2f} to {ratio.high:.2f})"
+            lines.append(f"speed-up {name} {ratio.ratio:.2f}{bounds}")
+    return "\n".join(lines)
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:

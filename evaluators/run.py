@@ -21,7 +21,7 @@ from hlvid.errors import UserError
 from hlvid.files import digest
 from hlvid.grading import grade_all, summarize
 from hlvid.runs import GradedRun, make_run_id, predictions_sha256, write_run
-from hlvid.types import ArmSettings, FrameSettings, Prediction, Provenance, RunRecord
+from hlvid.types import ArmSettings, Evidence, FrameSettings, Prediction, Provenance, RunRecord
 
 LEDGER_FILE = "ledger/finished.jsonl"
 ID_DIGITS = 16
@@ -180,12 +180,17 @@ def video_paths(benchmark: Benchmark) -> dict[str, Path | None]:
     return paths
 
 
-def _room(exam: Exam, ledger: Ledger, halt: Halt) -> Room:
-    settings, scratch = exam.settings, exam.settings.out / "ledger"
-    evidence: dict[str, dict[str, Any]] = {}
-    for question in exam.benchmark.questions:
+def evidence_by_video(benchmark: Benchmark) -> dict[str, dict[str, Sequence[Evidence]]]:
+    """Video id -> question id -> evidence, where there is any."""
+    evidence: dict[str, dict[str, Sequence[Evidence]]] = {}
+    for question in benchmark.questions:
         if question.evidence:
             evidence.setdefault(question.video_id, {})[question.question_id] = question.evidence
+    return evidence
+
+
+def _room(exam: Exam, ledger: Ledger, halt: Halt) -> Room:
+    settings, scratch = exam.settings, exam.settings.out / "ledger"
     donors = Donors(
         video_paths(exam.benchmark),
         num_frames=settings.num_frames,
@@ -198,7 +203,7 @@ def _room(exam: Exam, ledger: Ledger, halt: Halt) -> Room:
         seed=settings.seed,
         donors=donors,
         scratch=scratch,
-        evidence=evidence,
+        evidence=evidence_by_video(exam.benchmark),
         ledger=ledger,
         config=exam.config,
         halt=halt,
