@@ -1,0 +1,251 @@
+"""Make the README's table: every selector at two budgets before the reader; evidence recall.
+
+It takes hours on two cores and goes on where it was stopped. Records, predictions and evidence
+recall go to docs/table/, from there into the README between its markers, by this script alone.
+
+    .venv/bin/python benchmarks/table.py            # run what is missing, then write the README
+    .venv/bin/python benchmarks/table.py --write    # only write the README from docs/table/
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hlvid.console import say
+from hlvid.datasets import load
+from hlvid.files import cache_dir, write_bytes
+from hlvid.runs import GradedRun, grade_run, read_run
+from hlvid.statistics import accuracy_interval, mean_difference
+from hlvid.types import Outcome, Question
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLE = ROOT / "docs" / "table"
+README = ROOT / "README.md"
+BENCHMARK = "hlvid-synthetic"
+NUM_VIDEOS, SECONDS, NUM_FRAMES = 24, 100, 6
+BUDGETS = (0.02, 0.1)
+RANDOM = "random-matched:detail"
+SEEDS = {0.02: range(1), 0.1: range(5)}
+SELECTORS = (
+    "random", "uniform", "centre", "centre-frame", "change", "detail", "text", "oracle",
+    "transplanted:detail",
+)  # fmt: skip
+RECALL_FILE = "recall_rows.jsonl"
+BLIND = ("gold", "random-letter", "text-only")
+
+
+def run_missing(out: Path, data: Path) -> None:
+    """Render, sit and measure whatever docs/table/ does not hold yet."""
+    render = ("--videos", NUM_VIDEOS, "--seconds", SECONDS, "--seed", 0)
+    command("hlvid-build", "render", "--out", data, *render)
+    both = ("--benchmark", BENCHMARK, "--data", data, "--frames", NUM_FRAMES, "--out", out)
+    for model in BLIND:
+        command("hlvid-eval", "--model", model, *both)
+    recall = command("hlvid-eval", "recall", *both, "--json")
+    write_bytes(out / RECALL_FILE, [recall])
+    controls = [f"{RANDOM}@{budget:g}#{seeds[0]}-{seeds[-1]}" for budget, seeds in SEEDS.items()]
+    selectors = ",".join([*SELECTORS, *controls])
+    budgets = ",".join(f"{budget:g}" for budget in BUDGETS)
+    gaze = ("--gaze", "both", "--selector", selectors, "--budget", budgets)
+    command("hlvid-eval", "--model", "ocr", *both, *gaze)
+
+
+def command(program: str, *arguments: object) -> bytes:
+    """Run one of our commands and return its output; exit with its code if it fails."""
+    words = [str(Path(sys.executable).with_name(program)), *map(str, arguments)]
+    say(" ".join([program, *words[1:]]))
+    done = subprocess.run(words, check=False, stdout=subprocess.PIPE)
+    if done.returncode:
+        sys.exit(done.returncode)
+    return done.stdout
+
+
+def graded_runs(folder: Path, questions: Sequence[Question]) -> dict[tuple[str, str], GradedRun]:
+    """All complete runs below a folder, verified and marked again, by model and arm."""
+    runs = {}
+    for record in sorted(folder.glob("*/run.json")):
+        run = grade_run(read_run(record.parent), questions)
+        if run.record.status != "complete":
+            sys.exit(f"{record}: is {run.record.status}. The table needs complete runs.")
+        runs[run.record.model.name, run.record.arm.name] = run
+    return runs
+
+
+def correct(run: GradedRun) -> np.ndarray:
+    """1 where the run is right, (questions,)."""
+    return np.array([grade.outcome is Outcome.CORRECT for grade in run.grades], dtype=float)
+
+
+def percent(value: float) -> str:
+    """A share as the tables show it."""
+    return f"{100 * value:.1f}"
+
+
+def with_interval(is_correct: np.ndarray, videos: Sequence[str]) -> str:
+    """Accuracy with its clustered 95 % interval, in percent."""
+    found = accuracy_interval(is_correct, videos)
+    return f"{percent(found.accuracy)} [{percent(found.low)}, {percent(found.high)}]"
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table, the first column to the left, the others to the right."""
+    line = "| " + " | ".join(header) + " |"
+    return [
+        line,
+        "|---|" + "--:|" * (len(header) - 1),
+        *("| " + " | ".join(row) + " |" for row in rows),
+    ]
+
+
+def reader_rows(
+    runs: dict[tuple[str, str], GradedRun], questions: Sequence[Question]
+) -> list[list[str]]:
+    """One row an arm of the reader: accuracy, on text questions, against random-matched."""
+    videos = [question.video_id for question in questions]
+    is_text = np.array([question.capability == "text" for question in questions])
+    text_videos = [video for video, keep in zip(videos, is_text, strict=True) if keep]
+    arms = [("off", None)] + [
+        (f"{selector}@{budget:g}", budget)
+        for budget in BUDGETS
+        for selector in (*SELECTORS, RANDOM)
+    ]
+    rows = []
+    for name, budget in arms:
+        run = runs["ocr", name]
+        seeds = SEEDS[budget] if budget and name.startswith(RANDOM) else range(1)
+        copies = [runs["ocr", f"{name}#{seed}" if seed else name] for seed in seeds]
+        scores = np.mean([correct(copy) for copy in copies], axis=0)
+        difference = "" if budget is None else against_random(runs, scores, budget, videos, name)
+        rows.append(
+            [
+                marked(name, run) + (f", mean of {len(copies)} seeds" if len(copies) > 1 else ""),
+                percent(kept_ratio(run)),
+                with_interval(correct(run), videos) if len(copies) == 1 else percent(scores.mean()),
+                with_interval(correct(run)[is_text], text_videos)
+                if len(copies) == 1
+                else percent(scores[is_text].mean()),
+                difference,
+                percent(float(np.mean([g.letter is None for g in run.grades]))),
+            ]
+        )
+    return rows
+
+
+def against_random(
+    runs: dict[tuple[str, str], GradedRun],
+    scores: np.ndarray,
+    budget: float,
+    videos: Sequence[str],
+    name: str,
+) -> str:
+    """Paired difference to the mean over the seeds of random-matched, in points."""
+    if name.startswith(RANDOM):
+        return ""
+    names = [f"{RANDOM}@{budget:g}" + (f"#{seed}" if seed else "") for seed in SEEDS[budget]]
+    reference = np.mean([correct(runs["ocr", other]) for other in names], axis=0)
+    found = mean_difference(scores, reference, videos)
+    return f"{100 * found.difference:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+
+
+def kept_ratio(run: GradedRun) -> float:
+    """Visual tokens kept / visual tokens of `off`, over all questions."""
+    counts = [p.tokens for p in run.predictions if p.tokens is not None]
+    return sum(c.visual for c in counts) / sum(c.visual_off for c in counts)
+
+
+def marked(name: str, run: GradedRun) -> str:
+    """An arm's name with a mark for each of its notes."""
+    marks = ("†" if run.record.arm.privileged else "") + (
+        "‡" if any("detector" in note for note in run.record.arm.notes) else ""
+    )
+    return f"`{name}`{marks}"
+
+
+def blind_rows(runs: dict[tuple[str, str], GradedRun], videos: Sequence[str]) -> list[list[str]]:
+    """The models that never look at a video."""
+    return [[f"`{model}`", with_interval(correct(runs[model, "off"]), videos)] for model in BLIND]
+
+
+def recall_rows(path: Path) -> list[list[str]]:
+    """Evidence recall of every selector and budget, with its two factors."""
+    rows = []
+    for line in path.read_text().splitlines():
+        row = json.loads(line)
+        recall = percent(row["recall"])
+        if row["low"] is not None:
+            recall += f" [{percent(row['low'])}, {percent(row['high'])}]"
+        factors = (row["temporal_hit"], row["recalled_given_hit"], row["cover_given_hit"])
+        shown = ["-" if factor is None else percent(factor) for factor in factors]
+        rows.append([f"`{row['arm']}`", recall, *shown])
+    return rows
+
+
+def readme_part(folder: Path, questions: Sequence[Question]) -> str:
+    """The README's tables as Markdown."""
+    runs = graded_runs(folder, questions)
+    videos = [question.video_id for question in questions]
+    record = runs["ocr", "off"].record
+    machine = record.provenance.hardware
+    return "\n".join(
+        [
+            f"`{BENCHMARK}`: {len(set(videos))} videos of {SECONDS} s in 4K, {len(questions)} "
+            f"questions, {NUM_FRAMES} frames a video. Made by `make table` on {machine.num_cores} "
+            f"cores of {machine.cpu}; every run is in [docs/table](docs/table). All shares in "
+            "percent, 95 % intervals clustered by video.",
+            "",
+            "The **reader** sees only what each selector keeps. Against "
+            f"`{RANDOM}`: paired difference in points at the same number of tokens. "
+            "† is shown where the answer is. ‡ shares the reader's own text detector.",
+            "",
+            *markdown(
+                ("arm", "kept", "accuracy", "text questions", "against random", "no answer"),
+                reader_rows(runs, questions),
+            ),
+            "",
+            "Models that **never see** the video (25 is chance; `gold` is told the answers):",
+            "",
+            *markdown(("model", "accuracy"), blind_rows(runs, videos)),
+            "",
+            "**Evidence recall**, no model: share of questions whose evidence is at least 90 % "
+            "kept in a sampled frame = temporal hit (sampling) x recalled given a hit (selector).",
+            "",
+            *markdown(
+                ("arm", "recall", "temporal hit", "recalled given hit", "mean cover given hit"),
+                recall_rows(folder / RECALL_FILE),
+            ),
+        ]
+    )
+
+
+def write_readme(part: str) -> None:
+    """Put the tables between the README's markers."""
+    begin, end = "<!-- table:begin -->", "<!-- table:end -->"
+    text = README.read_text()
+    head, tail = text.split(begin)[0], text.split(end)[1]
+    write_bytes(README, [f"{head}{begin}\n{part}\n{end}{tail}".encode()])
+
+
+def main() -> None:
+    """Run what is missing, then write the README."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="only write the README from docs/table/"
+    )
+    parser.add_argument("--out", type=Path, default=TABLE, help="folder of the records")
+    options = parser.parse_args()
+    data = cache_dir() / "table"
+    if not options.write:
+        run_missing(options.out, data)
+    write_readme(readme_part(options.out, load(BENCHMARK, data=data).questions))
+    say(f"README.md: written. Next: hlvid-leaderboard build {options.out} --out site")
+
+
+if __name__ == "__main__":
+    main()
