@@ -25,7 +25,7 @@ class Effect:
     other: Entry
     comparison: Comparison
     seed_differences: tuple[float, ...]
-    """Differences of strict accuracy over all seeds of both arms; one where neither has more."""
+    """Differences of strict accuracy over all seeds and repeats of both arms."""
 
 
 @dataclass(frozen=True)

@@ -105,12 +105,12 @@ def _difference(accuracy: PairedDifference | None) -> Cell:
 
 
 def _seeds(effect: Effect) -> str:
-    """The range of the difference over seeds, where there are several."""
+    """The range of the difference over seeds and repeats, where there are several."""
     differences = effect.seed_differences
     if len(differences) < 2:
         return ""
     ends = (wording.points(min(differences)), wording.points(max(differences)))
-    return f"{len(differences)} seeds: {wording.span(*ends)}"
+    return f"{len(differences)} pairs of runs: {wording.span(*ends)}"
 
 
 def _factor(speed_up: RatioInterval | None) -> Cell:

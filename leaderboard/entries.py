@@ -80,7 +80,9 @@ class Entry:
     @property
     def has_accuracy(self) -> bool:
         """Whether an accuracy may be shown: the arm ran, and its weights are not random."""
-        return self.record.summary is not None and self.record.model.load_format != "dummy"
+        record = self.record
+        is_run = record.summary is not None and record.status != "failed"
+        return is_run and record.model.load_format != "dummy"
 
     @property
     def unranked_because(self) -> tuple[str, ...]:

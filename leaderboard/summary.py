@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import groupby
 
+from leaderboard import wording
 from leaderboard.entries import Entry
 from leaderboard.tables import RunRow, model_name, ranked_rows, unranked_rows
 
@@ -12,17 +13,19 @@ LEFT = (1, 8)
 
 
 def text_table(entries: Sequence[Entry]) -> str:
-    """All runs, a block for each benchmark and model."""
+    """All runs, a block for each benchmark and kind of model, as the page has them."""
 
     def key(entry: Entry) -> tuple[str, str, str]:
         record = entry.record
-        return record.benchmark.name, record.model.kind, model_name(entry)
+        return record.benchmark.name, record.benchmark.questions_sha256, record.model.kind
 
     blocks = []
-    for (benchmark, kind, model), same in groupby(sorted(entries, key=key), key):
+    for (benchmark, _, kind), same in groupby(sorted(entries, key=key), key):
         together = list(same)
         rows = [_cells(row) for row in (*ranked_rows(together), *unranked_rows(together))]
-        blocks.append(f"{benchmark}, {kind}: {model}\n{_aligned([HEADER, *rows])}")
+        models = wording.listed(sorted({model_name(entry) for entry in together}))
+        title = f"{wording.plain(benchmark)}, {kind}: {models}"
+        blocks.append(f"{title}\n{_aligned([HEADER, *rows])}")
     return "\n\n".join(blocks)
 
 
@@ -36,7 +39,7 @@ def _cells(row: RunRow) -> tuple[str, ...]:
         row.recall.value,
         row.end_to_end[0].value,
         row.end_to_end[1].value,
-        "; ".join(row.notes),
+        "; ".join((row.model, *row.notes) if row.model else row.notes),
     )
 
 

@@ -150,8 +150,10 @@ def frames_of(frames: FrameSettings) -> str:
 
 
 def _reasons(entry: Entry) -> tuple[str, ...]:
-    """Why a run has no rank, but for what the notes of its arm already say."""
-    return tuple(r for r in entry.unranked_because if r != "privileged selector")
+    """Which repeat a run is and why it has no rank, but for what its arm's notes already say."""
+    repeat = entry.record.repeat
+    repeats = (f"repeat {wording.count(repeat)}",) if repeat else ()
+    return (*repeats, *(r for r in entry.unranked_because if r != "privileged selector"))
 
 
 def _accuracy(entry: Entry) -> tuple[Cell, charts.Bar | None]:

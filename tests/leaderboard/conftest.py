@@ -1,11 +1,14 @@
 """Runs to build pages from: seeded and plausible, made of the real types by the real writers."""
 
 import random
+from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from hlvid import datasets, prompt, runs
+from hlvid.files import digest
 from hlvid.grading import grade_all, summarize
 from hlvid.types import (
     ArmSettings,
@@ -20,6 +23,8 @@ from hlvid.types import (
     TokenCounts,
     Video,
 )
+from leaderboard.entries import find_runs, read_entries, read_questions
+from leaderboard.page import make_page, render
 
 LETTERS = "ABCD"
 TOKENS_OFF = 6 * 68 * 120
@@ -120,16 +125,19 @@ def arms(name: str) -> list[ArmSettings]:
 
 
 def predictions(
-    benchmark: datasets.Benchmark, model: ModelId, arm: ArmSettings, *, seed: int = 0
+    benchmark: datasets.Benchmark, model: ModelId, arm: ArmSettings
 ) -> list[Prediction]:
     """What such a model might answer; the same question is easy or hard in every arm."""
-    rng = random.Random(f"{seed} {model.name} {arm.name}")
+    rng = random.Random(f"{model.name} {arm.name}")
     selector = (arm.selector or "off").split(":")[0]
     share = arm.budget or 1.0
     found = []
     for question in benchmark.questions:
-        ease = random.Random(f"{seed} {question.video_id}").gauss(0, 0.12)
-        sees = SEES[selector] * (0.55 if share < 0.05 and selector != "oracle" else 1.0) + ease
+        ease = random.Random(question.video_id).gauss(0, 0.12)
+        sees = (
+            SEES.get(selector, 0.3) * (0.55 if share < 0.05 and selector != "oracle" else 1.0)
+            + ease
+        )
         is_seen = random.Random(f"{selector} {question.question_id}").random() < sees
         right = question.answer or "A"
         guess = rng.choice(LETTERS)
@@ -178,43 +186,24 @@ def predictions(
 
 
 def record(
-    benchmark: datasets.Benchmark,
-    model: ModelId,
+    exam: datasets.Benchmark,
+    sat_by: ModelId,
     arm: ArmSettings,
     answers: list[Prediction],
     **changes: object,
 ) -> RunRecord:
     """The record of a run; `changes` replace its fields."""
     frames = FrameSettings(num_frames=6)
-    run_id = runs.make_run_id(
-        benchmark=benchmark.id,
-        model=model,
-        arm=arm,
-        frames=frames,
-        generation={},
-        seed=0,
-        limit=None,
-        repeat=0,
-    )
     fields: dict[str, object] = {
-        "run_id": run_id,
-        "group_id": runs.make_run_id(
-            benchmark=benchmark.id,
-            model=model,
-            arm=ArmSettings(gaze="off"),
-            frames=frames,
-            generation={},
-            seed=0,
-            limit=None,
-            repeat=0,
-        ),
+        "run_id": digest([sat_by.model_dump(), arm.name, sorted(changes)])[:16],
+        "group_id": digest(sat_by.model_dump())[:16],
         "adaptation": "training-free" if arm.gaze == "on" else "none",
-        "benchmark": benchmark.id,
-        "model": model,
+        "benchmark": exam.id,
+        "model": sat_by,
         "arm": arm,
         "frames": frames,
         "provenance": Provenance(
-            command=("hlvid-eval", "--model", model.name, "--gaze", "both", "--out", "runs"),
+            command=("hlvid-eval", "--model", sat_by.name, "--gaze", "both", "--out", "runs"),
             git_commit="0" * 40,
             git_dirty=False,
             software={"hlvid": "0.1.0", "python": "3.11.9", "libavcodec": "61.19.101"},
@@ -223,25 +212,110 @@ def record(
             ),
         ),
         "predictions_sha256": runs.predictions_sha256(answers),
-        "summary": summarize(grade_all(benchmark.questions, answers)),
+        "summary": summarize(grade_all(exam.questions, answers)),
         "status": "complete",
     }
     return RunRecord.model_validate(fields | changes)
 
 
-def make_runs(folder: Path, benchmark: datasets.Benchmark, models: tuple[str, ...]) -> None:
+def write(folder: Path, exam: datasets.Benchmark, name: str, arm: ArmSettings, **changes):
+    """Write one run, its record changed as said, and return its record.
+
+    `answers`, where given, replace what such a model might answer.
+    """
+    answers = changes.pop("answers", None)
+    if answers is None:
+        answers = predictions(exam, MODELS[name], arm)
+    made = record(exam, MODELS[name], arm, answers, **changes)
+    runs.write_run(folder / made.run_id, made, answers)
+    return made
+
+
+def write_wall(folder: Path, benchmark: datasets.Benchmark) -> None:
     """Write the benchmark to `folder/exam` and each arm's run to `folder/runs/<run_id>`."""
     datasets.write(folder / "exam", benchmark)
-    for name in models:
+    for name in MODELS:
         for arm in arms(name):
-            answers = predictions(benchmark, MODELS[name], arm)
-            made = record(benchmark, MODELS[name], arm, answers)
-            runs.write_run(folder / "runs" / made.run_id, made, answers)
+            write(folder / "runs", benchmark, name, arm)
+
+
+class Reader(HTMLParser):
+    """Reads a page strictly: whatever is opened is closed in order, ids are unique."""
+
+    VOID = frozenset(("meta", "link", "br", "input", "wbr"))
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.ids: set[str] = set()
+        self.text: dict[str, list[str]] = {}
+        self.rows: list[list[str]] = []
+        self.style = ""
+        self.feed(text)
+        self.close()
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag, attrs):
+        assert len({name for name, _ in attrs}) == len(attrs), (tag, attrs)
+        self.tags.append((tag, dict(attrs)))
+        if (identifier := dict(attrs).get("id")) is not None:
+            assert identifier not in self.ids, identifier
+            self.ids.add(identifier)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_startendtag(self, tag, attrs):
+        assert "svg" in self.open, tag
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, (tag, self.open)
+        self.open.pop()
+
+    def handle_data(self, data):
+        if "style" in self.open:
+            self.style += data
+        for tag in set(self.open):
+            self.text.setdefault(tag, []).append(data)
+        if {"td", "th"} & set(self.open) and "svg" not in self.open:
+            self.rows[-1][-1] += data
+
+    def attributes(self, name: str) -> list[str]:
+        """All values of an attribute, in order."""
+        return [attrs[name] or "" for _, attrs in self.tags if name in attrs]
+
+
+@pytest.fixture(scope="session")
+def lab() -> SimpleNamespace:
+    """The functions above, for tests."""
+    return SimpleNamespace(
+        MODELS=MODELS,
+        Reader=Reader,
+        arms=arms,
+        exam=exam,
+        predictions=predictions,
+        record=record,
+        write=write,
+        write_wall=write_wall,
+    )
 
 
 @pytest.fixture(scope="session")
 def wall(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `exam/` and `runs/`: every kind of model on 24 videos of 8 questions."""
     folder = tmp_path_factory.mktemp("wall")
-    make_runs(folder, exam(), tuple(MODELS))
+    write_wall(folder, exam())
     return folder
+
+
+@pytest.fixture(scope="session")
+def page(wall: Path) -> str:
+    """The page of the wall."""
+    entries, refusals = read_entries(find_runs([wall / "runs"]), read_questions([wall / "exam"]))
+    assert not refusals
+    return render(make_page(entries, refusals))

@@ -1,0 +1,126 @@
+"""Runs that are not plainly complete: each has its row, its reason and no undeserved number."""
+
+import pytest
+
+from hlvid import datasets
+from hlvid.types import ArmSettings, Prediction
+from leaderboard.entries import find_runs, read_entries, read_questions
+from leaderboard.page import make_page, render
+
+OFF = ArmSettings(gaze="off")
+
+
+def gaze(selector: str, **changes):
+    return ArmSettings(gaze="on", selector=selector, budget=0.1, **changes)
+
+
+def failing(answers, is_hit):
+    """Answers of which those that are hit failed instead."""
+    return [
+        Prediction(
+            question_id=answer.question_id,
+            arm=answer.arm,
+            prompt_sha256=answer.prompt_sha256,
+            error="video cannot be read",
+            status="failed",
+        )
+        if is_hit(answer)
+        else answer
+        for answer in answers
+    ]
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory, lab):
+    """One command whose arms met every fate there is, and three commands of other kinds."""
+    folder, exam = tmp_path_factory.mktemp("odd"), lab.exam()
+    datasets.write(folder / "exam", exam)
+    qwen = lab.MODELS["qwen"]
+
+    def write(name, arm, is_hit=None, **changes):
+        answers = lab.predictions(exam, lab.MODELS[name], arm)
+        if is_hit:
+            changes["answers"] = failing(answers, is_hit)
+        return lab.write(folder / "runs", exam, name, arm, **changes)
+
+    write("qwen", OFF)
+    write("qwen", OFF, repeat=1)
+    write("qwen", gaze("detail"))
+    write("qwen", gaze("random-matched:detail", seed=3))
+    write("qwen", gaze("text"), lambda a: a.question_id.startswith("v00-"), status="partial")
+    write("qwen", gaze("oracle", privileged=True), lambda a: True, status="failed")
+    write("qwen", gaze("change"), answers=[], status="infeasible", summary=None)
+    dummy = qwen.model_copy(update={"weights": "dummy", "load_format": "dummy"})
+    write("qwen", OFF, model=dummy, group_id="d" * 16)
+    write("qwen", gaze("detail"), model=dummy, group_id="d" * 16)
+    write("text-only", OFF)
+    write("qwen", OFF, group_id="e" * 16, adaptation="fine-tuned", provenance=_other(lab, exam))
+    lab.write(
+        folder / "runs",
+        exam.subset(limit=8),
+        "qwen",
+        OFF,
+        benchmark=exam.id,
+        limit=8,
+        repeat=2,
+        group_id="f" * 16,
+        generation={"max_new_tokens": 16},
+        plan_sha256="a" * 64,
+    )
+    return folder
+
+
+def _other(lab, exam):
+    made = lab.record(exam, lab.MODELS["qwen"], OFF, lab.predictions(exam, lab.MODELS["qwen"], OFF))
+    machine = made.provenance.hardware.model_copy(update={"gpus": ("One GPU", "Other GPU")})
+    return made.provenance.model_copy(update={"git_commit": None, "hardware": machine})
+
+
+@pytest.fixture(scope="module")
+def page(odd):
+    entries, refusals = read_entries(find_runs([odd / "runs"]), read_questions([odd / "exam"]))
+    assert not refusals
+    return render(make_page(entries, refusals))
+
+
+@pytest.fixture(scope="module")
+def rows(page, lab):
+    return lab.Reader(page).rows
+
+
+def row_of(rows, text, width=10):
+    found = [row for row in rows if len(row) >= width and text in row[1]]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_partial_run_is_shown_with_its_failures_and_has_no_rank(rows):
+    row = row_of(rows, "partial: 8 of 192 questions failed")
+    assert row[0] == "–"
+    assert row[2][0].isdigit()
+
+
+def test_infeasible_arm_has_no_accuracy(rows):
+    row = row_of(rows, "infeasible: this arm could not run at all")
+    assert row[0] == row[2] == row[4] == row[5] == "–"
+
+
+def test_failed_run_says_so(rows):
+    assert row_of(rows, "failed: 192 of 192 questions failed")[0] == "–"
+
+
+def test_limited_run_is_shown_but_not_ranked(rows):
+    assert row_of(rows, "limited run (--limit 8)")[0] == "–"
+
+
+def test_random_weights_show_times_but_no_accuracy(rows):
+    shown = [row for row in rows if len(row) >= 10 and "random weights: latency only" in row[1]]
+    assert len(shown) == 2
+    for row in shown:
+        assert row[0] == row[2] == "–"
+        assert row[7][0].isdigit()
+
+
+def test_arm_that_cannot_be_compared_is_named_with_the_reason(page):
+    assert "change@0.1 (" in page
+    assert "infeasible, so it has no accuracy to compare" in page
