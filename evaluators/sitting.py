@@ -121,19 +121,38 @@ class Room:
 
     def keep_answer(self, prediction: Prediction) -> None:
         """Write an answer down and tell of it."""
-        self._keep(prediction, "answer", prediction.question_id, prediction.arm)
+        key = (prediction.question_id, prediction.arm)
+        self._keep("answer", *key, value=prediction.model_dump(mode="json"))
+        self.on_item(" ".join(key))
 
     def keep_sight(self, video_id: str, look: Look, sight: Sight) -> None:
         """Write a look down and tell of it."""
-        self._keep(sight, "look", video_id, look.question_id, look.arm.name)
+        key = (video_id, look.question_id, look.arm.name)
+        self._keep("look", *key, value=sight.model_dump(mode="json"))
+        self.on_item(" ".join(part for part in key if part))
+
+    def keep_pixels(self, place: Place) -> None:
+        """Refuse to pair arms over different pixels: what the first one saw, all must see.
+
+        Raises:
+            CannotGoOn: The video has changed since a look was written down.
+        """
+        before = self._recall("canvas", place.video_id)
+        if before is None:
+            self._keep("canvas", place.video_id, value=place.canvas.sha256)
+        elif before != place.canvas.sha256:
+            raise CannotGoOn(
+                f"video {place.video_id}: its pixels are not those that the finished arms saw. "
+                "Put back the file, or choose another --out.",
+                exit_code=1,
+            )
 
     def _recall(self, *key: str) -> Any:  # noqa: ANN401
         return None if self.ledger is None else self.ledger.get("/".join((*key, self.config)))
 
-    def _keep(self, record: Record, *key: str) -> None:
+    def _keep(self, *key: str, value: object) -> None:
         if self.ledger is not None:
-            self.ledger.append("/".join((*key, self.config)), record.model_dump(mode="json"))
-        self.on_item(" ".join(part for part in key[1:] if part))
+            self.ledger.append("/".join((*key, self.config)), value)
 
 
 def sit(room: Room, items: Iterable[Item]) -> dict[tuple[str, str], Prediction]:
@@ -209,7 +228,7 @@ def _look_all(
         return sights
     try:
         place = _open(room, video_id, items[0], missing, stack)
-        _check_pixels(place, sights.values())
+        room.keep_pixels(place)
     except Exception as error:  # noqa: BLE001 - a broken video fails its own questions only
         return {**dict.fromkeys(missing, failure(error)), **sights}
     chosen = choose_all(place, missing, room.halt)
@@ -317,14 +336,3 @@ def _failed(item: Item, why: Failure) -> Prediction:
         error=why.sentence,
         status="failed",
     )
-
-
-def _check_pixels(place: Place, sights: Iterable[Sight | Failure]) -> None:
-    """Refuse to pair arms over different pixels."""
-    for sight in sights:
-        if isinstance(sight, Sight) and sight.canvas_sha256 != place.canvas.sha256:
-            raise CannotGoOn(
-                f"video {place.video_id}: its pixels are not those that the finished arms saw. "
-                "Put back the file, or choose another --out.",
-                exit_code=1,
-            )

@@ -1,0 +1,242 @@
+"""The room, with an examinee that writes down what it is shown: no engine is needed for that."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from evaluators.arms import plan_arms
+from evaluators.examinee import Answer
+from evaluators.gazing import Donors
+from evaluators.halting import CannotGoOn, Halt, Stopped
+from evaluators.ledger import Ledger
+from evaluators.run import evidence_by_video, video_paths
+from evaluators.sitting import Item, Room, num_steps, sit
+from hlvid.datasets import read
+from hlvid.types import FrameSettings, ModelId
+
+ARMS = plan_arms("both", ["detail", "random-matched", "transplanted", "oracle"], budgets=[0.2])
+
+
+class Witness:
+    """Notes how much it saw of each frame, and answers with all that it was told."""
+
+    model = ModelId(name="witness", kind="control")
+    sees_video = True
+    is_privileged = False
+
+    def __init__(self) -> None:
+        self.watched = []
+        self.asked = []
+        self.fails_at = None
+
+    def watch(self, view, clock):
+        frames = [view.frame(i) for i in range(view.canvas.num_frames)]
+        self.watched.append(view.kept.sha256)
+        with clock.stage("read"):
+            return [None if f is None else float(np.mean(f)) for f in frames]
+
+    def answer(self, question, notes, clock):
+        self.asked.append(question)
+        if question.question_id == self.fails_at:
+            raise MemoryError("no room for the KV cache")
+        return Answer(f"{question.answer} {len(question.evidence)} {len(notes)}", {"A": -0.5}, 7)
+
+
+def room_for(folder, scratch, *, ledger=None, examinee=None, **changes) -> Room:
+    benchmark = read(folder, root=folder)
+    room = Room(
+        examinee=examinee or Witness(),
+        frames=FrameSettings(num_frames=3),
+        seed=0,
+        donors=Donors(video_paths(benchmark), num_frames=3, scratch=scratch, seed=0),
+        scratch=scratch,
+        evidence=evidence_by_video(benchmark),
+        ledger=ledger,
+        config="c0ffee",
+    )
+    return replace(room, **changes)
+
+
+def items_of(folder, arms=ARMS) -> list[Item]:
+    benchmark = read(folder, root=folder)
+    return [
+        Item(question, arm, path, "" if path else "it is missing")
+        for arm in arms
+        for question in benchmark.questions
+        for path in [video_paths(benchmark)[question.video_id]]
+    ]
+
+
+@pytest.fixture(scope="module")
+def sat(tiny, tmp_path_factory):
+    room = room_for(tiny, tmp_path_factory.mktemp("scratch"))
+    return room, sit(room, items_of(tiny))
+
+
+def test_every_question_is_answered_once_for_every_arm(sat):
+    room, predictions = sat
+    assert len(predictions) == 8 * len(ARMS) == len(room.examinee.asked)
+    assert {p.status for p in predictions.values()} == {"ok"}
+
+
+def test_no_examinee_is_told_the_answer_or_the_evidence(sat):
+    _, predictions = sat
+    assert {p.response for p in predictions.values()} == {"None 0 3"}
+
+
+def test_all_arms_see_the_same_frames_and_pixels(sat):
+    _, predictions = sat
+    for video_id in ("v0", "v1"):
+        of_video = [p for (q, _), p in predictions.items() if q.startswith(video_id)]
+        assert len({p.canvas_sha256 for p in of_video}) == 1
+        assert len({p.frames_sha256 for p in of_video}) == 1
+
+
+def test_controls_spend_what_their_partner_spends(sat):
+    _, predictions = sat
+    for (_, arm), prediction in predictions.items():
+        total = 3 * 20 * 12
+        assert prediction.tokens.visual_off == total
+        assert prediction.tokens.visual == (total if arm == "off" else total // 5)
+        assert prediction.tokens.text == 7
+
+
+def test_one_look_serves_all_questions_except_for_the_one_that_is_shown_the_answer(sat):
+    room, _ = sat
+    assert len(room.examinee.watched) == 2 * 4 + 8
+
+
+def test_recall_is_told_with_the_answer_and_privilege_shows(sat):
+    _, predictions = sat
+    for (_, arm), prediction in predictions.items():
+        assert prediction.temporal_hit is True
+        if arm in ("off", "oracle@0.2"):
+            assert prediction.spatial_cover == pytest.approx(1.0)
+
+
+def test_shared_stages_are_charged_in_full_and_add_up(sat):
+    _, predictions = sat
+    for prediction in predictions.values():
+        stages = dict(prediction.stage_ms)
+        total = stages.pop("end_to_end")
+        assert total == pytest.approx(sum(stages.values()))
+        assert stages["decode"] > 0
+        assert prediction.peak_memory_bytes > 10**7
+
+
+def test_arms_take_turns_in_an_order_that_differs_between_questions(tiny, tmp_path):
+    told = []
+    room = room_for(tiny, tmp_path, on_item=told.append)
+    sit(room, items_of(tiny))
+    orders: Mapping[str, list] = {}
+    for note in told:
+        question, _, arm = note.partition(" ")
+        if "-q" in question:
+            orders.setdefault(question, []).append(arm)
+    assert len(orders) == 8
+    assert len({tuple(order) for order in orders.values()}) > 1
+    assert len(told) == num_steps(room_for(tiny, tmp_path), items_of(tiny))
+
+
+def test_the_choice_of_an_arm_depends_on_neither_the_other_arms_nor_the_other_videos(
+    tiny, tmp_path, sat
+):
+    room, _ = sat
+    alone = room_for(tiny, tmp_path)
+    items = [i for i in items_of(tiny) if i.arm.selector == "transplanted:detail"]
+    sit(alone, [i for i in items if i.question.video_id == "v0"])
+    assert set(alone.examinee.watched) < set(room.examinee.watched)
+
+
+def test_a_sitting_goes_on_where_it_was_stopped_and_watches_nothing_twice(tiny, tmp_path, sat):
+    _, expected = sat
+    halt, watched = Halt(), []
+    for stop_after in (1, 3, 9, 14, 30, 1000):
+        with Ledger(tmp_path / "ledger.jsonl") as ledger:
+            count = iter(range(stop_after))
+
+            def stop(note, count=count, halt=halt):
+                halt.is_asked = next(count, None) is None
+
+            halt.is_asked = False
+            room = room_for(tiny, tmp_path, ledger=ledger, halt=halt, on_item=stop)
+            try:
+                predictions = sit(room, items_of(tiny))
+            except Stopped:
+                predictions = None
+            watched += room.examinee.watched
+    assert predictions.keys() == expected.keys()
+    assert len(watched) == 2 * 4 + 8
+    varying = {"stage_ms", "peak_memory_bytes"}
+    for key, prediction in predictions.items():
+        assert prediction.model_dump(exclude=varying) == expected[key].model_dump(exclude=varying)
+
+
+def test_a_broken_video_fails_its_own_questions_and_is_tried_again(tiny, tmp_path):
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny, folder)
+    video = folder / "videos" / "v1.mp4"
+    whole = video.read_bytes()
+    video.write_bytes(whole[: len(whole) // 3])
+    with Ledger(tmp_path / "ledger.jsonl") as ledger:
+        room = room_for(folder, tmp_path, ledger=ledger)
+        predictions = sit(room, items_of(folder))
+        failed = {key: p.error for key, p in predictions.items() if p.status == "failed"}
+        is_v1 = {key for key in predictions if key[0].startswith("v1")}
+        borrows = {key for key in predictions if key[1] == "transplanted:detail@0.2"}
+        assert failed.keys() == is_v1 | borrows
+        assert all("v1.mp4" in error for error in failed.values())
+        video.write_bytes(whole)
+        again = room_for(folder, tmp_path, ledger=ledger)
+        mended = sit(again, items_of(folder))
+    assert {p.status for p in mended.values()} == {"ok"}
+    assert len(again.examinee.asked) == len(failed)
+
+
+def test_a_missing_video_fails_with_the_sentence_that_says_how_to_get_it(tiny, tmp_path):
+    items = [replace(i, video=None, problem="render it") for i in items_of(tiny)]
+    predictions = sit(room_for(tiny, tmp_path), items)
+    assert {p.error for p in predictions.values()} == {"render it"}
+
+
+def test_one_question_that_breaks_the_model_fails_alone(tiny, tmp_path):
+    examinee = Witness()
+    examinee.fails_at = "v0-q1"
+    predictions = sit(room_for(tiny, tmp_path, examinee=examinee), items_of(tiny))
+    failed = {key[0]: p.error for key, p in predictions.items() if p.status == "failed"}
+    assert failed == {"v0-q1": "MemoryError: no room for the KV cache"}
+
+
+def test_other_pixels_under_the_same_name_are_not_paired_with_the_old_ones(tiny, tmp_path):
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny, folder)
+    off, detail = plan_arms("both", ["detail"])
+    with Ledger(tmp_path / "ledger.jsonl") as ledger:
+        sit(room_for(folder, tmp_path, ledger=ledger), items_of(folder, [off]))
+        shutil.copy(folder / "videos" / "v0.mp4", folder / "videos" / "v1.mp4")
+        with pytest.raises(CannotGoOn, match="video v1: its pixels are not those"):
+            sit(room_for(folder, tmp_path, ledger=ledger), items_of(folder, [detail]))
+
+
+def test_a_benchmark_of_one_video_has_nothing_to_transplant(tiny, tmp_path):
+    items = [i for i in items_of(tiny) if i.question.video_id == "v0"]
+    path = items[0].video
+    donors = Donors({"v0": path}, num_frames=3, scratch=tmp_path, seed=0)
+    predictions = sit(room_for(tiny, tmp_path, donors=donors), items)
+    failed = {arm for (_, arm), p in predictions.items() if p.status == "failed"}
+    assert failed == {"transplanted:detail@0.2"}
+
+
+def test_no_room_for_the_frames_ends_the_run_before_a_page_is_written(tiny, tmp_path):
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(CannotGoOn, match="no room for 2 MB of frames"):
+            sit(room_for(tiny, tmp_path), items_of(tiny))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
