@@ -25,11 +25,18 @@ def leaderboard() -> None:
 
 @app.command()
 def build(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that contain some.")],
-    out: Annotated[Path, typer.Option(help="Folder for index.html; made when missing.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUNS...", help="Run folders, or folders that contain some."),
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="SITE", help="Folder for index.html; made when missing.")
+    ],
     questions: Annotated[
         list[Path] | None,
-        typer.Option(help="Questions the runs were asked: a questions.jsonl or its folder."),
+        typer.Option(
+            metavar="FILE", help="What the runs were asked: a questions.jsonl or its folder."
+        ),
     ] = None,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Leave refused runs out, and list them.")
@@ -47,7 +54,7 @@ def build(
     entries, refusals = read_entries(find_runs(runs), read_questions(questions or []))
     for refusal in refusals:
         say(f"refused: {refusal.reason}")
-    if refusals and not keep_going:
+    if refusals and not (keep_going and entries):
         raise UserError(
             f"{len(refusals)} of {len(refusals) + len(entries)} runs refused, no page written. "
             "Mend them, or leave them out with --keep-going.",

@@ -78,7 +78,7 @@ def _row(effect: Effect, axis: charts.Axis) -> EffectRow:
     accuracy = comparison.accuracy
     return EffectRow(
         arm=wording.plain(effect.arm.arm),
-        notes=notes_of(arm),
+        notes=(*_failed_pairs(comparison.num_failed_pairs), *notes_of(arm)),
         role=role_of(arm),
         against=wording.plain(effect.other.arm),
         seeds=_seeds(effect),
@@ -95,6 +95,10 @@ def _row(effect: Effect, axis: charts.Axis) -> EffectRow:
         end_to_end=_factor(comparison.speed_up_end_to_end),
         model_only=_factor(comparison.speed_up_model_only),
     )
+
+
+def _failed_pairs(num: int) -> tuple[str, ...]:
+    return (f"{wording.counted(num, 'question')} failed in one of the two",) if num else ()
 
 
 def _difference(accuracy: PairedDifference | None) -> Cell:

@@ -43,11 +43,10 @@ class EvidenceRecall:
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds a question took, as quantiles over all questions with a timing; values in ms."""
+    """Milliseconds a question took: quantiles over all questions with a timing."""
 
     p50: QuantileInterval
     p90: QuantileInterval
-    num_questions: int
     num_videos: int
 
 
@@ -191,22 +190,34 @@ def read_entries(
             refusals.append(Refusal(folder.name, _without_parents(str(error), folder)))
             continue
         entries[run.record.run_id] = entry
-    ordered = sorted(entries.values(), key=lambda e: (e.record.benchmark.name, e.record.run_id))
-    return ordered, sorted(refusals, key=lambda r: (r.name, r.reason))
+    return sorted(entries.values(), key=_by_model), sorted(
+        refusals, key=lambda r: (r.name, r.reason)
+    )
+
+
+def _by_model(entry: Entry) -> tuple[str, ...]:
+    """Sort key: benchmark, model, command, arm."""
+    record, model = entry.record, entry.record.model
+    names = (record.benchmark.name, model.name, model.weights or "", record.group_id)
+    return (*names, entry.arm, record.run_id)
 
 
 def _questions_of(benchmark: BenchmarkId, known: list[QuestionSet]) -> tuple[Question, ...]:
     """The questions that the run names: by digest, else by name, which marking will hold it to."""
-    if benchmark.name in KNOWN_BENCHMARKS and all(s.name != benchmark.name for s in known):
+
+    def find() -> QuestionSet | None:
+        same = [s for s in known if s.questions_sha256 == benchmark.questions_sha256]
+        same += [s for s in known if s.name == benchmark.name]
+        return next(iter(same), None)
+
+    if find() is None and benchmark.name in KNOWN_BENCHMARKS:
         known.append(_question_set(datasets.load(benchmark.name)))
-    same = [s for s in known if s.questions_sha256 == benchmark.questions_sha256]
-    same += [s for s in known if s.name == benchmark.name]
-    if not same:
+    if (found := find()) is None:
         raise UserError(
             f"run.json: benchmark {benchmark.name} is not known here (questions "
             f"{benchmark.questions_sha256}). Bring its questions with --questions FILE."
         )
-    return same[0].questions
+    return found.questions
 
 
 def _refuse_double(folder: Path, entry: Entry, other: Entry | None) -> None:
@@ -215,7 +226,7 @@ def _refuse_double(folder: Path, entry: Entry, other: Entry | None) -> None:
         return
     raise UserError(
         f"{folder.name}/run.json: run_id {entry.record.run_id}: another run of this name has "
-        f"predictions {other.record.predictions_sha256}, this one "
+        f"predictions {other.record.predictions_sha256}, this one has "
         f"{entry.record.predictions_sha256}. "
         "One run_id stands for one run: leave one of the two out."
     )
@@ -287,6 +298,5 @@ def _latency(graded: runs.GradedRun, *, minus: str | None) -> Latency | None:
     return Latency(
         p50=quantile_interval(values, 0.5, clusters=videos),
         p90=quantile_interval(values, 0.9, clusters=videos),
-        num_questions=len(values),
         num_videos=len(set(videos)),
     )

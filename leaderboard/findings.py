@@ -15,6 +15,7 @@ from leaderboard.compare import OFF, RANDOM_MATCHED, Effect, Group
 from leaderboard.entries import Entry
 from leaderboard.tables import model_name, role_of
 
+ORACLE = "oracle"
 LOOKING = ("selector", "marked")
 """Roles of the arms whose selector looks at the video and at nothing else."""
 MAX_BUDGETS = 3
@@ -56,26 +57,34 @@ def _sentences(group: Group, shown: Sequence[Entry], off: Entry) -> Iterator[Fin
     is_blind = off.record.model.kind == "language"
     start = "Without seeing the video" if is_blind else "With all tokens"
     yield Finding(f"{start} it is right in {_share(off)} of the questions.", f"{_interval(off)}.")
-    for budget in _budgets(shown):
-        looking = [
-            e for e in shown if e.record.arm.budget == budget and role_of(e.record.arm) in LOOKING
-        ]
-        unmarked = [e for e in looking if role_of(e.record.arm) == "selector"]
-        if candidates := unmarked or looking:
-            best = max(candidates, key=lambda e: (_accuracy(e), e.arm))
-            yield from _against(group, best, among=len({e.record.arm.selector for e in candidates}))
-    ceilings = [e for e in shown if e.record.arm.privileged and e.record.arm.budget is not None]
+    for at_budget in _by_budget(_effects(group, OFF)):
+        best = max(at_budget, key=lambda e: (_accuracy(e.arm), e.arm.arm))
+        control = next((e for e in _effects(group, RANDOM_MATCHED) if e.arm is best.arm), None)
+        yield _against(best, control, among=len(at_budget))
+    ceilings = [e for e in shown if e.record.arm.selector == ORACLE]
     if ceilings:
         yield _ceiling(min(ceilings, key=lambda e: (e.record.arm.budget or 1.0, e.arm)))
 
 
+def _effects(group: Group, other: str) -> list[Effect]:
+    """The effects of complete runs against one kind of other arm."""
+    effects = (e for family in group.families if family.other == other for e in family.effects)
+    return [e for e in effects if e.arm.record.status == "complete" and e.arm.has_accuracy]
+
+
+def _by_budget(effects: Iterable[Effect]) -> Iterator[list[Effect]]:
+    """The effects of selectors that look at the video, largest budgets first, without one last."""
+    together: dict[float, list[Effect]] = {}
+    for effect in effects:
+        if role_of(effect.arm.record.arm) in LOOKING:
+            together.setdefault(effect.arm.record.arm.budget or 0.0, []).append(effect)
+    for budget in sorted(together, reverse=True)[:MAX_BUDGETS]:
+        unmarked = [e for e in together[budget] if role_of(e.arm.record.arm) == "selector"]
+        yield unmarked or together[budget]
+
+
 def _accuracy(entry: Entry) -> float:
     return 0.0 if entry.record.summary is None else entry.record.summary.accuracy
-
-
-def _budgets(entries: Sequence[Entry]) -> list[float]:
-    budgets = {e.record.arm.budget for e in entries if e.record.arm.budget is not None}
-    return sorted(budgets, reverse=True)[:MAX_BUDGETS]
 
 
 def _share(entry: Entry) -> str:
@@ -118,27 +127,18 @@ def _kept(entry: Entry) -> str:
     return f"{wording.kept(ratio)}{wording.NBSP}%"
 
 
-def _against(group: Group, best: Entry, *, among: int) -> Iterator[Finding]:
+def _against(best: Effect, control: Effect | None, *, among: int) -> Finding:
     """What the best selector of a budget costs against off and gains against random tokens."""
-    off, control = _effect_of(group, best, OFF), _effect_of(group, best, RANDOM_MATCHED)
-    if off is None:
-        return
-    text = f"{wording.plain(best.arm)} keeps {_kept(best)} of the tokens"
-    text += f" and {_against_off(off.comparison)}"
+    name = wording.plain(best.arm.arm)
+    text = f"{name} keeps {_kept(best.arm)} of the tokens and {_against_off(best.comparison)}"
+    basis = [f"Against off {_numbers(best.comparison)}"]
     if control is not None:
         text += _against_random(control.comparison)
-    basis = [f"Against off {_numbers(off.comparison)}"]
-    if control is not None:
         basis.append(f"against {wording.plain(control.other.arm)} {_numbers(control.comparison)}")
-    basis += _speed(off.comparison)
+    basis += _speed(best.comparison)
     if among > 1:
         basis.append(f"the most accurate of {among} selectors at this budget")
-    yield Finding(f"{text}.", f"{'; '.join(basis)}.")
-
-
-def _effect_of(group: Group, entry: Entry, other: str) -> Effect | None:
-    effects = (e for f in group.families if f.other == other for e in f.effects)
-    return next((e for e in effects if e.arm is entry), None)
+    return Finding(f"{text}.", f"{'; '.join(basis)}.")
 
 
 def _against_off(comparison: Comparison) -> str:

@@ -15,20 +15,17 @@ import jinja2
 from markupsafe import Markup
 
 from leaderboard import charts, compare, wording
-from leaderboard.compare import OFF
 from leaderboard.effects import EffectTable, effect_table
 from leaderboard.entries import Entry, Refusal
+from leaderboard.figures import Figure, figure_of
 from leaderboard.findings import Findings, findings_of
 from leaderboard.setups import Fact, Setup, setups
 from leaderboard.tables import (
     ACCURACY_AXIS,
-    ROLES,
     RunRow,
     frames_of,
     model_name,
-    ranked_rows,
-    role_of,
-    unranked_rows,
+    run_rows,
 )
 
 KINDS = {
@@ -53,48 +50,6 @@ KINDS = {
     ),
 }
 """Kind of model -> heading and explanation, in the order of the page."""
-
-
-FIGURE_CAPTION = (
-    f"Accuracy against kept tokens, with intervals of 95{wording.NBSP}%. The band is the interval "
-    "of off, the dotted line is guessing. Arms of one budget stand side by side so that their "
-    "intervals can be seen; points of one selector are joined."
-)
-
-
-@dataclass(frozen=True)
-class FigureRow:
-    """One point of a figure, in numbers."""
-
-    arm: str
-    kept: str
-    accuracy: str
-    low: str
-    high: str
-
-
-@dataclass(frozen=True)
-class LegendItem:
-    """A marker and its words."""
-
-    role: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Figure:
-    """Accuracy against kept tokens for the arms of one group."""
-
-    anchor: str
-    number: int
-    title: str
-    description: str
-    caption: str
-    wide: charts.Scatter
-    narrow: charts.Scatter
-    """The same for a phone; a style sheet shows one of the two."""
-    legend: tuple[LegendItem, ...]
-    rows: tuple[FigureRow, ...]
 
 
 @dataclass(frozen=True)
@@ -165,6 +120,7 @@ class Numbers:
 
 def make_page(entries: Sequence[Entry], refusals: Sequence[Refusal]) -> Page:
     """Decide what stands on the page."""
+    entries = sorted(entries, key=lambda e: (e.record.benchmark.name, _kind(e)))
     numbers = Numbers()
     groups = compare.compare_groups(entries)
     together: dict[tuple[str, str, str], list[compare.Group]] = {}
@@ -200,6 +156,10 @@ def make_page(entries: Sequence[Entry], refusals: Sequence[Refusal]) -> Page:
     )
 
 
+def _kind(entry: Entry) -> int:
+    return list(KINDS).index(entry.record.model.kind)
+
+
 def _section(anchor: str, groups: Sequence[compare.Group], numbers: Numbers) -> Section:
     entries = [entry for group in groups for entry in group.entries]
     benchmark = entries[0].record.benchmark
@@ -225,6 +185,7 @@ def _section(anchor: str, groups: Sequence[compare.Group], numbers: Numbers) -> 
 def _board(anchor: str, kind: str, groups: Sequence[compare.Group], numbers: Numbers) -> Board:
     entries = [entry for group in groups for entry in group.entries]
     title, blurb = KINDS[kind]
+    ranked, unranked = run_rows(entries)
     has_tokens = any(entry.kept_ratio is not None for entry in entries)
     has_recall = any(entry.recall is not None for entry in entries)
     frames = {frames_of(entry.record.frames) for entry in entries}
@@ -240,8 +201,8 @@ def _board(anchor: str, kind: str, groups: Sequence[compare.Group], numbers: Num
             f"{'' if len(frames) > 1 else f', {next(iter(frames))}'}. Intervals of "
             f"95{wording.NBSP}% are clustered by video; the dotted line in the bars is guessing."
         ),
-        ranked=ranked_rows(entries),
-        unranked=unranked_rows(entries),
+        ranked=ranked,
+        unranked=unranked,
         axis=ACCURACY_AXIS,
         has_tokens=has_tokens,
         has_recall=has_recall,
@@ -253,7 +214,7 @@ def _board(anchor: str, kind: str, groups: Sequence[compare.Group], numbers: Num
 
 def _group(group: compare.Group, numbers: Numbers) -> Group:
     models = list(dict.fromkeys(model_name(entry) for entry in group.entries))
-    figure = _figure(group, numbers)
+    figure = figure_of(group.entries, numbers.figures)
     return Group(
         anchor=f"group-{next(numbers.groups)}",
         title=f"{wording.listed(models)}, arm against arm",
@@ -265,77 +226,6 @@ def _group(group: compare.Group, numbers: Numbers) -> Group:
             Fact(wording.plain(u.arm), wording.plain(u.reason, limit=1000))
             for u in group.uncompared
         ),
-    )
-
-
-def _figure(group: compare.Group, numbers: Numbers) -> Figure | None:
-    """Accuracy against kept tokens; None where no arm but off has both."""
-    drawn: list[tuple[Entry, charts.Point]] = []
-    names = _series_names(group.entries)
-    for entry in group.entries:
-        summary, ratio = entry.record.summary, entry.kept_ratio
-        if summary is not None and entry.has_accuracy and ratio:
-            arm = entry.record.arm
-            point = charts.Point(
-                series=names[arm.selector or OFF],
-                role=role_of(arm),
-                x=ratio,
-                y=summary.accuracy,
-                low=summary.accuracy_low,
-                high=summary.accuracy_high,
-            )
-            drawn.append((entry, point))
-    if all(point.role == "off" for _, point in drawn):
-        return None
-    chance = next((e.chance for e, _ in drawn if e.chance is not None), None)
-    points = [point for _, point in drawn]
-    number = next(numbers.figures)
-    roles = [role for role in ROLES if any(point.role == role for point in points)]
-    drawn.sort(key=lambda d: (-d[1].x, -d[1].y, d[0].arm))
-    return Figure(
-        anchor=f"figure-{number}",
-        number=number,
-        title="Accuracy against kept tokens",
-        description=_described(points),
-        caption=FIGURE_CAPTION + _left_out(len(group.entries) - len(drawn)),
-        wide=charts.scatter(points, chance=chance),
-        narrow=charts.scatter(points, chance=chance, width=350, height=400),
-        legend=tuple(LegendItem(role, ROLES[role]) for role in roles),
-        rows=tuple(
-            FigureRow(
-                arm=wording.plain(entry.arm),
-                kept=wording.kept(point.x),
-                accuracy=wording.percent(point.y),
-                low=wording.percent(point.low),
-                high=wording.percent(point.high),
-            )
-            for entry, point in drawn
-        ),
-    )
-
-
-def _left_out(num: int) -> str:
-    return f" Not drawn: {wording.counted(num, 'run')} without both numbers." if num else ""
-
-
-def _series_names(entries: Sequence[Entry]) -> dict[str, str]:
-    """Selectors as labels: without their partner where no other partner is there."""
-    selectors = {entry.record.arm.selector or OFF for entry in entries}
-    bases = [selector.partition(":")[0] for selector in selectors]
-    return {
-        selector: wording.plain(base if bases.count(base) == 1 else selector)
-        for selector, base in zip(selectors, bases, strict=True)
-    }
-
-
-def _described(points: Sequence[charts.Point]) -> str:
-    """The figure in one sentence, for those who do not see it."""
-    best, last = max(points, key=lambda p: p.y), min(points, key=lambda p: p.y)
-    return (
-        f"{wording.counted(len(points), 'arm')}, from {wording.kept(min(p.x for p in points))} to "
-        f"{wording.kept(max(p.x for p in points))} % of the tokens. The most accurate is "
-        f"{best.series} with {wording.percent(best.y)} %, the least {last.series} with "
-        f"{wording.percent(last.y)} %. The table below has all numbers."
     )
 
 

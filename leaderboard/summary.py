@@ -5,7 +5,7 @@ from itertools import groupby
 
 from leaderboard import wording
 from leaderboard.entries import Entry
-from leaderboard.tables import RunRow, model_name, ranked_rows, unranked_rows
+from leaderboard.tables import RunRow, model_name, run_rows
 
 HEADER = ("#", "arm", "accuracy", "95 % interval", "kept", "recall", "p50 s", "p90 s", "note")
 LEFT = (1, 8)
@@ -22,7 +22,7 @@ def text_table(entries: Sequence[Entry]) -> str:
     blocks = []
     for (benchmark, _, kind), same in groupby(sorted(entries, key=key), key):
         together = list(same)
-        rows = [_cells(row) for row in (*ranked_rows(together), *unranked_rows(together))]
+        rows = [_cells(row) for rows in run_rows(together) for row in rows]
         models = wording.listed(sorted({model_name(entry) for entry in together}))
         title = f"{wording.plain(benchmark)}, {kind}: {models}"
         blocks.append(f"{title}\n{_aligned([HEADER, *rows])}")

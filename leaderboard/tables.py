@@ -1,5 +1,6 @@
 """The rows of the table of runs, ready to print: every cell is text or a place in a drawing."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -75,20 +76,28 @@ def notes_of(arm: ArmSettings) -> tuple[str, ...]:
     return notes
 
 
-def ranked_rows(entries: Sequence[Entry]) -> tuple[RunRow, ...]:
-    """The runs that have a rank, best first; equal accuracies share one."""
-    ranked = sorted((e for e in entries if not e.unranked_because), key=_standing)
+def run_rows(entries: Sequence[Entry]) -> tuple[tuple[RunRow, ...], tuple[RunRow, ...]]:
+    """The rows of one table: those that have a rank, best first, and those that are only shown.
+
+    Equal accuracies share a rank. The model is named where there are several, and stands in the
+    arm's place where all arms are off.
+    """
+    ordered = sorted(entries, key=_standing)
+    ranked = [entry for entry in ordered if not entry.unranked_because]
     scores = [_accuracy_of(entry) for entry in ranked]
-    return tuple(
-        run_row(entry, rank=str(scores.index(score) + 1), of=entries)
-        for entry, score in zip(ranked, scores, strict=True)
+    has_gaze = any(entry.record.arm.gaze == "on" for entry in entries)
+    is_model_named = len({model_name(entry) for entry in entries}) > 1
+
+    def row(entry: Entry, rank: str) -> RunRow:
+        named = dataclasses.replace(_run_row(entry), rank=rank)
+        if not has_gaze:
+            return dataclasses.replace(named, arm=named.model, model="")
+        return named if is_model_named else dataclasses.replace(named, model="")
+
+    return (
+        tuple(row(e, str(scores.index(s) + 1)) for e, s in zip(ranked, scores, strict=True)),
+        tuple(row(entry, NOTHING) for entry in ordered if entry.unranked_because),
     )
-
-
-def unranked_rows(entries: Sequence[Entry]) -> tuple[RunRow, ...]:
-    """The runs that are only shown, each with its reason."""
-    shown = sorted((e for e in entries if e.unranked_because), key=_standing)
-    return tuple(run_row(entry, rank=NOTHING, of=entries) for entry in shown)
 
 
 def _accuracy_of(entry: Entry) -> float:
@@ -100,25 +109,17 @@ def _standing(entry: Entry) -> tuple[float, str, str]:
     return -_accuracy_of(entry), entry.arm, entry.record.run_id
 
 
-def run_row(entry: Entry, *, rank: str, of: Sequence[Entry]) -> RunRow:
-    """The row of one run.
-
-    Args:
-        entry: The run.
-        rank: Its rank, as text.
-        of: All entries of the table, which decide whether the model must be named.
-    """
-    record = entry.record
-    is_model_named = len({model_name(e) for e in of}) > 1
-    has_gaze = any(e.record.arm.gaze == "on" for e in of)
+def _run_row(entry: Entry) -> RunRow:
+    """The row of a run, not ranked yet."""
+    record, memory = entry.record, entry.peak_memory_bytes
     accuracy, bar = _accuracy(entry)
     return RunRow(
         anchor=f"run-{record.run_id}",
-        arm=wording.plain(entry.arm) if has_gaze else model_name(entry),
-        model=model_name(entry) if has_gaze and is_model_named else "",
+        arm=wording.plain(entry.arm),
+        model=model_name(entry),
         notes=(*_reasons(entry), *notes_of(record.arm)),
         role=role_of(record.arm),
-        rank=rank,
+        rank=NOTHING,
         accuracy=accuracy,
         bar=bar,
         kept=NOTHING if entry.kept_ratio is None else wording.kept(entry.kept_ratio),
@@ -126,9 +127,7 @@ def run_row(entry: Entry, *, rank: str, of: Sequence[Entry]) -> RunRow:
         recall=_recall(entry),
         end_to_end=_timings(entry.end_to_end),
         model_only=_timings(entry.model_only),
-        memory=NOTHING
-        if entry.peak_memory_bytes is None
-        else wording.gibibytes(entry.peak_memory_bytes),
+        memory=NOTHING if memory is None else wording.gibibytes(memory),
         frames=frames_of(record.frames),
     )
 
@@ -144,9 +143,9 @@ def model_name(entry: Entry) -> str:
 def frames_of(frames: FrameSettings) -> str:
     """The frames a model saw, and their size where it is not that of the video."""
     text = wording.counted(frames.num_frames, "frame")
-    return (
-        text if frames.canvas == "source" else f"{text} of {wording.plain(frames.canvas, limit=24)}"
-    )
+    if frames.canvas == "source":
+        return text
+    return f"{text} of {wording.plain(frames.canvas, limit=24)}"
 
 
 def _reasons(entry: Entry) -> tuple[str, ...]:
@@ -174,11 +173,14 @@ def _recall(entry: Entry) -> Cell:
     found = entry.recall
     if found is None:
         return Cell(NOTHING)
+    value = wording.percent(found.recall)
     if found.spatial_given_hit is None:
-        return Cell(wording.percent(found.recall), "no frame hit")
-    factors = (found.temporal_hit, found.spatial_given_hit)
-    hit, cover = (wording.percent(factor, digits=0) for factor in factors)
-    return Cell(wording.percent(found.recall), f"{hit} × {cover}")
+        return Cell(value, "no frame hit")
+    hit = wording.percent(found.temporal_hit, digits=0)
+    cover = wording.percent(found.spatial_given_hit, digits=0)
+    is_all = found.num_questions == len(entry.graded.predictions)
+    of = "" if is_all else f", n = {wording.count(found.num_questions)}"
+    return Cell(value, f"{hit} × {cover}{of}")
 
 
 def _timings(latency: Latency | None) -> tuple[Cell, Cell]:
@@ -190,6 +192,6 @@ def _timings(latency: Latency | None) -> tuple[Cell, Cell]:
 def _percentile(quantile: QuantileInterval, latency: Latency) -> Cell:
     """A percentile with its interval, or why it is not printed."""
     if quantile.low is None or quantile.high is None:
-        return Cell("n/a", f"{wording.counted(latency.num_videos, 'video')}")
+        return Cell("n/a", wording.counted(latency.num_videos, "video"))
     low, high = wording.seconds(quantile.low), wording.seconds(quantile.high)
     return Cell(wording.seconds(quantile.value), wording.span(low, high))
