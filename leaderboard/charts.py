@@ -15,7 +15,7 @@ LABEL_HEIGHT = 15.0
 LABEL_GAP = 9.0
 MAX_LABEL_CHARACTERS = 26
 MARKER_WIDTH = 8.0
-LANE_WIDTH = 11.0
+LANE_WIDTH = 9.0
 """Between two series of one budget, where there is room."""
 
 

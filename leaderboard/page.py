@@ -7,6 +7,7 @@ random number, so the same runs give the same bytes.
 import base64
 import hashlib
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata, resources
@@ -239,6 +240,7 @@ def render(page: Page) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["coordinate"] = _coordinate
+    environment.filters["parts"] = _parts
     style = (resources.files("leaderboard") / "static" / "style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = (
@@ -252,3 +254,8 @@ def render(page: Page) -> str:
 def _coordinate(value: float) -> str:
     """A number in an SVG: a tenth of a unit is finer than any screen."""
     return f"{value:.1f}".removesuffix(".0")
+
+
+def _parts(arm: str) -> list[str]:
+    """An arm's name in the pieces that a line may end with: 'random-matched:', 'detail', '@0.1'."""
+    return re.split(r"(?<=:)|(?=[@+#])", arm)

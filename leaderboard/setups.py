@@ -55,9 +55,7 @@ def setups(entries: Sequence[Entry]) -> tuple[Setup, ...]:
     together: dict[str, list[Entry]] = {}
     for entry in entries:
         together.setdefault(_key(entry.record), []).append(entry)
-    return tuple(
-        _setup(f"setup-{number}", same) for number, same in enumerate(together.values(), start=1)
-    )
+    return tuple(_setup(number, same) for number, same in enumerate(together.values(), start=1))
 
 
 def _key(record: RunRecord) -> str:
@@ -66,14 +64,15 @@ def _key(record: RunRecord) -> str:
     return digest(record.model_dump(mode="json", exclude=own))
 
 
-def _setup(anchor: str, entries: Sequence[Entry]) -> Setup:
+def _setup(number: int, entries: Sequence[Entry]) -> Setup:
     first = entries[0]
     record, made = first.record, first.record.provenance
+    title = f"{model_name(first)} on {wording.plain(record.benchmark.name)}"
     ordered = sorted(entries, key=lambda e: (e.record.arm.gaze != "off", e.arm, e.record.run_id))
     return Setup(
-        anchor=anchor,
-        title=f"{model_name(first)} on {wording.plain(record.benchmark.name)}",
-        caption=f"{wording.counted(len(ordered), 'run')} of this command.",
+        anchor=f"setup-{number}",
+        title=title,
+        caption=f"{wording.counted(len(ordered), 'run')} of {title}, command {number}.",
         command=wording.plain(shlex.join(made.command), limit=MAX_COMMAND_CHARACTERS),
         facts=tuple(Fact(name, wording.plain(value)) for name, value in _facts(record)),
         software=tuple(
