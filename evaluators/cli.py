@@ -186,7 +186,10 @@ def tasks() -> None:
     """Print the folder that a stock 'lmms-eval --include_path' needs."""
     from evaluators.task import TASK_FOLDER
 
-    say("lmms-eval --include_path FOLDER --tasks hlvid,hlvid-synthetic --model hlvid_ocr ...")
+    say(
+        "lmms-eval --include_path FOLDER --model hlvid_ocr --tasks hlvid; not from a folder that "
+        "holds one called hlvid, which lmms-eval would take for the task"
+    )
     typer.echo(TASK_FOLDER)
 
 

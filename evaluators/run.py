@@ -1,6 +1,6 @@
 """One command's run: its arms sat side by side, then each written to a run folder of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -18,9 +18,9 @@ from evaluators.task import GENERATION
 from hlvid.console import progress, say
 from hlvid.datasets import Benchmark, MissingVideo, load
 from hlvid.errors import UserError
-from hlvid.files import digest
+from hlvid.files import canonical_json, digest
 from hlvid.grading import grade_all, summarize
-from hlvid.runs import GradedRun, make_run_id, predictions_sha256, write_run
+from hlvid.runs import GradedRun, make_run_id, predictions_sha256, read_run, write_run
 from hlvid.types import ArmSettings, Evidence, FrameSettings, Prediction, Provenance, RunRecord
 
 LEDGER_FILE = "ledger/finished.jsonl"
@@ -90,12 +90,22 @@ class Exam:
         parts = {**self.same_for_all, "version": metadata.version("hlvid")}
         return digest(parts)[:ID_DIGITS]
 
-    @property
-    def group_id(self) -> str:
-        """What tells the runs of one command from those of others."""
-        arms = [arm.model_dump(mode="json") for arm in self.settings.arms]
-        parts = {**self.same_for_all, "limit": self.settings.limit, "arms": arms}
+    def group_id(self, arms: Iterable[ArmSettings]) -> str:
+        """What tells these arms, which are paired, from others."""
+        sorted_arms = sorted((arm.model_dump(mode="json") for arm in arms), key=canonical_json)
+        parts = {**self.same_for_all, "limit": self.settings.limit, "arms": sorted_arms}
         return digest(parts)[:ID_DIGITS]
+
+    def is_of(self, record: RunRecord) -> bool:
+        """Whether a run sat the same exam, so that its arm is paired with ours."""
+        theirs = {
+            "benchmark": record.benchmark.model_dump(mode="json"),
+            "model": record.model.model_dump(mode="json"),
+            "frames": record.frames.model_dump(mode="json"),
+            "generation": dict(record.generation),
+            "seed": record.seed,
+        }
+        return theirs == self.same_for_all and record.limit == self.settings.limit
 
 
 def run(settings: Settings, command: Sequence[str]) -> list[tuple[GradedRun, Path]]:
@@ -131,7 +141,8 @@ def run(settings: Settings, command: Sequence[str]) -> list[tuple[GradedRun, Pat
                     exit_code=INTERRUPTED,
                 ) from None
         about = provenance(tuple(command))
-        return [_write(exam, arm, predictions, about) for arm in settings.arms]
+        group_id = _join_group(exam)
+        return [_write(exam, arm, group_id, predictions, about) for arm in settings.arms]
 
 
 def prepare(settings: Settings) -> Exam:
@@ -210,9 +221,34 @@ def _room(exam: Exam, ledger: Ledger, halt: Halt) -> Room:
     )
 
 
+def _join_group(exam: Exam) -> str:
+    """The id of the group that this command's arms make with those that already lie in its folder.
+
+    Arms of an earlier command that sat the same exam are paired with ours: the group grows, and
+    their records are told. Otherwise writing `off` again would tear it out of its old group.
+    """
+    arms = {arm.name: arm for arm in exam.settings.arms}
+    others = []
+    for file in sorted(exam.settings.out.glob("*/run.json")):
+        try:
+            other = read_run(file.parent)
+        except UserError as error:
+            say(f"left alone: {error}")
+            continue
+        if exam.is_of(other.record) and other.record.arm.name not in arms:
+            others.append(other)
+    group_id = exam.group_id([*arms.values(), *(other.record.arm for other in others)])
+    for other in others:
+        if other.record.group_id != group_id:
+            record = other.record.model_copy(update={"group_id": group_id})
+            write_run(other.folder, record, other.predictions)
+    return group_id
+
+
 def _write(
     exam: Exam,
     arm: ArmSettings,
+    group_id: str,
     predictions: Mapping[tuple[str, str], Prediction],
     about: Provenance,
 ) -> tuple[GradedRun, Path]:
@@ -232,7 +268,7 @@ def _write(
     )
     record = RunRecord(
         run_id=run_id,
-        group_id=exam.group_id,
+        group_id=group_id,
         benchmark=exam.benchmark.id,
         model=exam.examinee.model,
         arm=arm,

@@ -84,7 +84,7 @@ def write_benchmark(folder: Path, *, num_videos: int = 2, name: str = "tiny") ->
                     choices=tuple(choices),
                     answer="ABCD"[choices.index(hours)],
                     evidence=(
-                        Evidence(start_seconds=1.0, end_seconds=5.0, boxes=((1.0, *boxes[i]),)),
+                        Evidence(start_seconds=0.0, end_seconds=6.0, boxes=((0.0, *boxes[i]),)),
                     ),
                 )
             )

