@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,9 @@ from gaze.weights import (
 )
 from hlvid.errors import UserError
 
+if TYPE_CHECKING:
+    from gaze.cuda.driver import Driver
+
 
 class Score(NamedTuple):
     """What a finished sequence is worth to the model; zero at padded slots.
@@ -65,6 +68,7 @@ class AutoGaze(nn.Module):
         self.positions: Positions = positions
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
+        self._on_device: tuple[object, Driver] | None = None
 
     @classmethod
     def from_pretrained(
@@ -159,18 +163,11 @@ class AutoGaze(nn.Module):
         ratio, threshold = self._controls(gazing_ratio, task_loss_requirement)
         caps = caps_per_frame(self.config, ratio, num_frames)
         losses = thresholds_per_frame(threshold, num_frames)
-        size = self.config.clip_frames
-        parts = [
-            self._select_clip(
-                clips[:, first : first + size],
-                caps[first : first + size],
-                losses[first : first + size],
-                batch_rule,
-                forbidden,
-            )
-            for first in range(0, num_frames, size)
-        ]
-        frames = [frame for part in parts for frame in part]
+        if (driver := self._driver(batch_rule)) is not None:
+            limits = losses if threshold is not None else None
+            frames = driver.select(clips, caps, limits, forbidden)
+        else:
+            frames = self._select_plain(clips, caps, losses, batch_rule, forbidden)
         gaze = Gaze.from_frames(frames, self.config.cells_per_scale)
         return gaze if tiling is None else merge_tiles(gaze, tiling)
 
@@ -279,16 +276,43 @@ class AutoGaze(nn.Module):
         is_real = ~gaze.is_padding
         return Score(torch.cat(log_probs, 1) * is_real, torch.cat(losses, 1) * is_real)
 
-    def _select_clip(
+    def _select_plain(
         self,
-        clip: Tensor,
+        video: Tensor,
         caps: list[int],
         thresholds: list[float],
         batch_rule: BatchRule,
         forbidden: Tensor | None,
     ) -> list[FrameGaze]:
-        state = new_state(self.decoder, batch=clip.shape[0], rows=slot_rows(self.config, caps))
-        return self._frames(clip, state, caps, thresholds, batch_rule, forbidden)
+        """Clip by clip over time, in plain torch on any device."""
+        size, frames = self.config.clip_frames, []
+        for first in range(0, video.shape[1], size):
+            here = slice(first, first + size)
+            rows = slot_rows(self.config, caps[here])
+            state = new_state(self.decoder, batch=video.shape[0], rows=rows)
+            frames += self._frames(
+                video[:, here], state, caps[here], thresholds[here], batch_rule, forbidden
+            )
+        return frames
+
+    def _driver(self, batch_rule: BatchRule) -> Driver | None:
+        """The GPU path, where there is one for this model."""
+        if self.device.type != "cuda" or batch_rule != "alone":
+            return None
+        from gaze.cuda.driver import Driver
+        from gaze.cuda.engine import supports
+
+        if not supports(self.config):
+            return None
+        weight = self.decoder.embed.weight
+        # Engines hold packed copies: weights that moved or were written to need new ones.
+        now = (weight.data_ptr(), weight._version, weight.dtype)
+        if self._on_device is None or self._on_device[0] != now:
+            driver = Driver(
+                self.encoder, self.decoder, positions=self.positions, resize=self._resize
+            )
+            self._on_device = (now, driver)
+        return self._on_device[1]
 
     def _frames(
         self,

@@ -74,7 +74,7 @@ def launch_attend(q: Tensor, k: Tensor, v: Tensor, out: Tensor, lanes: Lanes) ->
     padded = max(16, triton.next_power_of_2(width))
     is_fp32 = q.dtype == torch.float32
     if lanes.max_q <= FEW_ROWS:
-        tile, keys, warps, stages = 16, (64 if is_fp32 else 128), 4, 3
+        tile, keys, warps, stages = 16, (64 if is_fp32 else 256), 4, 3
     else:
         tile, keys, warps, stages = (32, 32, 4, 2) if is_fp32 else (64, 64, 4, 3)
     if padded > 64:
@@ -155,10 +155,10 @@ def _attend(
     # Keys that every row of the tile sees need no mask.
     for at in range(0, whole, KEYS):
         tile_k = tl.load(k_tile + at * k_row.to(tl.int64), mask=has_d, other=0.0)
-        score = tl.dot(tile_q, tl.trans(tile_k), input_precision=PRECISION) * scale
+        score = tl.dot(tile_q, tl.trans(tile_k), input_precision=PRECISION)
         new = tl.maximum(peak, tl.max(score, 1))
-        weight = tl.exp2(score - new[:, None])
-        fade = tl.exp2(peak - new)
+        weight = tl.exp2(score * scale - (new * scale)[:, None])
+        fade = tl.exp2((peak - new) * scale)
         norm = norm * fade + tl.sum(weight, 1)
         tile_v = tl.load(v_tile + at * k_row.to(tl.int64), mask=has_d, other=0.0)
         total = total * fade[:, None]
@@ -168,12 +168,12 @@ def _attend(
         has_key = at + j < length
         mask = has_key[:, None] & has_d
         tile_k = tl.load(k_tile + at * k_row.to(tl.int64), mask=mask, other=0.0)
-        score = tl.dot(tile_q, tl.trans(tile_k), input_precision=PRECISION) * scale
+        score = tl.dot(tile_q, tl.trans(tile_k), input_precision=PRECISION)
         score = tl.where((at + j)[None, :] <= last[:, None], score, -float("inf"))
         new = tl.maximum(peak, tl.max(score, 1))
         safe = tl.where(new == -float("inf"), 0.0, new)
-        weight = tl.exp2(score - safe[:, None])
-        fade = tl.exp2(peak - safe)
+        weight = tl.exp2(score * scale - (safe * scale)[:, None])
+        fade = tl.exp2((peak - safe) * scale)
         norm = norm * fade + tl.sum(weight, 1)
         tile_v = tl.load(v_tile + at * k_row.to(tl.int64), mask=mask, other=0.0)
         total = total * fade[:, None]

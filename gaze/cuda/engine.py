@@ -58,7 +58,6 @@ class Engine:
         dtype: torch.dtype,
         positions: Positions = "released",
         prefill_backend: Backend = "triton",
-        last_dtype: torch.dtype = torch.float32,
         use_graphs: bool = True,
     ) -> None:
         device = decoder.embed.weight.device
@@ -66,9 +65,7 @@ class Engine:
         self.dtype, self.positions, self.device = dtype, positions, device
         self.prefill_backend = prefill_backend
         rows = slot_rows(config, caps)
-        self.weights = PackedWeights.pack(
-            decoder, dtype=dtype, most_positions=rows, last_dtype=last_dtype
-        )
+        self.weights = PackedWeights.pack(decoder, dtype=dtype, most_positions=rows)
         self.vision = vision.VisionKernels(encoder, config, dtype)
         self.slots = Slots(
             config,
@@ -150,18 +147,19 @@ class Engine:
                     return
             replay()
 
-    def frames(self, clips: int) -> list[FrameGaze]:
-        """The answers, frame by frame; the one read of the device."""
+    def answers(self, clips: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Ids (clips, T, m), -1 where padded; padding, alike; slots of each frame (clips, T)."""
         slots = self.slots
         count = slots.count[:clips].long()
-        ids, padded = slots.ids[:clips].long(), slots.padded[:clips].bool()
+        is_past = torch.arange(slots.most, device=self.device) >= count.unsqueeze(-1)
+        is_padding = slots.padded[:clips].bool() | is_past
+        return slots.ids[:clips].long().masked_fill(is_padding, -1), is_padding, count
+
+    def frames(self, clips: int) -> list[FrameGaze]:
+        """The answers, frame by frame; the one read of the device."""
+        ids, is_padding, count = self.answers(clips)
         widths = count.amax(0).tolist()
-        found = []
-        for t, width in enumerate(widths):
-            is_past = torch.arange(width, device=self.device) >= count[:, t : t + 1]
-            is_padding = padded[:, t, :width] | is_past
-            found.append(FrameGaze(ids[:, t, :width].masked_fill(is_padding, -1), is_padding))
-        return found
+        return [FrameGaze(ids[:, t, :w], is_padding[:, t, :w]) for t, w in enumerate(widths)]
 
     def _replay(self, *, is_prefill: bool) -> None:
         if not self.use_graphs or self.device.type != "cuda":
@@ -278,6 +276,7 @@ class Engine:
             LAST=is_last,
             PRECISION=_precision(self.dtype),
             num_warps=4,
+            num_stages=3,
         )
         self._attend(index, 1 if is_last else rows)
         if is_last:
@@ -322,9 +321,9 @@ class Engine:
             ROWS=rows,
             TILE=tile,
             STEP=STEP,
-            PRECISION=_precision(weights.out.dtype),
-            num_warps=8 if tile >= 64 else 4,
-            num_stages=2,
+            PRECISION=_precision(self.dtype),
+            num_warps=4,
+            num_stages=3 if tile == 16 and self.dtype != torch.float32 else 2,
         )
 
     def _heads_and_choice(self, is_prefill: bool) -> None:
@@ -341,7 +340,7 @@ class Engine:
             COLUMNS=columns,
             TILE=16,
             STEP=STEP,
-            PRECISION=_precision(self.weights.heads.dtype),
+            PRECISION=_precision(self.dtype),
             num_warps=4,
         )
         choose[(slots.num_slots,)](
@@ -376,16 +375,12 @@ class Engine:
             TO_PREFILL=PREFILL,
             TO_BLOCK=BLOCK,
             TO_DONE=DONE,
-            num_warps=1,
+            num_warps=4,
         )
 
     def _tile(self, rows: int) -> int:
         """Rows a program takes: a number of the phase, never of how many lanes there are."""
-        if rows == 1:
-            return 16
-        if self.dtype == torch.float32:
-            return 16
-        return 64 if rows > attention.FEW_ROWS else 32
+        return 64 if rows > attention.FEW_ROWS and self.dtype != torch.float32 else 16
 
 
 def _precision(dtype: torch.dtype) -> str:

@@ -37,11 +37,7 @@ class PackedLayer:
 
 @dataclass(frozen=True)
 class PackedWeights:
-    """The decoder in its working type, except for what a forward does with one row a lane.
-
-    The last layer's output projection and MLP, and the heads, stay in fp32: they see one row of 206,
-    so it costs little, and a choice hangs on them.
-    """
+    """The decoder in its working type; norms and rotary tables in fp32."""
 
     layers: tuple[PackedLayer, ...]
     embed: Tensor
@@ -51,17 +47,14 @@ class PackedWeights:
     sine: Tensor
 
     @classmethod
-    def pack(
-        cls, decoder: Decoder, *, dtype: torch.dtype, most_positions: int, last_dtype: torch.dtype
-    ) -> PackedWeights:
+    def pack(cls, decoder: Decoder, *, dtype: torch.dtype, most_positions: int) -> PackedWeights:
         """Pack, with rotary tables for positions up to ``most_positions``."""
         config = decoder.config
         packed = []
-        for index, layer in enumerate(decoder.layers):
+        for layer in decoder.layers:
             assert isinstance(layer, Layer)
-            is_last = index == config.num_layers - 1
-            packed.append(_pack_layer(layer, config, dtype, last_dtype if is_last else dtype))
-        both = torch.cat([decoder.token_head.weight, decoder.loss_head.weight]).to(last_dtype)
+            packed.append(_pack_layer(layer, config, dtype))
+        both = torch.cat([decoder.token_head.weight, decoder.loss_head.weight]).to(dtype)
         columns = -(-both.shape[0] // STEP) * STEP
         heads = both.new_zeros(config.width, columns)
         heads[:, : both.shape[0]] = both.t()
@@ -77,9 +70,7 @@ class PackedWeights:
         )
 
 
-def _pack_layer(
-    layer: Layer, config: GazeConfig, dtype: torch.dtype, row_dtype: torch.dtype
-) -> PackedLayer:
+def _pack_layer(layer: Layer, config: GazeConfig, dtype: torch.dtype) -> PackedLayer:
     half, width = config.head_width // 2, config.width
     qkv = layer.qkv.weight.detach().to(dtype)
     # (part, pair, head of the pair, half, value, C) to (part, pair, half, C, head and value)
@@ -87,8 +78,8 @@ def _pack_layer(
     return PackedLayer(
         attention_norm=layer.attention_norm.weight.detach().float(),
         qkv=split.reshape(3 * (config.num_heads // 2), 2, width, 2 * half).contiguous(),
-        out=layer.out.weight.detach().to(row_dtype).t().contiguous(),
+        out=layer.out.weight.detach().to(dtype).t().contiguous(),
         mlp_norm=layer.mlp_norm.weight.detach().float(),
-        gate_up=layer.gate_up.weight.detach().to(row_dtype).t().contiguous(),
-        down=layer.down.weight.detach().to(row_dtype).t().contiguous(),
+        gate_up=layer.gate_up.weight.detach().to(dtype).t().contiguous(),
+        down=layer.down.weight.detach().to(dtype).t().contiguous(),
     )
