@@ -4,13 +4,20 @@ RapidOCR with the PP-OCRv6 models that its wheel carries, run by OpenVINO. On pr
 units OpenVINO would compute in bf16 unasked, which reads differently; RapidOCR has no setting for
 that, so its models are compiled again here with OpenVINO's own `INFERENCE_PRECISION_HINT`, and the
 compiled model is asked what it runs in. Nothing is downloaded.
+
+The detector weighs what it sees by averages over its whole input: in a 4K frame that is grey but
+for one sign it finds no text at all, in a window of 900 pixels around the sign it does. Frames are
+therefore shown to it at full size in overlapping windows, and its map is put together before boxes
+are drawn; lines are read one by one. What is read of a sign thus depends on its surroundings, and
+not on how much of the rest of the frame was kept.
 """
 
 import functools
 import importlib
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +27,11 @@ from hlvid.errors import UserError
 
 DETECTOR = "PP-OCRv6_det_small.onnx"
 RECOGNISER = "PP-OCRv6_rec_small.onnx"
-MAX_SIDE_PIXELS = 1 << 16
-"""RapidOCR halves what is longer than this; its own default of 2000 would halve a 4K frame."""
+MIN_WINDOW_PIXELS = 736
+"""Smallest side of a window; RapidOCR enlarges frames with a shorter one to it."""
+MAX_WINDOW_PIXELS = 896
+MARGIN_PIXELS = 64
+"""What a window sees beyond the part whose result is used, at least."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,8 @@ class TextReader:
         self._engine = rapidocr.RapidOCR(
             params={
                 "Global.use_cls": False,
-                "Global.max_side_len": MAX_SIDE_PIXELS,
+                "Det.limit_side_len": MIN_WINDOW_PIXELS,
+                "Rec.rec_batch_num": 1,
                 "Global.log_level": "error",
                 "Det.engine_type": engine,
                 "Det.model_path": str(models / DETECTOR),
@@ -74,9 +85,10 @@ class TextReader:
             }
         )
         blank = np.zeros((64, 64, 3), dtype=np.uint8)
-        self._run(blank, is_reading=False)
+        self._engine(blank, use_det=True, use_cls=False, use_rec=False)
         self._engine(blank, use_det=False, use_cls=False, use_rec=True)
-        for part in (self._engine.text_det, self._engine.text_rec):
+        self._detector = self._engine.text_det
+        for part in (self._detector, self._engine.text_rec):
             _compile_in_float32(part.session)
 
     def detect(self, frame_rgb: Frame) -> NDArray[np.float32]:
@@ -88,14 +100,8 @@ class TextReader:
         Returns:
             Corners (x, y) of the boxes, surest first, (num_boxes, 4, 2), in pixels of the frame.
         """
-        detector = self._engine.text_det
-        pixels = detector.get_preprocess()(_as_bgr(frame_rgb))
-        # RapidOCR sorts the boxes it returns but not their scores; here they still belong together.
-        boxes, scores = detector.postprocess_op(detector.session(pixels), frame_rgb.shape[:2])
-        if len(boxes) == 0:
-            return np.empty((0, 4, 2), dtype=np.float32)
-        surest_first = np.argsort(-np.asarray(scores), kind="stable")
-        return np.asarray(boxes, dtype=np.float32)[surest_first]
+        boxes, scores = self._find(_as_bgr(frame_rgb))
+        return boxes[np.argsort(-scores, kind="stable")]
 
     def read(self, frame_rgb: Frame) -> list[Line]:
         """Find text and read it, from top to bottom and left to right.
@@ -103,17 +109,63 @@ class TextReader:
         Args:
             frame_rgb: (height, width, 3).
         """
-        found = self._run(_as_bgr(frame_rgb), is_reading=True)
-        if found.txts is None:
+        frame = _as_bgr(frame_rgb)
+        boxes = self._detector.sorted_boxes(self._find(frame)[0])
+        if len(boxes) == 0:
             return []
+        found = self._engine.recognize_txt(self._engine.crop_text_regions(frame, boxes))
         return [
-            Line(text=text, score=float(score), box=np.asarray(box, dtype=np.float32))
-            for text, score, box in zip(found.txts, found.scores, found.boxes, strict=True)
+            Line(text=text, score=float(score), box=box)
+            for text, score, box in zip(found.txts, found.scores, boxes, strict=True)
+            if text.strip() and score >= self._engine.text_score
         ]
 
-    def _run(self, frame_bgr: Frame, *, is_reading: bool) -> Any:  # noqa: ANN401
-        # RapidOCR remembers these switches from call to call: all three, every time.
-        return self._engine(frame_bgr, use_det=True, use_cls=False, use_rec=is_reading)
+    def _find(self, frame_bgr: Frame) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Boxes and their scores, (num_boxes, 4, 2) and (num_boxes,)."""
+        height, width = frame_bgr.shape[:2]
+        if min(height, width) < MIN_WINDOW_PIXELS:
+            is_text = self._detector.session(self._detector.get_preprocess()(frame_bgr))
+        else:
+            is_text = np.zeros((1, 1, height, width), dtype=np.float32)
+            for down, across in itertools.product(_windows(height), _windows(width)):
+                seen = self._is_text_in(frame_bgr[down.seen, across.seen])
+                is_text[0, 0, down.own, across.own] = seen[down.inside, across.inside]
+        boxes, scores = self._detector.postprocess_op(is_text, (height, width))
+        return np.asarray(boxes, dtype=np.float32).reshape(-1, 4, 2), np.asarray(scores)
+
+    def _is_text_in(self, window_bgr: Frame) -> NDArray[np.float32]:
+        """The probability that each pixel of a window is text."""
+        if window_bgr.min() == window_bgr.max():
+            return np.zeros(window_bgr.shape[:2], dtype=np.float32)
+        pixels = self._detector.get_preprocess()(window_bgr)
+        probability: NDArray[np.float32] = self._detector.session(pixels)[0, 0]
+        return probability
+
+
+class _Window(NamedTuple):
+    """Along one side of a frame: what the detector is shown, and which part of that is used."""
+
+    seen: slice
+    own: slice
+    """The part whose result is used, in pixels of the frame."""
+    inside: slice
+    """The same part, in pixels of the window."""
+
+
+def _windows(length: int) -> list[_Window]:
+    """Even windows over a length; each owns its side of the middle of every overlap."""
+    overlap = 2 * MARGIN_PIXELS
+    num = max(1, -(-(length - overlap) // (MAX_WINDOW_PIXELS - overlap)))
+    # RapidOCR would resize a window whose side is no multiple of 32.
+    side = -(-(length + (num - 1) * overlap) // (num * 32)) * 32
+    side = min(max(side, MIN_WINDOW_PIXELS), length)
+    starts = [window * (length - side) // max(num - 1, 1) for window in range(num)]
+    middles = [(before + side + after) // 2 for before, after in itertools.pairwise(starts)]
+    owned = itertools.pairwise([0, *middles, length])
+    return [
+        _Window(slice(start, start + side), slice(a, b), slice(a - start, b - start))
+        for start, (a, b) in zip(starts, owned, strict=True)
+    ]
 
 
 @functools.cache

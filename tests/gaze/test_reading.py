@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from gaze.reading import Line, TextReader, shared_reader
+from gaze.reading import Line, TextReader, _windows, shared_reader
 from gaze.selectors import budget_tokens, select
 from gaze.selectors.text import under_boxes
 from gaze.views import Views
 
-LINES = {"SPEED LIMIT 45": (64, 96), "OPEN": (1900, 192)}
+LINES = {"SPEED LIMIT 45": (64, 96), "OPEN": (900, 192)}
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +19,8 @@ def reader() -> TextReader:
 
 @pytest.fixture(scope="module")
 def sign() -> np.ndarray:
-    """A frame wider than what RapidOCR reads unshrunk by itself, with text in two places."""
-    image = Image.new("RGB", (2080, 288), (96, 120, 140))
+    """A small frame with text in two places."""
+    image = Image.new("RGB", (1040, 256), (96, 120, 140))
     draw = ImageDraw.Draw(image)
     for text, place in LINES.items():
         draw.text(place, text, font=ImageFont.load_default(28), fill="white")
@@ -47,6 +49,30 @@ def test_boxes_come_surest_first_and_are_those_that_are_read(
     assert {tuple(box.min(axis=0)) for box in boxes} == read
 
 
+def test_a_sign_alone_in_a_grey_4k_frame_is_read_at_full_size(reader: TextReader) -> None:
+    image = Image.new("RGB", (3840, 2160), (128, 128, 128))
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((760, 1320, 960, 1380), fill=(96, 120, 140))
+    draw.text((776, 1336), "ARAMEL DENIM", font=ImageFont.load_default(22), fill="white")
+    (line,) = reader.read(np.asarray(image))
+    assert line.text == "ARAMEL DENIM"
+    assert np.abs(line.box.min(axis=0) - (776, 1336)).max() < 12
+
+
+@given(st.integers(736, 9000))
+def test_windows_own_every_pixel_once_and_see_beyond_what_they_own(length: int) -> None:
+    windows = _windows(length)
+    owned = [(window.own.start, window.own.stop) for window in windows]
+    assert [start for start, _ in owned] + [length] == [0] + [stop for _, stop in owned]
+    for window in windows:
+        side = window.seen.stop - window.seen.start
+        assert side == length or (side % 32 == 0 and 736 <= side <= 896)
+        assert window.seen.start >= 0 and window.seen.stop <= length
+        assert window.seen.start == 0 or window.inside.start >= 64
+        assert window.seen.stop == length or window.seen.stop - window.own.stop >= 64
+        assert window.own.start - window.inside.start == window.seen.start
+
+
 def test_a_frame_without_text_gives_nothing(reader: TextReader) -> None:
     blank = np.full((200, 300, 3), 128, dtype=np.uint8)
     assert reader.read(blank) == []
@@ -66,9 +92,9 @@ def test_reading_twice_gives_the_same(
 def test_text_selector_keeps_text_first_and_spends_the_rest_on_detail(sign: np.ndarray) -> None:
     canvas = sign[None]
     kept = select("text", canvas, budget=0.3, seed=0, video_id="v")
-    assert kept.num_tokens == budget_tokens(0.3, 9 * 65)
+    assert kept.num_tokens == budget_tokens(0.3, 8 * 33)
     mask = kept.mask(0)
-    assert mask[3, 2:8].all() and mask[6, 60:62].all()
+    assert mask[3, 2:8].all() and mask[6, 29:30].all()
     few = select("text", canvas, budget=None, num_kept=[10], seed=0, video_id="v")
     assert few.num_tokens == 10
 
