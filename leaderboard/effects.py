@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hlvid.statistics import Contrast, PairedDifference, RatioInterval
+from hlvid.statistics import MIN_VIDEOS, Contrast, PairedDifference, RatioInterval
 from leaderboard import charts, wording
 from leaderboard.compare import OFF, Effect, Family
 from leaderboard.tables import NOTHING, Cell, notes_of, role_of
@@ -118,9 +118,11 @@ def _seeds(effect: Effect) -> str:
 
 
 def _factor(speed_up: RatioInterval | None) -> Cell:
+    """A speed-up; resampling a handful of videos bounds nothing, so it then has no interval."""
     if speed_up is None:
         return Cell(NOTHING)
-    if speed_up.low is None or speed_up.high is None:
-        return Cell(wording.factor(speed_up.ratio))
+    value = wording.factor(speed_up.ratio)
+    if speed_up.num_clusters < MIN_VIDEOS or speed_up.low is None or speed_up.high is None:
+        return Cell(value, wording.counted(speed_up.num_clusters, "video"))
     ends = (wording.factor(speed_up.low), wording.factor(speed_up.high))
-    return Cell(wording.factor(speed_up.ratio), wording.span(*ends))
+    return Cell(value, wording.span(*ends))

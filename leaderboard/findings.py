@@ -9,7 +9,7 @@ For language models, which never see the video: what they score against guessing
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from hlvid.statistics import Comparison
+from hlvid.statistics import MIN_VIDEOS, Comparison
 from leaderboard import wording
 from leaderboard.compare import OFF, RANDOM_MATCHED, Effect, Group
 from leaderboard.entries import Entry
@@ -130,7 +130,7 @@ def _kept(entry: Entry) -> str:
 def _against(best: Effect, control: Effect | None, *, among: int) -> Finding:
     """What the best selector of a budget costs against off and gains against random tokens."""
     name = wording.plain(best.arm.arm)
-    text = f"{name} keeps {_kept(best.arm)} of the tokens and {_against_off(best.comparison)}"
+    text = f"{name} keeps {_kept(best.arm)} of the tokens{_against_off(best.comparison)}"
     basis = [f"Against off {_numbers(best.comparison)}"]
     if control is not None:
         text += _against_random(control.comparison)
@@ -145,13 +145,13 @@ def _against_off(comparison: Comparison) -> str:
     points = _points(comparison)
     match comparison.verdict:
         case "better":
-            return f"gains {points} against off"
+            return f" and gains {points} against off"
         case "worse":
-            return f"loses {points} against off"
+            return f" and loses {points} against off"
         case "inconclusive":
-            return "is not shown to lose or gain accuracy against off"
+            return " and is not shown to lose or gain accuracy against off"
         case verdict:
-            return f"its effect against off is undecided: {verdict}"
+            return f"; what that costs is undecided: {verdict}"
 
 
 def _against_random(comparison: Comparison) -> str:
@@ -186,6 +186,8 @@ def _numbers(comparison: Comparison) -> str:
 def _speed(comparison: Comparison) -> list[str]:
     speed_up = comparison.speed_up_end_to_end
     if speed_up is None or speed_up.low is None or speed_up.high is None:
+        return []
+    if speed_up.num_clusters < MIN_VIDEOS:
         return []
     ends = wording.span(wording.factor(speed_up.low), wording.factor(speed_up.high))
     return [f"{wording.factor(speed_up.ratio)} times as fast end to end ({ends})"]

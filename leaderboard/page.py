@@ -76,6 +76,8 @@ class Board:
     ranked: tuple[RunRow, ...]
     unranked: tuple[RunRow, ...]
     axis: charts.Axis
+    has_gaze: bool
+    """Whether rows are arms; where all are off they are models."""
     has_tokens: bool
     has_recall: bool
     has_frames: bool
@@ -205,6 +207,7 @@ def _board(anchor: str, kind: str, groups: Sequence[compare.Group], numbers: Num
         ranked=ranked,
         unranked=unranked,
         axis=ACCURACY_AXIS,
+        has_gaze=any(entry.record.arm.gaze == "on" for entry in entries),
         has_tokens=has_tokens,
         has_recall=has_recall,
         has_frames=len(frames) > 1,

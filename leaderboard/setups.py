@@ -10,7 +10,7 @@ from leaderboard import wording
 from leaderboard.entries import Entry
 from leaderboard.tables import NOTHING, model_name
 
-MAX_COMMAND_CHARACTERS = 4000
+MAX_WORD_CHARACTERS = 2000
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Setup:
     anchor: str
     title: str
     caption: str
-    command: str
+    command: tuple[str, ...]
+    """Its words, quoted for a shell."""
     facts: tuple[Fact, ...]
     software: tuple[Fact, ...]
     runs: tuple[SetupRun, ...]
@@ -73,7 +74,9 @@ def _setup(number: int, entries: Sequence[Entry]) -> Setup:
         anchor=f"setup-{number}",
         title=title,
         caption=f"{wording.counted(len(ordered), 'run')} of {title}, command {number}.",
-        command=wording.plain(shlex.join(made.command), limit=MAX_COMMAND_CHARACTERS),
+        command=tuple(
+            wording.plain(shlex.quote(word), limit=MAX_WORD_CHARACTERS) for word in made.command
+        ),
         facts=tuple(Fact(name, wording.plain(value)) for name, value in _facts(record)),
         software=tuple(
             Fact(wording.plain(name, limit=60), wording.plain(version, limit=60))

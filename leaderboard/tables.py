@@ -193,5 +193,5 @@ def _percentile(quantile: QuantileInterval, latency: Latency) -> Cell:
     """A percentile with its interval, or why it is not printed."""
     if quantile.low is None or quantile.high is None:
         return Cell("n/a", wording.counted(latency.num_videos, "video"))
-    low, high = wording.seconds(quantile.low), wording.seconds(quantile.high)
-    return Cell(wording.seconds(quantile.value), wording.span(low, high))
+    value, low, high = (wording.seconds(ms) for ms in (quantile.value, quantile.low, quantile.high))
+    return Cell(value, "" if value == low == high else wording.span(low, high))
