@@ -1,30 +1,27 @@
-"""From wanted frames to decoded ones: what to decode, where to seek, and whether it worked.
+"""From wanted frames to decoded ones: what is decoded, where to seek, and how many threads work.
 
-Seeking is never trusted. The first packet after a seek is looked up in the index, and every frame
-that comes out must be the next one that the index foretells; where that fails, the file is read
-again from its start, plainly.
+Few frames far apart are decoded side by side, one thread a stretch: a decoder that works on many
+frames at once has little to do where only one or a few lie between a keyframe and the wanted frame.
 """
 
+import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
 
 import av
-import numpy as np
 
-from hlvid.frame_index import MISSING, FrameIndex, Packets
-from hlvid.video_file import MAX_PIXELS, LostFrame, open_container, video_stream
+from hlvid.frame_index import FrameIndex
+from hlvid.open_video import OpenVideo, Segment
+from hlvid.video_file import LostFrame
 
+MAX_WORKERS = 8
+"""Most stretches that are decoded side by side; each holds a decoder and its frames in memory."""
+MAX_FRAMES_HELD = 4
+"""Stretches with more wanted frames than this are decoded in turn, since they would be held."""
 
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of packets that is decoded in one go, half-open, and the frames wanted of it."""
-
-    start: int
-    stop: int
-    frames: tuple[int, ...]
+Numbered = tuple[int, av.VideoFrame]
 
 
 def plan(index: FrameIndex, frames: Sequence[int], *, seek_cost_frames: int = 0) -> list[Segment]:
@@ -52,34 +49,24 @@ def plan(index: FrameIndex, frames: Sequence[int], *, seek_cost_frames: int = 0)
 
 def decode(
     path: Path, index: FrameIndex, frames: Sequence[int], *, num_threads: int
-) -> Iterator[tuple[int, av.VideoFrame]]:
+) -> Iterator[Numbered]:
     """Yield (number, frame) of the wanted frames, in order.
 
     Args:
         path: The video.
         index: Its frames.
         frames: Numbers of the wanted frames, ascending.
-        num_threads: Threads of the decoder, over frames and over slices of a frame.
+        num_threads: Threads that decode.
 
     Raises:
         LostFrame: A wanted frame cannot be decoded, even plainly from the start of the file.
     """
     left = list(frames)
     # What keyframes promise can be wrong, and one thread loses no frame beside a damaged one.
-    for may_seek, threads in ((True, num_threads), (False, num_threads), (False, 1)):
-        stop = max((index.span(frame)[1] for frame in left), default=0)
-        segments = (
-            plan(index, left, seek_cost_frames=num_threads)
-            if may_seek
-            else [Segment(index.packets.first_key, stop, tuple(left))]
-        )
-        with OpenVideo(path, num_threads=threads) as video:
-            for segment in segments:
-                for number, frame in video.decode(index, segment):
-                    yield number, frame
-                    left.remove(number)
-                if left and left[0] <= segment.frames[-1]:
-                    break
+    for way in (_as_planned, _from_the_start, _plainly):
+        for number, frame in way(path, index, tuple(left), num_threads):
+            left.remove(number)
+            yield number, frame
         if not left:
             return
     raise LostFrame(
@@ -88,133 +75,73 @@ def decode(
     )
 
 
-class OpenVideo:
-    """A video that is open for decoding.
+def _as_planned(
+    path: Path, index: FrameIndex, frames: Sequence[int], num_threads: int
+) -> Iterator[Numbered]:
+    segments = plan(index, frames, seek_cost_frames=num_threads)
+    num_workers = min(num_threads, MAX_WORKERS)
+    is_sparse = max((len(s.frames) for s in segments), default=0) <= MAX_FRAMES_HELD
+    if is_sparse and len(segments) >= 2 * num_workers > 2:
+        return _side_by_side(path, index, segments, num_workers)
+    return _in_turn(path, index, segments, num_threads)
 
-    Args:
-        path: The file.
-        num_threads: Threads of the decoder.
-    """
 
-    def __init__(self, path: Path, *, num_threads: int) -> None:
-        self._path = path
-        self._num_threads = num_threads
-        self._open()
+def _from_the_start(
+    path: Path, index: FrameIndex, frames: Sequence[int], num_threads: int
+) -> Iterator[Numbered]:
+    stop = max(index.span(frame)[1] for frame in frames)
+    whole = Segment(index.packets.first_key, stop, tuple(frames))
+    return _in_turn(path, index, [whole], num_threads)
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._container.close()
+def _plainly(
+    path: Path, index: FrameIndex, frames: Sequence[int], num_threads: int
+) -> Iterator[Numbered]:
+    return _from_the_start(path, index, frames, 1) if num_threads > 1 else iter(())
 
-    def _open(self) -> None:
-        self._container = open_container(self._path)
-        self._stream = video_stream(self._container, self._path)
-        context = self._stream.codec_context
-        context.thread_count = self._num_threads
-        context.thread_type = "AUTO"
-        context.options = {"max_pixels": str(MAX_PIXELS)}
-        self._is_at_start = True
 
-    @property
-    def transfer(self) -> int:
-        """Transfer characteristics by H.273's number; surest once a frame was decoded."""
-        return int(self._stream.codec_context.color_trc)
-
-    def decode(self, index: FrameIndex, segment: Segment) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Yield the wanted frames of a segment, up to the first that is missing or damaged."""
-        wanted = iter(segment.frames)
-        want = next(wanted, None)
-        for number, frame, is_sound in self._numbered(index, segment):
-            if want is None or number > want or (number == want and not is_sound):
+def _in_turn(
+    path: Path, index: FrameIndex, segments: Sequence[Segment], num_threads: int
+) -> Iterator[Numbered]:
+    """Decode segment after segment, up to the first frame that does not come."""
+    with OpenVideo(path, num_threads=num_threads) as video:
+        for segment in segments:
+            num_came = 0
+            for numbered in video.decode(index, segment):
+                num_came += 1
+                yield numbered
+            if num_came < len(segment.frames):
                 return
-            if number == want:
-                yield number, frame
-                want = next(wanted, None)
 
-    def _numbered(
-        self, index: FrameIndex, segment: Segment
-    ) -> Iterator[tuple[int, av.VideoFrame, bool]]:
-        """Tell which frame each decoded one is; what the index does not foretell is left out."""
-        numbers = index.foretold(segment.start, segment.stop)
-        pts = index.pts[numbers]
-        place = 0
-        for frame, is_sound in self.outputs(index.packets, segment.start, segment.stop):
-            if not index.is_counted:
-                if frame.pts is None:
-                    continue
-                # Passes over foretold frames that did not come.
-                place += int(np.searchsorted(pts[place:], frame.pts))
-                if place < len(pts) and pts[place] > frame.pts:
-                    continue
-            if place >= len(numbers):
+
+def _side_by_side(
+    path: Path, index: FrameIndex, segments: Sequence[Segment], num_workers: int
+) -> Iterator[Numbered]:
+    """Decode several segments at once, up to the first frame that does not come."""
+    of_thread = threading.local()
+    videos: list[OpenVideo] = []
+
+    def decode_one(segment: Segment) -> list[Numbered]:
+        if not hasattr(of_thread, "video"):
+            of_thread.video = OpenVideo(path, num_threads=1)
+            videos.append(of_thread.video)
+        return list(of_thread.video.decode(index, segment))
+
+    pool = ThreadPoolExecutor(num_workers, thread_name_prefix="decode")
+    ahead: deque[tuple[Segment, Future[list[Numbered]]]] = deque()
+    coming = iter(segments)
+    try:
+        while True:
+            while len(ahead) <= num_workers and (segment := next(coming, None)):
+                ahead.append((segment, pool.submit(decode_one, segment)))
+            if not ahead:
                 return
-            # A start that turns out to be no keyframe gives pictures with parts made up.
-            is_first = frame.pts == index.packets.pts[segment.start]
-            if is_first and not frame.key_frame and segment.start > index.packets.first_key:
+            segment, done = ahead.popleft()
+            came = done.result()
+            yield from came
+            if len(came) < len(segment.frames):
                 return
-            yield int(numbers[place]), frame, is_sound
-            place += 1
-
-    def outputs(
-        self, packets: Packets, start: int, stop: int
-    ) -> Iterator[tuple[av.VideoFrame, bool]]:
-        """Decode packets [start, stop) to the end; with each frame, whether it is undamaged."""
-        context = self._stream.codec_context
-        is_sound = True
-        for packet in self._packets(packets, start, stop):
-            try:
-                frames = context.decode(packet)
-            except av.error.FFmpegError:
-                is_sound = False
-                continue
-            for frame in frames:
-                is_sound = (is_sound or frame.key_frame) and not frame.is_corrupt
-                yield frame, is_sound
-
-    def _packets(self, known: Packets, start: int, stop: int) -> Iterator[av.Packet | None]:
-        """The packets of a range, then None, which makes the decoder give up what it holds."""
-        number, packets = self._at_or_before(known, start)
-        for packet in packets:
-            if number >= start:
-                yield packet
-            number += 1
-            if number == stop:
-                break
-        yield None
-
-    def _at_or_before(self, known: Packets, start: int) -> tuple[int, Iterator[av.Packet]]:
-        """Go to a packet, or before it where the container knows no better.
-
-        Returns:
-            The number of the first packet, and the packets from there on.
-        """
-        times = (int(known.pts[start]), int(known.dts[start]))
-        for time in times if start > known.first_key else ():
-            packets = self._seek(time)
-            first = next(packets, None)
-            number = known.find(first) if first else None
-            if first and number is not None and number <= start:
-                return number, chain((first,), packets)
-        if not self._is_at_start:
-            self._container.close()
-            self._open()
-        return 0, self._demux()
-
-    def _seek(self, time: int) -> Iterator[av.Packet]:
-        """The packets from the last keyframe at or before a time; none where that fails."""
-        if time == MISSING:
-            return iter(())
-        self._is_at_start = False
-        try:
-            self._container.seek(time, stream=self._stream)
-        except av.error.FFmpegError:
-            return iter(())
-        return self._demux()
-
-    def _demux(self) -> Iterator[av.Packet]:
-        self._is_at_start = False
-        try:
-            yield from (p for p in self._container.demux(self._stream) if p.size)
-        except av.error.FFmpegError:
-            return
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for video in videos:
+            video.close()

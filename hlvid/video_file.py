@@ -113,9 +113,14 @@ def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
 
     Raises:
         NotAVideo: there is none (sound only).
+        BrokenVideo: there is none because the file is cut short.
         UnsupportedVideo: its codec or size is not read here.
     """
     streams = [s for s in container.streams.video if not is_cover(s)]
+    if not streams and is_cut_short(path):
+        raise BrokenVideo(
+            f"{path.name}: is cut short before its first frame. Fetch or render it again."
+        )
     if not streams:
         raise NotAVideo(f"{path.name}: holds no video stream (sound or pictures only).")
     stream = streams[0]

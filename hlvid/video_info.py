@@ -1,6 +1,5 @@
 """What a video is: its frames, size, clock and colours, from its packets and its first frame."""
 
-from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -8,21 +7,18 @@ from pathlib import Path
 import av
 import numpy as np
 
-from hlvid.decoding import OpenVideo
 from hlvid.frame_index import (
     FrameIndex,
     Packets,
     index_by_count,
     index_by_time,
-    read_packets,
 )
+from hlvid.open_video import OpenVideo
 from hlvid.pixels import BT2020, MATRICES, is_full_range, matrix_of, orientation_of
 from hlvid.video_file import (
     BrokenVideo,
     UnsupportedVideo,
     is_cut_short,
-    open_container,
-    video_stream,
 )
 
 PQ, HLG, UNSPECIFIED = 16, 18, 2
@@ -89,17 +85,18 @@ def scan(path: Path) -> tuple[VideoInfo, FrameIndex]:
     Raises:
         VideoError: The file cannot be read; a subclass tells why.
     """
-    stream = _read_stream(path)
-    packets = stream.packets
-    first: av.VideoFrame | None = None
-    pts: list[int | None] = []
     with OpenVideo(path, num_threads=1) as video:
+        stream = _read_stream(path, video)
+        packets = stream.packets
+        first: av.VideoFrame | None = None
+        pts: list[int | None] = []
         for frame, is_sound in video.outputs(packets, packets.first_key, len(packets)):
             first = first or (frame if is_sound else None)
             pts.append(frame.pts)
             if not packets.lacks_pts and first and frame.pts >= packets.pts[packets.first_key]:
                 break
-        transfer = video.transfer
+        # The bitstream may declare what the container does not.
+        transfer = int(video.stream.codec_context.color_trc)
     if first is None:
         raise BrokenVideo(
             f"{path.name}: no frame can be decoded ({len(packets)} packets read). "
@@ -115,19 +112,23 @@ def scan(path: Path) -> tuple[VideoInfo, FrameIndex]:
     return _describe(path, stream, first, transfer, index), index
 
 
-def _read_stream(path: Path) -> _Stream:
-    with closing(open_container(path)) as container:
-        stream = video_stream(container, path)
-        packets, ends_well = read_packets(container, stream)
-        return _Stream(
-            packets=packets,
-            is_truncated=not ends_well or is_cut_short(path),
-            num_frames_declared=stream.frames or None,
-            codec=stream.codec_context.codec.canonical_name,
-            time_base=stream.time_base or Fraction(1, 1000),
-            rate=stream.average_rate or Fraction(25),
-            pixel_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
+def _read_stream(path: Path, video: OpenVideo) -> _Stream:
+    stream = video.stream
+    packets, ends_well = video.read_packets()
+    if not len(packets):
+        raise BrokenVideo(
+            f"{path.name}: holds no frame; it is cut short or was never finished. "
+            "Fetch or render the file again."
         )
+    return _Stream(
+        packets=packets,
+        is_truncated=not ends_well or is_cut_short(path),
+        num_frames_declared=stream.frames or None,
+        codec=stream.codec_context.codec.canonical_name,
+        time_base=stream.time_base or Fraction(1, 1000),
+        rate=stream.average_rate or Fraction(25),
+        pixel_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
+    )
 
 
 def _describe(
