@@ -50,10 +50,11 @@ def build(
     from leaderboard.entries import find_runs, read_entries, read_questions
     from leaderboard.page import make_page, render
     from leaderboard.summary import text_table
+    from leaderboard.wording import plain
 
     entries, refusals = read_entries(find_runs(runs), read_questions(questions or []))
     for refusal in refusals:
-        say(f"refused: {refusal.reason}")
+        say(f"refused: {plain(refusal.reason, limit=1000)}")
     if refusals and not (keep_going and entries):
         raise UserError(
             f"{len(refusals)} of {len(refusals) + len(entries)} runs refused, no page written. "

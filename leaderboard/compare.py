@@ -5,6 +5,7 @@ A group is what one command ran. Within it every arm is compared with `off`, and
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -36,7 +37,6 @@ class Family:
     other: str
     """'off' or 'random-matched'."""
     effects: tuple[Effect, ...]
-    noise_floor: float
 
 
 @dataclass(frozen=True)
@@ -70,24 +70,25 @@ def compare_groups(entries: Iterable[Entry]) -> tuple[Group, ...]:
 def _compare_group(entries: Sequence[Entry]) -> Group:
     by_arm = _seeds_together(entries)
     off = next((seeds for seeds in by_arm if seeds[0].record.arm.gaze == "off"), None)
-    found: list[tuple[str, Effect]] = []
-    uncompared: list[Uncompared] = []
     noise_floor = _noise_floor(off)
+    found: list[tuple[str, Effect]] = []
+    uncompared: dict[Uncompared, None] = {}
     for arms in by_arm:
-        if arms is off:
-            continue
         for kind, others in ((OFF, off), (RANDOM_MATCHED, _control_of(arms[0], by_arm))):
-            if others is None or others is arms:
+            if others is None or arms is off:
                 continue
             try:
-                found.append((kind, _effect(arms, others, noise_floor if kind == OFF else 0.0)))
+                found.append((kind, _effect(arms, others, noise_floor)))
             except UserError as error:
-                uncompared.append(Uncompared(arms[0].arm, str(error)))
-    return Group(tuple(entries), _families(found, noise_floor), tuple(uncompared))
+                uncompared[Uncompared(arms[0].arm, str(error))] = None
+    return Group(tuple(entries), _families(found), tuple(uncompared))
 
 
 def _seeds_together(entries: Sequence[Entry]) -> list[tuple[Entry, ...]]:
-    """Entries in order, those that differ only by the seed of their arm or repeat together."""
+    """Entries in order, those that differ only by the seed of their arm or repeat together.
+
+    Those that ran come first, lowest seed first: the first one speaks for the others.
+    """
     together: dict[str, list[Entry]] = {}
     for entry in entries:
         record = entry.record
@@ -95,7 +96,17 @@ def _seeds_together(entries: Sequence[Entry]) -> list[tuple[Entry, ...]]:
         settings["arm"]["seed"] = 0
         together.setdefault(digest(settings), []).append(entry)
     return [
-        tuple(sorted(same, key=lambda e: (e.record.arm.seed, e.record.repeat, e.record.run_id)))
+        tuple(
+            sorted(
+                same,
+                key=lambda e: (
+                    e.record.status in ("infeasible", "failed"),
+                    e.record.arm.seed,
+                    e.record.repeat,
+                    e.record.run_id,
+                ),
+            )
+        )
         for same in together.values()
     ]
 
@@ -132,43 +143,32 @@ def _control_of(arm: Entry, by_arm: Sequence[tuple[Entry, ...]]) -> tuple[Entry,
 
 
 def _effect(arms: Sequence[Entry], others: Sequence[Entry], noise_floor: float) -> Effect:
-    arm, other = arms[0], others[0]
-    return Effect(
-        arm=arm,
-        other=other,
-        comparison=compare_arms(arm.graded, other.graded, noise_floor=noise_floor),
-        seed_differences=tuple(
-            ours.record.summary.accuracy - theirs.record.summary.accuracy
-            for ours in arms
-            for theirs in others
-            if ours.record.summary is not None and theirs.record.summary is not None
-        ),
+    comparison = compare_arms(arms[0].graded, others[0].graded, noise_floor=noise_floor)
+    differences = (
+        ours.accuracy - theirs.accuracy
+        for ours, theirs in itertools.product(arms, others)
+        if ours.accuracy is not None and theirs.accuracy is not None
     )
+    return Effect(arms[0], others[0], comparison, tuple(differences))
 
 
-def _families(found: Sequence[tuple[str, Effect]], noise_floor: float) -> tuple[Family, ...]:
+def _families(found: Sequence[tuple[str, Effect]]) -> tuple[Family, ...]:
     """Effects in tables of one contrast and one kind of other arm each."""
     families = []
-    for contrast in Contrast:
-        for kind in (OFF, RANDOM_MATCHED):
-            effects = [e for k, e in found if k == kind and e.comparison.contrast == contrast]
-            if effects:
-                families.append(Family(contrast, kind, _adjusted(effects), noise_floor))
+    for contrast, kind in itertools.product(Contrast, (OFF, RANDOM_MATCHED)):
+        effects = [e for k, e in found if k == kind and e.comparison.contrast == contrast]
+        if effects:
+            families.append(Family(contrast, kind, _adjusted(effects)))
     return tuple(families)
 
 
 def _adjusted(effects: Sequence[Effect]) -> tuple[Effect, ...]:
     """The effects with p values that Holm adjusted over all of them, largest difference first."""
-    known = [e for e in effects if e.comparison.accuracy is not None]
-    others = [e for e in effects if e.comparison.accuracy is None]
-    p_values = holm([e.comparison.accuracy.p_value for e in known if e.comparison.accuracy])
+    known = [(e, e.comparison.accuracy) for e in effects if e.comparison.accuracy is not None]
+    known.sort(key=lambda pair: (-pair[1].difference, pair[0].arm.arm))
+    p_values = holm([accuracy.p_value for _, accuracy in known])
     adjusted = [
         dataclasses.replace(e, comparison=dataclasses.replace(e.comparison, p_adjusted=p_value))
-        for e, p_value in zip(known, p_values, strict=True)
+        for (e, _), p_value in zip(known, p_values, strict=True)
     ]
-    return (*sorted(adjusted, key=_by_difference), *others)
-
-
-def _by_difference(effect: Effect) -> tuple[float, str]:
-    accuracy = effect.comparison.accuracy
-    return (-accuracy.difference if accuracy is not None else 0.0, effect.arm.arm)
+    return (*adjusted, *(e for e in effects if e.comparison.accuracy is None))

@@ -60,9 +60,11 @@ def effect_table(family: Family, *, number: int) -> EffectTable:
     is_mixed = family.other != OFF
     others = "random tokens of the same number (random-matched)" if is_mixed else "off"
     caption = f"{CONTRASTS[family.contrast]}: each arm against {others}. {CLAIMS[family.contrast]}"
-    if family.noise_floor > 0 and not is_mixed:
-        floor = wording.percent(family.noise_floor)
-        caption += f" Two runs of off differ in {floor} % of the questions: no effect below that."
+    if noise_floor := max(effect.comparison.noise_floor for effect in family.effects):
+        caption += (
+            f" Two runs of off differ in {wording.percent(noise_floor)}{wording.NBSP}% of the "
+            "questions; nothing smaller counts as an effect."
+        )
     return EffectTable(
         anchor=f"effects-{number}",
         number=number,

@@ -77,11 +77,12 @@ class Entry:
         return self.record.arm.name
 
     @property
-    def has_accuracy(self) -> bool:
-        """Whether an accuracy may be shown: the arm ran, and its weights are not random."""
+    def accuracy(self) -> float | None:
+        """Strict accuracy; None where none may be shown: the arm failed, or has random weights."""
         record = self.record
-        is_run = record.summary is not None and record.status != "failed"
-        return is_run and record.model.load_format != "dummy"
+        if record.summary is None or record.status == "failed":
+            return None
+        return None if record.model.load_format == "dummy" else record.summary.accuracy
 
     @property
     def unranked_because(self) -> tuple[str, ...]:

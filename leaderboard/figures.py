@@ -61,7 +61,7 @@ def figure_of(entries: Sequence[Entry], numbers: Iterator[int]) -> Figure | None
     names = _series_names(entries)
     for entry in entries:
         summary, ratio = entry.record.summary, entry.kept_ratio
-        if summary is not None and entry.has_accuracy and ratio:
+        if summary is not None and entry.accuracy is not None and ratio:
             arm = entry.record.arm
             point = charts.Point(
                 series=names[arm.selector or OFF],

@@ -43,7 +43,7 @@ def findings_of(groups: Iterable[Group]) -> tuple[Findings, ...]:
     """All findings, in the order of the groups."""
     found = []
     for group in groups:
-        shown = [e for e in group.entries if e.has_accuracy and e.record.status == "complete"]
+        shown = [e for e in group.entries if _may_speak(e)]
         off = next((e for e in shown if e.record.arm.gaze == "off"), None)
         if off is None or off.record.model.kind == "control":
             continue
@@ -58,7 +58,7 @@ def _sentences(group: Group, shown: Sequence[Entry], off: Entry) -> Iterator[Fin
     start = "Without seeing the video" if is_blind else "With all tokens"
     yield Finding(f"{start} it is right in {_share(off)} of the questions.", f"{_interval(off)}.")
     for at_budget in _by_budget(_effects(group, OFF)):
-        best = max(at_budget, key=lambda e: (_accuracy(e.arm), e.arm.arm))
+        best = max(at_budget, key=lambda e: (e.arm.accuracy or 0.0, e.arm.arm))
         control = next((e for e in _effects(group, RANDOM_MATCHED) if e.arm is best.arm), None)
         yield _against(best, control, among=len(at_budget))
     ceilings = [e for e in shown if e.record.arm.selector == ORACLE]
@@ -69,7 +69,11 @@ def _sentences(group: Group, shown: Sequence[Entry], off: Entry) -> Iterator[Fin
 def _effects(group: Group, other: str) -> list[Effect]:
     """The effects of complete runs against one kind of other arm."""
     effects = (e for family in group.families if family.other == other for e in family.effects)
-    return [e for e in effects if e.arm.record.status == "complete" and e.arm.has_accuracy]
+    return [e for e in effects if _may_speak(e.arm)]
+
+
+def _may_speak(entry: Entry) -> bool:
+    return entry.record.status == "complete" and entry.accuracy is not None
 
 
 def _by_budget(effects: Iterable[Effect]) -> Iterator[list[Effect]]:
@@ -83,13 +87,9 @@ def _by_budget(effects: Iterable[Effect]) -> Iterator[list[Effect]]:
         yield unmarked or together[budget]
 
 
-def _accuracy(entry: Entry) -> float:
-    return 0.0 if entry.record.summary is None else entry.record.summary.accuracy
-
-
 def _share(entry: Entry) -> str:
     """A run's accuracy in a sentence."""
-    return f"{wording.percent(_accuracy(entry))}{wording.NBSP}%"
+    return f"{wording.percent(entry.accuracy or 0.0)}{wording.NBSP}%"
 
 
 def _interval(entry: Entry) -> str:

@@ -84,7 +84,7 @@ def run_rows(entries: Sequence[Entry]) -> tuple[tuple[RunRow, ...], tuple[RunRow
     """
     ordered = sorted(entries, key=_standing)
     ranked = [entry for entry in ordered if not entry.unranked_because]
-    scores = [_accuracy_of(entry) for entry in ranked]
+    scores = [entry.accuracy for entry in ranked]
     has_gaze = any(entry.record.arm.gaze == "on" for entry in entries)
     is_model_named = len({model_name(entry) for entry in entries}) > 1
 
@@ -100,13 +100,9 @@ def run_rows(entries: Sequence[Entry]) -> tuple[tuple[RunRow, ...], tuple[RunRow
     )
 
 
-def _accuracy_of(entry: Entry) -> float:
-    summary = entry.record.summary
-    return summary.accuracy if summary is not None and entry.has_accuracy else -1.0
-
-
 def _standing(entry: Entry) -> tuple[float, str, str]:
-    return -_accuracy_of(entry), entry.arm, entry.record.run_id
+    accuracy = -1.0 if entry.accuracy is None else entry.accuracy
+    return -accuracy, entry.arm, entry.record.run_id
 
 
 def _run_row(entry: Entry) -> RunRow:
@@ -123,7 +119,7 @@ def _run_row(entry: Entry) -> RunRow:
         accuracy=accuracy,
         bar=bar,
         kept=NOTHING if entry.kept_ratio is None else wording.kept(entry.kept_ratio),
-        parse_rate=wording.percent(entry.parse_rate) if entry.has_accuracy else NOTHING,
+        parse_rate=wording.percent(entry.parse_rate) if entry.accuracy is not None else NOTHING,
         recall=_recall(entry),
         end_to_end=_timings(entry.end_to_end),
         model_only=_timings(entry.model_only),
@@ -157,7 +153,7 @@ def _reasons(entry: Entry) -> tuple[str, ...]:
 
 def _accuracy(entry: Entry) -> tuple[Cell, charts.Bar | None]:
     summary = entry.record.summary
-    if summary is None or not entry.has_accuracy:
+    if summary is None or entry.accuracy is None:
         return Cell(NOTHING), None
     low, high = summary.accuracy_low, summary.accuracy_high
     return (

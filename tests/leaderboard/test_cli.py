@@ -94,6 +94,15 @@ def test_keep_going_leaves_refused_runs_out_and_lists_them(run_command, small):
     assert str(folder) not in page
 
 
+def test_nothing_left_is_a_failure_even_when_going_on(run_command, small):
+    folder, records = small
+    for record in records:
+        tamper(folder / "runs" / record.run_id, lambda record: record["summary"].update(accuracy=1))
+    code, _, _ = build(run_command, folder, "--keep-going")
+    assert code == 1
+    assert not (folder / "site").exists()
+
+
 def test_flipped_byte_in_the_predictions_is_refused(run_command, small):
     folder, records = small
     path = folder / "runs" / records[0].run_id / "predictions.jsonl"
