@@ -6,7 +6,7 @@ The painters and the evidence boxes both go by what is said here, so that they c
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hlvid.synthetic.lettering import MAX_SIZE, MIN_SIZE, Text, centred, width
+from hlvid.synthetic.lettering import MAX_SIZE, MIN_SIZE, Text, centred
 from hlvid.synthetic.scene import COLOURS, Box, Colour, Thing
 
 DARK: Colour = (30, 30, 34)
@@ -106,7 +106,7 @@ def _shop(thing: Thing) -> Details:
         colour=ink(thing.colour),
         fonts=("serif" if thing.variant % 2 else "bold", "bold"),
     )
-    left, top, right, bottom = shop_window(thing)
+    left, top, _, bottom = shop_window(thing)
     open_sign = centred(
         "OPEN",
         x=left + 130,
@@ -137,19 +137,17 @@ def shop_window(thing: Thing) -> Box:
 
 
 def _car(thing: Thing) -> Details:
-    middle = thing.x + thing.width // 2
+    badge = (52, 54, 58) if thing.colour in _PALE else (226, 228, 230)
+    anchor = Text(thing.anchor, thing.x + 108, thing.y + 196, 32, "bold", badge)
     string = centred(
         thing.string,
-        x=middle,
+        x=thing.x + thing.width // 2,
         y=thing.y + 252,
         size=text_size(thing, 36),
         max_width=thing.width - 200,
         font="mono",
         colour=DARK,
     )
-    anchor = Text(thing.anchor, thing.x + 66, thing.y + 196, 32, "bold", (226, 228, 230))
-    if thing.colour in _PALE:
-        anchor = Text(thing.anchor, anchor.x, anchor.y, 32, "bold", (52, 54, 58))
     return Details(string=string if thing.string else None, anchor=anchor if thing.anchor else None)
 
 
@@ -193,15 +191,13 @@ def _book(thing: Thing) -> Details:
     anchor = Text(thing.anchor, thing.x + 50, thing.y + thing.height // 2 - 17, 46, "bold", colour)
     string = None
     if thing.string:
-        size = text_size(thing)
-        string = Text(thing.string, thing.x + 360, 0, size, "serif", colour)
+        string = Text(thing.string, anchor.starts[-1] + 70, 0, text_size(thing), "serif", colour)
         string = string.moved(0, thing.y + (thing.height - string.cap_height) // 2)
     right = thing.x + thing.width - 40
+    top, bottom = thing.y + 4, thing.y + thing.height - 4
     stripes = tuple(
-        (right - 26 * (thing.count - i), thing.y + 4, right - 26 * (thing.count - i) + 12,
-         thing.y + thing.height - 4)
-        for i in range(thing.count)
-    )  # fmt: skip
+        (right - 26 * i, top, right - 26 * i + 12, bottom) for i in range(thing.count, 0, -1)
+    )
     return Details(string=string, anchor=anchor if thing.anchor else None, counted=stripes)
 
 
@@ -274,11 +270,6 @@ def _panel(thing: Thing) -> Details:
         anchor=anchor if thing.anchor else None,
         mark=light if thing.mark else None,
     )
-
-
-def anchor_width(word: str, *, size: int, font: str = "bold") -> int:
-    """How wide an anchor is, in pixels."""
-    return width(word, size=size, font=font)
 
 
 _LAYOUTS: dict[str, Callable[[Thing], Details]] = {

@@ -1,14 +1,16 @@
 """From a scene to frames: things are painted once, then laid over each other in planes of YUV.
 
-A frame is 4:2:0 planes of 8 bits, BT.709, limited range: a copy a layer, one blend a thing with soft
-edges and one addition of noise are all that a frame costs.
+A frame is 4:2:0 planes of 8 bits, BT.709, limited range: a copy a layer, one blend a thing with
+soft edges and one addition of noise are all that a frame costs.
 """
 
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import av
 import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -73,25 +75,33 @@ class Frame:
 
 
 def _blend(under: Plane, over: Plane, alpha: Plane) -> None:
-    """under = under * (1 - alpha) + over * alpha, in 16-bit integers."""
+    """Lay `over` on `under` with an opacity of alpha / 255, in 16-bit integers."""
     share = alpha.astype(np.uint16)
     mixed = under * (255 - share) + over * share
     under[:] = (mixed + 127) // 255
 
 
 def frames(scene: Scene) -> Iterator[Plane]:
-    """The frames of a video in order; each (height * 3 / 2, width), overwritten by the next.
+    """The frames of a video in order.
 
     Yields:
-        Planes of YUV 4:2:0 as one array, as `av.VideoFrame.from_ndarray` takes them.
+        Planes of YUV 4:2:0 as one array, (height * 3 / 2, width), as `av.VideoFrame.from_ndarray`
+        takes them; overwritten by the next.
     """
     fps = scene.settings.fps
     for shot in scene.shots:
-        draw = _ShotDrawer(shot, scene.settings.split)
+        drawer = _ShotDrawer(shot, scene.settings.split)
         for index in range(shot.start_seconds * fps, shot.end_seconds * fps):
-            frame = draw.frame(index - shot.start_seconds * fps, fps)
-            _add_noise(frame, Chance(scene.video_id, "noise", index))
-            yield frame.block
+            yield drawer.frame(index, fps, Chance(scene.video_id, "noise", index))
+
+
+def frame_at(scene: Scene, seconds: int) -> Plane:
+    """The frame of one moment alone, the same as in `frames`."""
+    fps = scene.settings.fps
+    index = seconds * fps
+    shot = next(s for s in scene.shots if s.start_seconds <= seconds < s.end_seconds)
+    drawer = _ShotDrawer(shot, scene.settings.split)
+    return drawer.frame(index, fps, Chance(scene.video_id, "noise", index))
 
 
 class _ShotDrawer:
@@ -103,8 +113,9 @@ class _ShotDrawer:
         self._frame = Frame()
         self._still: Plane | None = None
 
-    def frame(self, number: int, fps: int) -> Frame:
-        """The frame `number / fps` seconds after the start of the shot."""
+    def frame(self, index: int, fps: int, noise: Chance) -> Plane:
+        """The frame `index / fps` seconds after the start of the video."""
+        number = index - self._shot.start_seconds * fps
         if all(layer.speed == 0 for layer in self._shot.layers):
             self._lay_still()
         else:
@@ -113,7 +124,8 @@ class _ShotDrawer:
             for thing in layer.things:
                 if thing.kind in MOVING:
                     self._frame.lay(_paint_moving(thing, self._split, number / fps), 0)
-        return self._frame
+        _add_noise(self._frame, noise)
+        return self._frame.block
 
     def _lay_still(self) -> None:
         if self._still is None:
@@ -138,8 +150,6 @@ class _ShotDrawer:
 
 def _unplaced(thing: Thing) -> Thing:
     """The thing at the layer's left edge: equal things are then painted once."""
-    from dataclasses import replace
-
     return replace(thing, x=0)
 
 
@@ -176,18 +186,16 @@ def _sprite(sheet: Sheet) -> _Sprite:
 
 
 def _yuv(rgb: Plane) -> tuple[Plane, Plane, Plane]:
-    """RGB (height, width, 3) to planes of BT.709 in limited range, in integers of 1/65536."""
+    """RGB (height, width, 3), both even, to planes of BT.709 in limited range."""
     height, width = rgb.shape[:2]
-    wide = rgb.astype(np.int32)
-    y = (wide @ np.array([11966, 40254, 4064]) + (16 << 16) + 32768) >> 16
-    quads = wide.reshape(height // 2, 2, width // 2, 2, 3).sum(axis=(1, 3))
-    u = (quads @ np.array([-6596, -22189, 28784]) + (512 << 16) + 131072) >> 18
-    v = (quads @ np.array([28784, -26145, -2639]) + (512 << 16) + 131072) >> 18
-    return (
-        np.clip(y, _LOW, _HIGH).astype(np.uint8),
-        np.clip(u, 16, 240).astype(np.uint8),
-        np.clip(v, 16, 240).astype(np.uint8),
+    frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+    converted = frame.reformat(
+        format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
     )
+    block = np.asarray(converted.to_ndarray(), dtype=np.uint8)
+    y = np.clip(block[:height], _LOW, _HIGH)
+    chroma = block[height:].reshape(2, height // 2, width // 2)
+    return y, chroma[0], chroma[1]
 
 
 def _add_noise(frame: Frame, chance: Chance) -> None:
@@ -203,4 +211,5 @@ def _noise_field() -> Plane:
     rng = np.random.Generator(np.random.PCG64(20260))
     size = FRAME_HEIGHT + _NOISE_SPARE, FRAME_WIDTH + _NOISE_SPARE
     noise = np.rint(rng.standard_normal(size, dtype=np.float32) * _NOISE_SIGMA)
-    return np.clip(noise, -_MAX_NOISE, _MAX_NOISE).astype(np.int8).view(np.uint8)
+    field: Plane = np.clip(noise, -_MAX_NOISE, _MAX_NOISE).astype(np.int8).view(np.uint8)
+    return field

@@ -1,7 +1,7 @@
 """The shots of a `household` video: shelves, labels, screens, notes; each holds still."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hlvid.synthetic.chance import Chance
 from hlvid.synthetic.scene import FRAME_HEIGHT, FRAME_WIDTH, Layer, RenderSettings, Shot, Thing
@@ -108,37 +108,47 @@ def _shelf(words: _Words, chance: Chance) -> list[Thing]:
             )
         free = (1360, 160)[side]
         for kind in (decor.pop(), decor.pop()):
-            width, height = _DECOR[kind]
-            things.append(
-                Thing(kind, free, surface - height, width, height, variant=chance.below(10_000))
-            )
+            things += _decor(kind, free, surface, chance)
             free += 1180
     return things
 
 
-_DECOR = {"spines": (960, 480), "picture": (640, 460), "plant": (420, 520), "clock": (420, 420)}
+def _decor(kind: str, x: int, bottom: int, chance: Chance) -> list[Thing]:
+    """Something without words; a clock's second hand is a thing of its own."""
+    width, height = _DECOR[kind]
+    found = [Thing(kind, x, bottom - height, width, height, variant=chance.below(10_000))]
+    if kind == "clock":
+        found.append(replace(found[0], kind="second hand"))
+    return found
+
+
+_DECOR = {
+    "spines": (960, 480),
+    "picture": (640, 460),
+    "plant": (420, 520),
+    "clock": (420, 420),
+    "pan": (520, 300),
+    "bowl": (380, 190),
+    "mug": (250, 270),
+}
 
 
 def _pantry(words: _Words, chance: Chance) -> list[Thing]:
-    """Jars with labels on two boards, and a lamp that blinks on the wall."""
+    """Jars with labels on two boards, pans and bowls between them, a lamp that blinks."""
     things = [Thing("wall", 0, 0, FRAME_WIDTH, FRAME_HEIGHT, variant=chance.below(10_000))]
     for row, surface in enumerate((1010, 1840)):
         things.append(Thing("board", 0, surface, FRAME_WIDTH, 70, variant=row))
-        x = 2 * chance.between(60, 160)
-        while x + 340 < FRAME_WIDTH - 60:
-            height = 2 * chance.between(220, 300)
-            things.append(
-                Thing(
-                    "jar",
-                    x,
-                    surface - height,
-                    340,
-                    height,
-                    anchor=words.next("jar"),
-                    variant=chance.below(10_000),
-                )
-            )
-            x += 340 + 2 * chance.between(50, 330)
+        x = 2 * chance.between(40, 120)
+        while x + 560 < FRAME_WIDTH:
+            if not chance.below(4):
+                kind = chance.pick(("pan", "bowl", "bowl"))
+                width = _DECOR[kind][0]
+                things += _decor(kind, x, surface, chance)
+            else:
+                width, height = 340, 2 * chance.between(220, 300)
+                jar = Thing("jar", x, surface - height, width, height, anchor=words.next("jar"))
+                things.append(replace(jar, variant=chance.below(10_000)))
+            x += width + 2 * chance.between(30, 140)
     things.append(Thing("lamp", 3560, 120, 120, 160))
     return things
 
@@ -148,12 +158,13 @@ def _hall(words: _Words, chance: Chance) -> list[Thing]:
     things = [
         Thing("wall", 0, 0, FRAME_WIDTH, 1700, variant=chance.below(10_000)),
         Thing("floor", 0, 1700, FRAME_WIDTH, FRAME_HEIGHT - 1700, variant=chance.below(10_000)),
-        Thing("clock", 3260, 140, 420, 420, variant=chance.below(10_000)),
-        Thing("picture", 220, 140, 640, 460, variant=chance.below(10_000)),
+        *_decor("clock", 3260, 560, chance),
+        *_decor("picture", 220, 600, chance),
+        *_decor("plant", 3380, 2000, chance),
     ]
     tops: list[tuple[int, int, int]] = []
     x = 2 * chance.between(60, 140)
-    while x + 760 < FRAME_WIDTH:
+    while x + 760 < FRAME_WIDTH - 420:
         width, height = 2 * chance.between(330, 380), 2 * chance.between(230, 270)
         things.append(_parcel(x, 1960 - height, width, height, words, chance))
         tops.append((x, width, 1960 - height))
@@ -187,21 +198,17 @@ def _pinboard(words: _Words, chance: Chance) -> list[Thing]:
         Thing("cord", 3660, 0, 120, 1500),
     ]
     cells = [(column, row) for row in range(3) for column in range(6)]
-    for column, row in sorted(chance.sample(cells, 8)):
+    for number, (column, row) in enumerate(chance.sample(cells, 12)):
         x = 330 + 540 * column + 2 * chance.below(60)
         y = 240 + 580 * row + 2 * chance.below(80)
-        things.append(
-            Thing(
-                "note",
-                x,
-                y,
-                400,
-                2 * chance.between(150, 200),
-                chance.pick(("white", "yellow", "white")),
-                anchor=words.next("note"),
-                variant=chance.below(10_000),
-            )
-        )
+        if number >= 8:
+            postcard = Thing("postcard", x, y, 430, 300, variant=chance.below(10_000))
+            things.append(postcard)
+            continue
+        height = 2 * chance.between(150, 200)
+        colour = chance.pick(("white", "yellow", "white"))
+        note = Thing("note", x, y, 400, height, colour, anchor=words.next("note"))
+        things.append(replace(note, variant=chance.below(10_000)))
     return things
 
 
@@ -212,6 +219,8 @@ def _desk(words: _Words, chance: Chance) -> list[Thing]:
         Thing("room", 0, 0, FRAME_WIDTH, FRAME_HEIGHT, variant=chance.below(10_000)),
         Thing("table", 0, 1780, FRAME_WIDTH, FRAME_HEIGHT - 1780),
         Thing("screen", left - 50, top - 50, 2100, 1420),
+        *_decor("mug", left + 2200 + 2 * chance.below(60), 1910, chance),
+        *_decor("plant", max(20, left - 600), 1890, chance),
     ]
     for row in range(3):
         for column in range(3):

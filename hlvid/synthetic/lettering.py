@@ -1,4 +1,4 @@
-"""Text by rules of integers alone: the shipped fonts' own advance widths, no hinting, no kerning."""
+"""Text by rules of integers alone: the shipped fonts' own advance widths, unhinted, unkerned."""
 
 import functools
 import json
@@ -58,7 +58,7 @@ class Text:
 
     @property
     def starts(self) -> tuple[int, ...]:
-        """x of each character, and where the last one ends."""
+        """Where each character starts on x, and where the last one ends."""
         table = advances()[FONTS[self.font]]
         total, found = 0, [self.x]
         for character in self.string:

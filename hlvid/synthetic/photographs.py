@@ -1,4 +1,4 @@
-"""The shipped photographs: who made them, under which licence, and which parts of them serve as what.
+"""The shipped photographs: who made them, under which licence, which parts can serve as what.
 
 A named third is reserved for benchmarks and held-out clips: `names("training")` never gives them.
 """
@@ -101,24 +101,18 @@ def pixels(file: str) -> NDArray[np.uint8]:
 
 @functools.cache
 def regions(role: str, split: Split) -> tuple[tuple[str, Box], ...]:
-    """Every part of a photograph of the split that can play a role: (file, box)."""
+    """Every part of a photograph of the split that can play a role: (file, box).
+
+    Raises:
+        LookupError: There is none.
+    """
     allowed = set(names(split))
-    return tuple(
+    found = tuple(
         (photo.file, box)
         for photo in catalogue()
         if photo.file in allowed
         for box in photo.regions.get(role, ())
     )
-
-
-def crop(role: str, split: Split, variant: int) -> Image.Image:
-    """One of the parts that can play a role, chosen by `variant`.
-
-    Raises:
-        LookupError: No photograph of the split plays it.
-    """
-    found = regions(role, split)
     if not found:
         raise LookupError(f"no photograph plays {role!r} in {split!r}")
-    file, (x0, y0, x1, y1) = found[variant % len(found)]
-    return Image.fromarray(pixels(file)[y0:y1, x0:x1])
+    return found

@@ -1,4 +1,4 @@
-"""Rendering a benchmark's folder: several videos at once, kept in the cache, checked before reuse."""
+"""Rendering a benchmark: several videos at once, kept in the cache, checked before reuse."""
 
 import functools
 import hashlib
@@ -26,7 +26,7 @@ from hlvid.synthetic.scene import RenderSettings
 from hlvid.types import Record, Sha256, Video
 
 BYTES_PER_FRAME = 1_200_000
-"""What a frame takes on the disk at most, as measured; to say beforehand that a disk is too small."""
+"""What a frame takes on the disk at most, as measured; to say early that a disk is too small."""
 _POLL_SECONDS = 0.5
 
 

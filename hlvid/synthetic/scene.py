@@ -161,7 +161,7 @@ def visible_tenths(shot: Shot, speed: int, box: Box) -> tuple[int, int]:
     start, end = 10 * shot.start_seconds, 10 * shot.end_seconds
     x0, _, x1, _ = box
     if speed == 0:
-        return (start, end) if 0 <= x0 and x1 <= FRAME_WIDTH else (start, start)
+        return (start, end) if x0 >= 0 and x1 <= FRAME_WIDTH else (start, start)
     pace = abs(speed)
     if speed < 0:
         enters, leaves = x1 - FRAME_WIDTH, x0

@@ -1,19 +1,19 @@
 """A sheet to paint one thing on: textures from photographs, soft-edged shapes, shadows and text."""
 
 import functools
+import io
 from collections.abc import Callable, Sequence
 from importlib import resources
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from hlvid.synthetic import photographs
+from hlvid.synthetic import textures
 from hlvid.synthetic.lettering import FONTS, Text
 from hlvid.synthetic.scene import Box, Colour
 from hlvid.synthetic.strings import Split
 
-_FINE = 4
+_FINE = 3
 """Shapes are drawn so many times larger and shrunk, for soft edges."""
 
 
@@ -21,58 +21,8 @@ _FINE = 4
 def font(name: str, size: int) -> ImageFont.FreeTypeFont:
     """A shipped font; the basic layout engine, so that no installed library changes it."""
     file = resources.files("hlvid.synthetic") / "fonts" / f"{FONTS[name]}.ttf"
-    with file.open("rb") as opened:
-        return ImageFont.truetype(opened, size, layout_engine=ImageFont.Layout.BASIC)
-
-
-def texture(
-    role: str,
-    split: Split,
-    variant: int,
-    size: tuple[int, int],
-    *,
-    tint: Colour | None = None,
-    scale: float = 1.0,
-    blur: float = 0.0,
-) -> Image.Image:
-    """A part of a photograph, continued by mirroring until it fills a size.
-
-    Args:
-        role: What the part can play, as in `photographs.regions`.
-        split: Whose photographs.
-        variant: Which part, and where in it to start.
-        size: (width, height) to fill, in pixels.
-        tint: The colour that its mean becomes; None leaves the photograph's own colours.
-        scale: How much larger than in the photograph it is shown.
-        blur: Radius in pixels of a blur, as of a lens out of focus.
-    """
-    image = photographs.crop(role, split, variant)
-    if scale != 1.0:
-        scaled = (max(2, round(image.width * scale)), max(2, round(image.height * scale)))
-        image = image.resize(scaled, Image.Resampling.BICUBIC)
-    if blur:
-        image = image.filter(ImageFilter.GaussianBlur(blur))
-    pixels = np.asarray(image)
-    rows = _mirrored(size[1], pixels.shape[0], variant * 131)
-    columns = _mirrored(size[0], pixels.shape[1], variant * 197)
-    filled = pixels[rows][:, columns]
-    return Image.fromarray(_tinted(filled, tint) if tint is not None else filled)
-
-
-def _mirrored(length: int, period: int, start: int) -> NDArray[np.intp]:
-    """Indices 0..period-1 running back and forth, `length` of them."""
-    steps = (np.arange(length) + start) % (2 * period)
-    return np.where(steps < period, steps, 2 * period - 1 - steps)
-
-
-def _tinted(pixels: NDArray[np.uint8], tint: Colour) -> NDArray[np.uint8]:
-    """Keep the light and dark of a texture, and give it another mean colour."""
-    luma = pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
-    relief = luma / max(1.0, float(luma.mean()))
-    own = pixels / np.maximum(1.0, luma[..., None])
-    neutral = own / np.maximum(0.2, own.mean(axis=(0, 1)))
-    coloured = relief[..., None] * neutral * np.array(tint, dtype=np.float32)
-    return np.clip(coloured, 0, 255).astype(np.uint8)
+    content = io.BytesIO(file.read_bytes())
+    return ImageFont.truetype(content, size, layout_engine=ImageFont.Layout.BASIC)
 
 
 def darker(colour: Colour, share: float) -> Colour:
@@ -98,15 +48,20 @@ class Sheet:
 
     def fill(self, box: Box, colour: Colour, alpha: int = 255) -> None:
         """Fill a rectangle."""
-        self._paste(Image.new("RGB", _size(box), colour), box, alpha)
+        if alpha == 255:
+            x0, y0, x1, y1 = box
+            place = (x0 - self.left, y0 - self.top, x1 - self.left, y1 - self.top)
+            self.image.paste((*colour, 255), place)
+        else:
+            self._paste_mask(colour, box, Image.new("L", _size(box), alpha))
 
     def gradient(
         self, box: Box, stops: Sequence[Colour], *, across: bool = False, alpha: int = 255
     ) -> None:
         """Fill a rectangle with colours that run from top to bottom, or from left to right."""
-        self._paste(_gradient(_size(box), stops, across), box, alpha)
+        self._paste(self.gradient_image(_size(box), stops, across=across), box, alpha)
 
-    def texture(
+    def surface(
         self,
         box: Box,
         role: str,
@@ -114,12 +69,77 @@ class Sheet:
         *,
         tint: Colour | None = None,
         scale: float = 1.0,
+        contrast: float = 1.0,
+    ) -> None:
+        """Fill a rectangle with a surface."""
+        image = self.surface_image(
+            role, variant, _size(box), tint=tint, scale=scale, contrast=contrast
+        )
+        self._paste(image, box, 255)
+
+    def planks(
+        self, box: Box, variant: int, *, tint: Colour, height: int, role: str = "plank"
+    ) -> None:
+        """Fill a rectangle with boards."""
+        image = textures.planks(
+            self.split, variant, _size(box), tint=tint, height=height, role=role
+        )
+        self._paste(image, box, 255)
+
+    def bricks(self, box: Box, *, tint: Colour) -> None:
+        """Fill a rectangle with bricks."""
+        self._paste(textures.bricks(self.split, _size(box), tint=tint), box, 255)
+
+    def picture(
+        self,
+        box: Box,
+        role: str,
+        variant: int,
+        *,
         blur: float = 0.0,
         alpha: int = 255,
+        is_mirrored: bool = False,
     ) -> None:
-        """Fill a rectangle with a part of a photograph."""
-        image = texture(role, self.split, variant, _size(box), tint=tint, scale=scale, blur=blur)
+        """Fill a rectangle with an upright part of a photograph."""
+        image = self.picture_image(role, variant, _size(box), blur=blur)
+        if is_mirrored:
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         self._paste(image, box, alpha)
+
+    def surface_image(
+        self,
+        role: str,
+        variant: int,
+        size: tuple[int, int],
+        *,
+        tint: Colour | None = None,
+        scale: float = 1.0,
+        contrast: float = 1.0,
+    ) -> Image.Image:
+        """A surface as `textures.surface` makes it, to fill a shape with."""
+        return textures.surface(
+            role, self.split, variant, size, tint=tint, scale=scale, contrast=contrast
+        )
+
+    def picture_image(
+        self, role: str, variant: int, size: tuple[int, int], *, blur: float = 0.0
+    ) -> Image.Image:
+        """A picture as `textures.picture` makes it, to fill a shape with."""
+        return textures.picture(role, self.split, variant, size, blur=blur)
+
+    @staticmethod
+    def gradient_image(
+        size: tuple[int, int], stops: Sequence[Colour], *, across: bool = False
+    ) -> Image.Image:
+        """Colours that run from top to bottom, or from left to right, to fill a shape with."""
+        width, height = size
+        at = np.linspace(0, 1, len(stops))
+        places = np.linspace(0, 1, width if across else height)
+        line = np.stack(
+            [np.interp(places, at, [stop[c] for stop in stops]) for c in range(3)], axis=-1
+        ).astype(np.uint8)
+        one = line[None] if across else line[:, None]
+        return Image.fromarray(np.ascontiguousarray(np.broadcast_to(one, (height, width, 3))))
 
     def shade(self, box: Box, *, across: bool, start: float, end: float) -> None:
         """Darken a rectangle, more at one side than at the other; 0 is none, 1 is black."""
@@ -175,23 +195,23 @@ class Sheet:
                 draw.text(place, character, fill=text.colour, font=letters, anchor="ls")
 
     def _paste(self, image: Image.Image, box: Box, alpha: int) -> None:
-        self._paste_mask(image, box, Image.new("L", image.size, alpha))
+        if alpha == 255:
+            self.image.paste(image, (box[0] - self.left, box[1] - self.top))
+        else:
+            self._paste_mask(image, box, Image.new("L", image.size, alpha))
 
     def _paste_mask(self, colour: Colour | Image.Image, box: Box, mask: Image.Image) -> None:
         """Lay a colour or picture over what is there."""
-        over = Image.new("RGB", mask.size, colour) if isinstance(colour, tuple) else colour
-        over = over.convert("RGBA")
+        if isinstance(colour, tuple):
+            over = Image.new("RGBA", mask.size, colour)
+        else:
+            over = colour.convert("RGBA")
         over.putalpha(mask)
-        place = (box[0] - self.left, box[1] - self.top)
-        # alpha_composite refuses places outside, so the part inside is cut out first.
-        cut = (max(0, -place[0]), max(0, -place[1]))
-        size = (
-            min(over.width, self.image.width - place[0]),
-            min(over.height, self.image.height - place[1]),
-        )
-        if size[0] > cut[0] and size[1] > cut[1]:
-            part = over.crop((*cut, *size))
-            self.image.alpha_composite(part, (place[0] + cut[0], place[1] + cut[1]))
+        x, y = box[0] - self.left, box[1] - self.top
+        # alpha_composite refuses places to the left and above: that part is left out.
+        start = max(0, -x), max(0, -y)
+        if start[0] < over.width and start[1] < over.height:
+            self.image.alpha_composite(over, (max(0, x), max(0, y)), start)
 
 
 def soft_mask(
@@ -201,25 +221,6 @@ def soft_mask(
     large = Image.new("L", (size[0] * _FINE, size[1] * _FINE), 0)
     draw(ImageDraw.Draw(large), large.width, large.height)
     return large.resize(size, Image.Resampling.BOX)
-
-
-def multiplied(image: Image.Image, mask: Image.Image) -> Image.Image:
-    """A picture with its opacity reduced by a mask."""
-    found = image.copy()
-    found.putalpha(ImageChops.multiply(image.getchannel("A"), mask))
-    return found
-
-
-def _gradient(size: tuple[int, int], stops: Sequence[Colour], across: bool) -> Image.Image:
-    width, height = size
-    length = width if across else height
-    at = np.linspace(0, 1, len(stops))
-    places = np.linspace(0, 1, length)
-    line = np.stack(
-        [np.interp(places, at, [stop[c] for stop in stops]) for c in range(3)], axis=-1
-    ).astype(np.uint8)
-    full = np.tile(line[None], (height, 1, 1)) if across else np.tile(line[:, None], (1, width, 1))
-    return Image.fromarray(np.ascontiguousarray(full))
 
 
 def _size(box: Box) -> tuple[int, int]:
