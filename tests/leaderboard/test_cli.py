@@ -84,20 +84,24 @@ def test_edited_score_is_refused_with_file_field_and_both_values(run_command, sm
 
 def test_keep_going_leaves_refused_runs_out_and_lists_them(run_command, small):
     folder, records = small
-    tamper(folder / "runs" / records[1].run_id, lambda record: record["summary"].update(accuracy=1))
+    tamper(
+        folder / "runs" / records[1].run_id, lambda record: record["summary"].update(accuracy=0.125)
+    )
     code, out, err = build(run_command, folder, "--keep-going")
     assert code == 3
-    assert "summary.accuracy is 1" in err
+    assert "summary.accuracy is 0.125" in err
     assert "detail@0.1" not in out
     page = (folder / "site" / "index.html").read_text()
-    assert "summary.accuracy is 1" in page
+    assert "summary.accuracy is 0.125" in page
     assert str(folder) not in page
 
 
 def test_nothing_left_is_a_failure_even_when_going_on(run_command, small):
     folder, records = small
     for record in records:
-        tamper(folder / "runs" / record.run_id, lambda record: record["summary"].update(accuracy=1))
+        tamper(
+            folder / "runs" / record.run_id, lambda record: record["summary"].update(accuracy=0.125)
+        )
     code, _, _ = build(run_command, folder, "--keep-going")
     assert code == 1
     assert not (folder / "site").exists()
