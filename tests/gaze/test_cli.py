@@ -1,0 +1,162 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from gaze.cli import app
+from gaze.selectors import list_selectors, select
+from gaze.show import ACCENT, overlay
+from hlvid.errors import UserError
+
+NUM_FRAMES, HEIGHT, WIDTH = 20, 256, 336
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds in which a checkered square jumps over a grey wall."""
+    path = tmp_path_factory.mktemp("video") / "wall.mp4"
+    checks = np.kron(np.indices((16, 16)).sum(axis=0) % 2, np.ones((4, 4))).astype(np.uint8) * 200
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"crf": "10"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for number in range(NUM_FRAMES):
+            pixels = np.full((HEIGHT, WIDTH, 3), 128, dtype=np.uint8)
+            left = 64 * (number % 4)
+            pixels[64:128, left : left + 64] = checks[..., None]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def call(*words: object) -> str:
+    """Run the command in this process; a mistake of the user is raised."""
+    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_selectors_are_listed_for_people_and_for_scripts() -> None:
+    lines = call("selectors")
+    told = json.loads(call("selectors", "--json"))
+    assert {entry["name"] for entry in told} == set(list_selectors())
+    for name in list_selectors():
+        assert f"{name} " in lines
+    assert "shares the reader's detector" in lines
+
+
+def test_run_writes_what_select_keeps(video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "gaze.npz"
+    words = ("run", video, "--selector", "detail", "--budget", 0.1, "--frames", 4, "--out", out)
+    told = json.loads(call(*words, "--json"))
+    with np.load(out, allow_pickle=False) as file:
+        about = json.loads(str(file["about"]))
+        tokens = np.split(file["tokens"], np.cumsum(file["num_per_frame"])[:-1])
+        assert file["frame_index"].tolist() == [0, 6, 13, 19]
+        assert file["frame_seconds"] == pytest.approx([0.0, 0.6, 1.3, 1.9])
+    assert (about["rows"], about["cols"]) == (8, 11)
+    assert told["num_tokens"] == sum(ids.size for ids in tokens) == 35
+    assert told["kept_sha256"] == about["kept_sha256"]
+    for frame, ids in enumerate(tokens):
+        row, col = np.divmod(ids[:4], 11)
+        left = 2 * ([0, 6, 13, 19][frame] % 4)
+        assert set(zip(row.tolist(), col.tolist(), strict=True)) == {
+            (2, left),
+            (2, left + 1),
+            (3, left),
+            (3, left + 1),
+        }
+
+
+def test_run_twice_writes_the_same_bytes_and_tells_every_frame(video: Path, tmp_path: Path) -> None:
+    outs = [tmp_path / "a.npz", tmp_path / "b.npz"]
+    for out in outs:
+        told = call(
+            "run", video, "--selector", "random", "--budget", 0.5, "--frames", 3, "--out", out
+        )
+    assert outs[0].read_bytes() == outs[1].read_bytes()
+    assert [line.split()[0] for line in told.splitlines()] == ["frame", "0", "10", "19"]
+    assert sum(int(line.split()[2]) for line in told.splitlines()[1:]) == 132
+
+
+def test_a_short_video_is_read_whole(video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "gaze.npz"
+    words = ("run", video, "--selector", "change-unbounded", "--threshold", 0.05, "--frames", 50)
+    told = json.loads(call(*words, "--out", out, "--json"))
+    counts = told["num_per_frame"]
+    assert len(counts) == NUM_FRAMES
+    assert counts[0] == 88
+    assert max(counts[1:]) <= 12
+
+
+def test_show_draws_a_strip_and_a_plot(video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "gaze.png"
+    call("show", video, "--selector", "detail", "--budget", 0.1, "--frames", 12, "--out", out)
+    with Image.open(out) as page:
+        pixels = np.asarray(page)
+    assert pixels.shape[1] == 3 * (640 + 16) + 16
+    assert np.all(pixels == ACCENT, axis=2).sum() > 1000
+
+
+def test_overlay_leaves_what_was_kept_and_dims_the_rest() -> None:
+    frame = np.full((64, 96, 3), (200, 100, 50), dtype=np.uint8)
+    mask = np.zeros((2, 3), dtype=bool)
+    mask[0, 1] = True
+    drawn = np.asarray(overlay(frame, mask, token_share=(0.5, 1 / 3)))
+    assert np.all(drawn[1:32, 33:64] == (200, 100, 50))
+    assert np.ptp(drawn[40, 80]) == 0
+    assert drawn[40, 80, 0] < 80
+    assert np.all(drawn[10, 32] == ACCENT) and np.all(drawn[32, 40] == ACCENT)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--selector", "oracle", "--budget", "0.1"), "hlvid-eval --gaze on"),
+        (("--selector", "random-matched:detail"), "hlvid-eval --gaze on"),
+        (("--selector", "detail"), "needs --budget"),
+        (("--selector", "detail", "--budget", "2"), "Allowed are ratios in"),
+        (("--selector", "nonsense", "--budget", "0.1"), "Installed are"),
+    ],
+)
+def test_what_cannot_be_run_says_why_and_writes_nothing(
+    video: Path, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    out = tmp_path / "gaze.npz"
+    with pytest.raises(UserError, match=message):
+        call("run", video, *words, "--out", out)
+    assert not out.exists()
+
+
+def test_a_mistake_is_one_line_and_exit_code_2(video: Path, tmp_path: Path) -> None:
+    code = "from gaze.cli import main; main()"
+    words = [sys.executable, "-c", code, "run", str(video), "--selector", "nonsense"]
+    result = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert "Traceback" not in result.stderr
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from gaze.cli import app; from typer.testing import CliRunner; "
+        "assert 'hlvid-gaze run' in CliRunner().invoke(app, ['--help']).output; "
+        "print(sorted({'numpy', 'torch', 'scipy', 'av', 'pydantic'} & set(sys.modules)))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_selecting_needs_no_torch(video: Path) -> None:
+    code = (
+        "import sys, numpy as np, gaze.grid, gaze.recall; from gaze.selectors import select; "
+        "select('change', np.zeros((2, 64, 64, 3), np.uint8), budget=0.5, seed=0, video_id='v'); "
+        "print('torch' in sys.modules)"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
+    assert select("all", np.zeros((1, 8, 8, 3), np.uint8), budget=None, seed=0, video_id="v")
