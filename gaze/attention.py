@@ -1,14 +1,15 @@
 """One attention primitive over lanes, with the backends that compute it.
 
 A *lane* is a run of query rows that sees a run of keys: lane i owns rows
-``q[q_start[i] : q_start[i + 1]]`` and sees keys ``k[k_start[i] : k_start[i] + k_len[i]]``. ``causal``
-is aligned to the end: of R rows, row r sees the keys ``j <= k_len - R + r``. The decoder's cache and
-every attention pattern of the vision tower are lane tables over this one function. It never pads and
-never builds a mask that it does not need.
+``q[q_start[i] : q_start[i + 1]]`` and sees keys ``k[k_start[i] : k_start[i] + k_len[i]]``.
+``causal`` is aligned to the end: of R rows, row r sees the keys ``j <= k_len - R + r``. The
+decoder's cache and every attention pattern of the vision tower are lane tables over this one
+function. It never pads and never builds a mask that it does not need.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -109,22 +110,21 @@ _flash_cpu: Callable[..., tuple[Tensor, Tensor]] = (
 def _split(q: Tensor, k: Tensor, v: Tensor, lanes: Lanes) -> Tensor:
     """CPU: past keys without a mask, own rows causal, merged by log-sum-exp.
 
-    Neighbouring lanes of equal shape and stride go through one call: a mask would halve the speed of
-    the CPU kernel, and a loop over lanes would leave its threads idle.
+    Neighbouring lanes of equal shape and stride go through one call: a mask would halve the speed
+    of the CPU kernel, and a loop over lanes would leave its threads idle.
     """
     starts, keys, lengths = lanes.q_start.tolist(), lanes.k_start.tolist(), lanes.k_len.tolist()
-    rows = [after - before for before, after in zip(starts, starts[1:], strict=False)]
+    rows = [after - before for before, after in itertools.pairwise(starts)]
     out = torch.empty_like(q)
     first = 0
     while first < len(keys):
         stop = first + 1
-        stride = keys[stop] - keys[first] if stop < len(keys) else 0
+        stride = max(0, keys[stop] - keys[first]) if stop < len(keys) else 0
         while (
             stop < len(keys)
             and rows[stop] == rows[first]
             and lengths[stop] == lengths[first]
             and keys[stop] == keys[first] + stride * (stop - first)
-            and stride >= 0
         ):
             stop += 1
         shape = (stop - first, rows[first], *q.shape[1:])

@@ -2,10 +2,10 @@
 
 The rules, in the order they act on one clip's forward:
 
-- Head j takes the best id that this frame has not used; the id is used at once, so that head j + 1
-  cannot take it. Ties go to the lowest id. The end-of-sequence id is never chosen.
-- A token is padded when its predicted loss is at or below the threshold, except the first of a frame.
-  The test is per token: a block may read real, padded, real.
+- Head j takes the best id that this frame has not used; the id is used at once, so that head
+  j + 1 cannot take it. Ties go to the lowest id. The end-of-sequence id is never chosen.
+- A token is padded when its predicted loss is at or below the threshold, except the first of a
+  frame. The test is per token: a block may read real, padded, real.
 - A frame ends after the block in which any token is padded, the cap is reached or no id is left.
 """
 
@@ -60,8 +60,8 @@ def choose(
         forced: (lanes, K) ids to take instead of the arg max, where not negative.
 
     Returns:
-        The choice. ``ids`` holds the arg max even where another id was forced, so that the two can be
-        compared; ``pending`` holds what was taken.
+        The choice. ``ids`` holds the arg max even where another id was forced, so that the two can
+        be compared; ``pending`` holds what was taken.
     """
     num_heads = logits.shape[1]
     left = taken.shape[1] - taken.sum(-1)  # (lanes,)

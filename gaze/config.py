@@ -112,7 +112,8 @@ class _Section:
         value = self._get(name, default)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise UserError(
-                f"{self.where}: {name} is {_short(value)}. Allowed is a whole number from {low} to {high}."
+                f"{self.where}: {name} is {_short(value)}. "
+                f"Allowed is a whole number from {low} to {high}."
             )
         return value
 
@@ -121,7 +122,8 @@ class _Section:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not math.isfinite(value) or not low <= value <= high:
             raise UserError(
-                f"{self.where}: {name} is {_short(value)}. Allowed is a number from {low:g} to {high:g}."
+                f"{self.where}: {name} is {_short(value)}. "
+                f"Allowed is a number from {low:g} to {high:g}."
             )
         return float(value)
 
@@ -131,7 +133,7 @@ class _Section:
                 f"{self.where}: {name} is {_short(value)}. Only {expected!r} is supported."
             )
 
-    def _get(self, name: str, default: object = None) -> Any:
+    def _get(self, name: str, default: object = None) -> Any:  # noqa: ANN401
         value = self.value.get(name, default)
         if value is None:
             raise UserError(f"{self.where}: {name} is missing. {_EXPECTED}")
@@ -208,6 +210,10 @@ def parse_config(raw: object, *, where: str = "config.json") -> GazeConfig:
     decoder.must_be("tie_word_embeddings", False)
     top.must_be("num_vision_tokens_each_frame", config.num_cells)
     decoder.must_be("head_dim", config.head_width)
+    if config.kernel_cells % 2 == 0:
+        raise UserError(
+            f"{where}: trunk_spatial_kernel_size is {config.kernel_cells}. Allowed are odd sizes."
+        )
     if width % config.num_heads or config.head_width % 2:
         raise UserError(
             f"{where}: width {width} does not split into {config.num_heads} even heads."
@@ -243,7 +249,8 @@ def _scales(top: _Section) -> tuple[int, ...]:
     image = model.integer("input_img_size", 16, 1024)
     if scales[-1] != image or scales[0] < patch or any(scale % patch for scale in scales):
         raise UserError(
-            f"{top.where}: scales {text!r} do not fit an image of {image} pixels and patches of {patch}."
+            f"{top.where}: scales {text!r} do not fit an image of {image} pixels "
+            f"and patches of {patch}."
         )
     return scales
 

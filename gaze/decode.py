@@ -209,8 +209,8 @@ class FrameDecoder:
     def _forward_ended(self, live: Tensor, choice: Choice, frame_end: Tensor) -> None:
         """The released batch rule: a clip that ends before the slowest is forwarded here.
 
-        Its padded slots are end-of-sequence embeddings, visible within the block; only its real rows
-        stay in the cache, and nothing is left pending.
+        Its padded slots are end-of-sequence embeddings, visible within the block; only its real
+        rows stay in the cache, and nothing is left pending.
         """
         ended = live[choice.is_end]
         if ended.numel() == 0:

@@ -2,10 +2,12 @@
 
 Letters: C width, H heads, D values a head, V vocabulary, K tokens a forward, R rows a lane.
 
-Only the last row of a forward is read by the heads, and the keys and values of the last layer come
-from the layer before it. So the last layer computes keys and values for all rows, and everything else
-for one row a lane. The choices are the same.
+Only the last row of a forward is read by the heads, and the keys and values of the last layer
+come from the layer before it. So the last layer computes keys and values for all rows, and
+everything else for one row a lane. The choices are the same.
 """
+
+# mypy: disable-error-code="no-untyped-call"
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ from gaze.config import GazeConfig
 class Cache:
     """Keys and values of every slot, token-major, without padding.
 
-    Slot s owns rows ``s * slot_rows`` to ``(s + 1) * slot_rows``; the last row of each array is a bin
-    for what nobody may read.
+    Slot s owns rows ``s * slot_rows`` to ``(s + 1) * slot_rows``; the last row of each array is a
+    bin for what nobody may read.
 
     Attributes:
         key: One (slots * slot_rows + 1, H, D) array a layer.
@@ -98,9 +100,9 @@ class Rotary(nn.Module):
 
 
 def rotary_frequencies(config: GazeConfig) -> Tensor:
-    """(D / 2,) fp32 frequencies: theta^(-2i/D), long wavelengths divided by ``factor``, a ramp between.
+    """(D / 2,) fp32 frequencies theta^(-2i/D), as the ``llama3`` rope type scales them.
 
-    The ramp is the ``llama3`` rope type of the Llama 3.1 release.
+    Long wavelengths are divided by ``factor``, short ones kept, with a ramp between (Llama 3.1).
     """
     half = torch.arange(0, config.head_width, 2, dtype=torch.int64).float()
     frequency = 1.0 / (config.rope_theta ** (half / config.head_width))

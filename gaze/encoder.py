@@ -48,7 +48,7 @@ class Encoder(nn.Module):
         self.position = nn.Parameter(torch.zeros(config.vision_tokens, width))
 
     def patches(self, video: Tensor) -> Tensor:
-        """(B, T, 3, S, S) to (B, T, rows, columns, 3 * patch * patch), as a convolution reads them."""
+        """(B, T, 3, S, S) to (B, T, rows, columns, 3 * patch * patch), in a convolution's order."""
         size = self.patch_size
         batch, frames, channels, height, width = video.shape
         x = video.view(batch, frames, channels, height // size, size, width // size, size)

@@ -1,5 +1,7 @@
 """What a gaze is: the slots of every clip, and the views that others need of them."""
 
+# mypy: disable-error-code="no-untyped-call"
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -16,8 +18,8 @@ class Gaze:
     """Chosen cells of B clips of T frames, N slots a clip.
 
     Attributes:
-        positions: (B, N) int64, ``frame * cells + id`` in gazing order, cells counted coarse to fine;
-            -1 where padded.
+        positions: (B, N) int64, ``frame * cells + id`` in gazing order, cells counted coarse to
+            fine; -1 where padded.
         is_padding: (B, N) bool; padded slots stand anywhere in a frame, not only at its end.
         num_per_frame: (T,) int64 slots of each frame, padding included.
         cells_per_scale: Cells of a frame at each scale, coarse to fine.

@@ -7,6 +7,8 @@ Letters: B clips, T frames, N slots of a clip, P vision tokens and V - 1 cells o
 Inputs are preprocessed (see :mod:`gaze.preprocess`). Selecting never needs transformers.
 """
 
+# mypy: disable-error-code="no-untyped-call"
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -105,7 +107,7 @@ class AutoGaze(nn.Module):
         dtype: torch.dtype = torch.float32,
         positions: Positions = "released",
     ) -> Self:
-        """A model of real sizes with seeded random weights: for timing and tests, never accuracy."""
+        """A model with seeded random weights: for timing and tests, never for accuracy."""
         return cls._build(config, random_weights(config, seed), device, dtype, positions)
 
     @classmethod
@@ -142,16 +144,16 @@ class AutoGaze(nn.Module):
 
         Args:
             video: (B, T, 3, H, W), preprocessed. More frames than a clip are taken clip by clip.
-            gazing_ratio: Most cells of a frame as a share of all; one number, or one a frame. Alone, it
-                turns the threshold off.
-            task_loss_requirement: A frame ends once its predicted loss is this low. Alone, it turns the
-                cap off. With neither, the checkpoint's defaults are used.
-            target_scales: Pixels of a side at each scale of the vision tower, when they are not ours;
-                the frame is cut into sub-tiles, and the order of gazing is lost.
+            gazing_ratio: Most cells of a frame as a share of all; one number, or one a frame.
+                Alone, it turns the threshold off.
+            task_loss_requirement: A frame ends once its predicted loss is this low. Alone, it turns
+                the cap off. With neither, the checkpoint's defaults are used.
+            target_scales: Pixels of a side at each scale of the vision tower, when they are not
+                ours; the frame is cut into sub-tiles, and the order of gazing is lost.
             target_patch_size: Patch of that tower.
-            batch_rule: ``alone`` makes a clip's choices independent of its batch; ``released`` decodes
-                the batch (all its sub-tiles) as the released code does.
-            forbidden: (B, V - 1) bool, cells that must not be chosen, such as those outside the frame.
+            batch_rule: ``alone`` makes a clip's choices independent of its batch; ``released``
+                decodes the batch (all its sub-tiles) as the released code does.
+            forbidden: (B, V - 1) bool, cells that must not be chosen: those outside the frame.
 
         Raises:
             UserError: A wrong shape, a value that is not finite, or a control out of range.
@@ -204,7 +206,8 @@ class AutoGaze(nn.Module):
             state = new_state(self.decoder, batch=batch, rows=rows)
         if state.length.shape[0] != batch:
             raise UserError(
-                f"stream: {batch} clips for a state of {state.length.shape[0]}. Keep one state a batch."
+                f"stream: {batch} clips for a state of {state.length.shape[0]}. "
+                "Keep one state a batch."
             )
         found: list[FrameGaze] = []
         for t in range(num_frames):
@@ -263,8 +266,8 @@ class AutoGaze(nn.Module):
         ids_per_frame = ids.split(gaze.num_per_frame.tolist(), dim=1)
         for chosen in ids_per_frame:
             slots = chosen.shape[1]
-            # Block b of the frame is read off the row before its first token; one block more, because
-            # the loss after a block's last token is the next block's first.
+            # Block b of the frame is read off the row before its first token; one block more,
+            # because the loss after a block's last token is the next block's first.
             source = first + num_vision - 1 + heads * torch.arange(slots // heads + 1)
             place = position[:, source.to(position.device)]  # (B, blocks)
             row = hidden.gather(1, place.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
@@ -338,7 +341,7 @@ class AutoGaze(nn.Module):
         ]
 
     def _resize(self, video: Tensor) -> Tensor:
-        """To the model's own size and type: bicubic without antialiasing, the identity at that size."""
+        """To the model's own size and type: bicubic, not antialiased; the identity at that size."""
         size = self.config.image_size
         video = video.to(device=self.device, dtype=self.decoder.embed.weight.dtype)
         if video.shape[-2:] == (size, size):
@@ -346,7 +349,7 @@ class AutoGaze(nn.Module):
         flat = F.interpolate(
             video.flatten(0, 1), size=(size, size), mode="bicubic", align_corners=False
         )
-        return flat.unflatten(0, video.shape[:2])
+        return flat.view(*video.shape[:2], 3, size, size)
 
     def _controls(
         self, ratio: Ratio | None, threshold: Threshold | None

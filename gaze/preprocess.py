@@ -1,7 +1,7 @@
 """Pixels to what AutoGaze reads: resize, [-1, 1], then ImageNet statistics.
 
-The statistics are applied to data in [-1, 1], as the released processor does; they look misplaced, but
-the weights were trained on it. The same function prepares frames on any device.
+The statistics are applied to data in [-1, 1], as the released processor does; they look
+misplaced, but the weights were trained on it.
 """
 
 from __future__ import annotations

@@ -1,12 +1,15 @@
 """Sub-tiles: gazing for a vision tower whose scales or patches are not AutoGaze's own.
 
-The frame is padded with zeros at the right and bottom and cut into tiles of as many finest cells as
-AutoGaze sees at once; each is gazed at as a clip of its own, and the masks are put together, scale by
-scale, and cropped. The order of gazing is lost (as in the released code).
+The frame is padded with zeros at the right and bottom and cut into tiles of as many finest cells
+as AutoGaze sees at once; each is gazed at as a clip of its own, and the masks are put together,
+scale by scale, and cropped. The order of gazing is lost (as in the released code).
 """
+
+# mypy: disable-error-code="no-untyped-call"
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -49,7 +52,7 @@ class Tiling:
         """
         height, width = video.shape[-2:]
         expected = len(config.scales)
-        is_ascending = all(a < b for a, b in zip(scales, scales[1:], strict=False))
+        is_ascending = all(a < b for a, b in itertools.pairwise(scales))
         if len(scales) != expected or not is_ascending or patch_size < 1 or scales[0] < patch_size:
             raise UserError(
                 f"target_scales: {scales} with patches of {patch_size}. "
@@ -57,7 +60,8 @@ class Tiling:
             )
         if not height == width == scales[-1]:
             raise UserError(
-                f"video: {width}x{height} pixels. With target_scales it must be {scales[-1]} square."
+                f"video: {width}x{height} pixels. "
+                f"With target_scales it must be {scales[-1]} square."
             )
         tile_cells = tuple(math.isqrt(count) for count in config.cells_per_scale)
         frame_cells = tuple(scale // patch_size for scale in scales)

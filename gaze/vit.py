@@ -1,8 +1,11 @@
 """SigLIP and SigLIP2 towers that encode kept cells only, packed and never padded.
 
-All kept cells of all clips lie in one row of tokens, clip by clip and frame by frame. What a token may
-see is a lane table over :func:`gaze.attention.attend`; no mask is built for any of the four patterns.
+All kept cells of all clips lie in one row of tokens, clip by clip and frame by frame. What a token
+may see is a lane table over :func:`gaze.attention.attend`; no mask is built for any of the four
+patterns.
 """
+
+# mypy: disable-error-code="no-untyped-call"
 
 from __future__ import annotations
 

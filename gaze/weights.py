@@ -38,13 +38,14 @@ def checkpoint_folder(path_or_hub_id: str | Path) -> Path:
     if folder.exists() or not looks_like_id:
         raise UserError(
             f"{name}: this is no checkpoint directory. "
-            f"Allowed are a folder with {CONFIG_NAME} and {WEIGHTS_NAME}, or a hub id like nvidia/AutoGaze."
+            f"Allowed are a folder with {CONFIG_NAME} and {WEIGHTS_NAME}, "
+            "or a hub id like nvidia/AutoGaze."
         )
     try:
         from huggingface_hub import snapshot_download
 
         return Path(snapshot_download(name, allow_patterns=[CONFIG_NAME, WEIGHTS_NAME]))
-    except Exception as error:  # noqa: BLE001  (any failure of a network client is one to the user)
+    except Exception as error:  # any failure of a network client is the same to the user
         raise UserError(
             f"{name}: the hub could not give this checkpoint ({type(error).__name__}). "
             f"Download it elsewhere and pass its folder (with {CONFIG_NAME} and {WEIGHTS_NAME})."
@@ -59,8 +60,8 @@ def read_weights(path: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[st
         expected: Shape of every key.
 
     Raises:
-        UserError: No such file, not safetensors, a key missing, extra or misshaped, or a value that is
-            not finite.
+        UserError: No such file, not safetensors, a key missing, extra or misshaped, or a value
+            that is not finite.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -214,7 +215,7 @@ def random_weights(config: GazeConfig, seed: int) -> dict[str, Tensor]:
 def write_checkpoint(
     folder: Path, config_json: Mapping[str, object], weights: Mapping[str, Tensor]
 ) -> None:
-    """Write ``config.json`` and ``model.safetensors`` as upstream's ``save_pretrained`` lays them out."""
+    """Write ``config.json`` and ``model.safetensors`` as ``save_pretrained`` lays them out."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)

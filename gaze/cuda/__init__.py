@@ -1,1 +1,1 @@
-"""The GPU path: Triton kernels over fixed lanes, replayed as CUDA graphs. Imported only when used."""
+"""The GPU path: Triton kernels over fixed lanes, as CUDA graphs. Imported only when used."""

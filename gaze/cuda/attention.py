@@ -3,6 +3,9 @@
 Both read a lane table (:class:`gaze.attention.Lanes`) and neither asks the host for a length.
 """
 
+# ruff: noqa: ANN001, ANN202, PLR0913, PLR0915 (a kernel's arguments are pointers and sizes)
+# mypy: disable-error-code="import-untyped, no-untyped-def, no-untyped-call, untyped-decorator"
+
 from __future__ import annotations
 
 import functools

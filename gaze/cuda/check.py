@@ -1,5 +1,7 @@
 """The choose kernel by itself, for comparison with :func:`gaze.choose.choose`."""
 
+# mypy: disable-error-code="import-untyped, no-untyped-call"
+
 from __future__ import annotations
 
 import torch
@@ -19,9 +21,9 @@ def choose_on_device(
     threshold: Tensor,
     taken: Tensor,
 ) -> Choice:
-    """The kernel's answer for lanes in the given states; arguments as of :func:`gaze.choose.choose`.
+    """The kernel's answer for lanes in the given states.
 
-    Lane i is slot i, at the first of two frames, in a block.
+    Arguments as of :func:`gaze.choose.choose`. Lane i is slot i, at the first of two frames.
     """
     lanes, heads, vocab = logits.shape
     device, cells, most = logits.device, vocab - 1, int(cap.max()) + heads

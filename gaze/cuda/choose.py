@@ -4,6 +4,9 @@ A slot is in one of three phases. ``pick`` lists the slots of one phase, in orde
 ``choose`` applies the rules of :mod:`gaze.choose` to one lane a program and does all bookkeeping.
 """
 
+# ruff: noqa: ANN001, ANN201, PLR0913, PLR0915 (a kernel's arguments are pointers and sizes)
+# mypy: disable-error-code="import-untyped, no-untyped-def, no-untyped-call, untyped-decorator"
+
 from __future__ import annotations
 
 import triton

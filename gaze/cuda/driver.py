@@ -1,5 +1,7 @@
 """From videos to engines: clips stacked into waves, engines kept while their shape is asked for."""
 
+# mypy: disable-error-code="no-untyped-call"
+
 from __future__ import annotations
 
 from collections import OrderedDict

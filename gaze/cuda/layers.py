@@ -1,10 +1,13 @@
 """The decoder's linear layers as row-wise Triton kernels of fixed tiles.
 
 At a width of 192 every product is bound by traffic, so norm, product, rotation and scatter are one
-kernel, and output projection, residual, norm and MLP another. A row's arithmetic never depends on the
-row's place or on how many rows there are: a clip's result does not depend on its neighbours, bit for
+kernel, and output projection, residual, norm and MLP another. A row's arithmetic never depends on
+its place or on how many rows there are: a clip's result does not depend on its neighbours, bit for
 bit. Rows beyond the lanes in use return at once.
 """
+
+# ruff: noqa: ANN001, ANN201, PLR0913, PLR0915, SIM102 (a kernel's arguments are pointers and sizes)
+# mypy: disable-error-code="import-untyped, no-untyped-def, no-untyped-call, untyped-decorator"
 
 from __future__ import annotations
 
@@ -131,9 +134,7 @@ def project(
         scaled = (part_x * tl.load(norm + at + s)[None, :]).to(weight.dtype.element_ty)
         inner = block + (at + s)[:, None] * (2 * HALF) + c[None, :]
         low = tl.dot(scaled, tl.load(inner), low, input_precision=PRECISION)
-        high = tl.dot(
-            scaled, tl.load(inner + WIDTH * 2 * HALF), high, input_precision=PRECISION
-        )
+        high = tl.dot(scaled, tl.load(inner + WIDTH * 2 * HALF), high, input_precision=PRECISION)
     rms = tl.rsqrt(square / WIDTH + eps)[:, None]
     low *= rms
     high *= rms

@@ -34,7 +34,9 @@ class Slots:
 
         # Cache, token-major: slot s owns rows s * rows to (s + 1) * rows, each of H * D values.
         shape = (num_slots * rows, config.num_heads, config.head_width)
-        self.key = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.num_layers)]
+        self.key = [
+            torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.num_layers)
+        ]
         self.value = [torch.zeros_like(key) for key in self.key]
         # One entry a slot.
         self.phase, self.frame = ints(num_slots), ints(num_slots)
@@ -62,11 +64,15 @@ class Slots:
         # Rows of one forward; the residual stream is fp32.
         most_rows = num_slots * rows_prefill
         self.x = torch.zeros(most_rows, width, device=device)
-        self.q = torch.zeros(most_rows, config.num_heads, config.head_width, dtype=dtype, device=device)
+        self.q = torch.zeros(
+            most_rows, config.num_heads, config.head_width, dtype=dtype, device=device
+        )
         self.attended = torch.zeros_like(self.q)
         self.last = torch.zeros(num_slots, width, device=device)
 
-    def begin(self, *, clips: int, cap: Tensor, threshold: Tensor, forbidden: Tensor | None) -> None:
+    def begin(
+        self, *, clips: int, cap: Tensor, threshold: Tensor, forbidden: Tensor | None
+    ) -> None:
         """Make the first ``clips`` slots ready for their first frame, the others idle.
 
         Args:

@@ -4,6 +4,9 @@ Channels last throughout. The convolution reads a buffer with a margin of one ce
 zeros, so it needs no mask: it is a product over taps, its rows found by pointer.
 """
 
+# ruff: noqa: ANN001, ANN202, PLR0913 (a kernel's arguments are pointers and sizes)
+# mypy: disable-error-code="import-untyped, no-untyped-def, no-untyped-call, untyped-decorator"
+
 from __future__ import annotations
 
 import torch
@@ -36,6 +39,7 @@ class VisionKernels:
         self.norm_eps = encoder.norm.eps
         # (C out, C in, frames, rows, columns) to (taps, C in, C out)
         taps = block.conv.weight.to(dtype).permute(2, 3, 4, 1, 0).flatten(0, 2)
+        assert block.conv.bias is not None
         self.conv_weight, self.conv_bias = taps.contiguous(), block.conv.bias.float()
         self.out_weight = encoder.out.weight.to(dtype).t().contiguous()
         self.out_bias = encoder.out.bias.float()
@@ -48,12 +52,20 @@ class VisionKernels:
             part = slice(first, first + CLIPS_AT_ONCE)
             self._run(video[part].contiguous(), features[part])
 
-    def _allocate(self, clips: int, frames: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    def _allocate(
+        self, clips: int, frames: int, device: torch.device
+    ) -> tuple[Tensor, Tensor, Tensor]:
         config = self.config
         side = config.image_size // config.patch_size
         margin = 2 * ((config.kernel_cells - 1) // 2)
         rows = clips * frames * config.vision_tokens
-        wide = (clips, frames + config.kernel_frames - 1, side + margin, side + margin, config.width)
+        wide = (
+            clips,
+            frames + config.kernel_frames - 1,
+            side + margin,
+            side + margin,
+            config.width,
+        )
         if self.buffers is None or self.buffers[1].shape != wide:
             self.buffers = (
                 torch.empty(rows, config.width, device=device),
@@ -195,7 +207,9 @@ def _norm_into(
     cell = g % (SIDE * SIDE)
     place = (image // frames * (frames + PAST) + image % frames + PAST).to(tl.int64)
     place = (place * LINE + cell // SIDE + MARGIN) * LINE + cell % SIDE + MARGIN
-    tl.store(wide + place[:, None] * WIDTH + c[None, :], result.to(wide.dtype.element_ty), mask=mask)
+    tl.store(
+        wide + place[:, None] * WIDTH + c[None, :], result.to(wide.dtype.element_ty), mask=mask
+    )
 
 
 @triton.jit
@@ -269,5 +283,7 @@ def _output(
         w = tl.load(weight + (at + s)[:, None] * WIDTH + column[None, :])
         total = tl.dot(a, w, total, input_precision=PRECISION)
     total += tl.load(bias + column)[None, :]
-    total += tl.load(position + (g % VISION)[:, None] * WIDTH + column[None, :], mask=mask, other=0.0)
+    total += tl.load(
+        position + (g % VISION)[:, None] * WIDTH + column[None, :], mask=mask, other=0.0
+    )
     tl.store(out + here + column[None, :], total.to(out.dtype.element_ty), mask=mask)
