@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hlvid.statistics import MIN_VIDEOS, Contrast, PairedDifference, RatioInterval
-from leaderboard import charts, wording
+from leaderboard import bars, wording
 from leaderboard.compare import OFF, Effect, Family
 from leaderboard.tables import NOTHING, Cell, notes_of, role_of
 
@@ -29,7 +29,7 @@ class EffectRow:
     against: str
     seeds: str
     difference: Cell
-    forest: charts.Bar | None
+    forest: bars.Bar | None
     verdict: str
     p: str
     holm: str
@@ -49,14 +49,14 @@ class EffectTable:
     caption: str
     is_mixed: bool
     """Whether the rows name what they are held against."""
-    axis: charts.Axis
+    axis: bars.Axis
     rows: tuple[EffectRow, ...]
 
 
 def effect_table(family: Family, *, number: int) -> EffectTable:
     """The table of a family of effects."""
     known = [e.comparison.accuracy for e in family.effects if e.comparison.accuracy is not None]
-    axis = charts.forest_axis([bound for a in known for bound in (a.low, a.high)])
+    axis = bars.forest_axis([bound for a in known for bound in (a.low, a.high)])
     is_mixed = family.other != OFF
     others = "random tokens of the same number (random-matched)" if is_mixed else "off"
     caption = f"{CONTRASTS[family.contrast]}: each arm against {others}. {CLAIMS[family.contrast]}"
@@ -75,7 +75,7 @@ def effect_table(family: Family, *, number: int) -> EffectTable:
     )
 
 
-def _row(effect: Effect, axis: charts.Axis) -> EffectRow:
+def _row(effect: Effect, axis: bars.Axis) -> EffectRow:
     comparison, arm = effect.comparison, effect.arm.record.arm
     accuracy = comparison.accuracy
     return EffectRow(

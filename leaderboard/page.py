@@ -15,7 +15,7 @@ from importlib import metadata, resources
 import jinja2
 from markupsafe import Markup
 
-from leaderboard import charts, compare, wording
+from leaderboard import bars, compare, wording
 from leaderboard.effects import EffectTable, effect_table
 from leaderboard.entries import Entry, Refusal
 from leaderboard.figures import Figure, figure_of
@@ -75,7 +75,7 @@ class Board:
     caption: str
     ranked: tuple[RunRow, ...]
     unranked: tuple[RunRow, ...]
-    axis: charts.Axis
+    axis: bars.Axis
     has_gaze: bool
     """Whether rows are arms; where all are off they are models."""
     has_tokens: bool

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hlvid.statistics import QuantileInterval
 from hlvid.types import ArmSettings, FrameSettings
-from leaderboard import charts, wording
+from leaderboard import bars, wording
 from leaderboard.entries import Entry, Latency
 
 NOTHING = "\N{EN DASH}"
@@ -23,7 +23,7 @@ ROLES = {
     "privileged": "privileged: is told what no user knows",
 }
 """Role of an arm -> its words in a legend. Each role has a shape of its own, not only a colour."""
-ACCURACY_AXIS = charts.share_axis()
+ACCURACY_AXIS = bars.share_axis()
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class RunRow:
     role: str
     rank: str
     accuracy: Cell
-    bar: charts.Bar | None
+    bar: bars.Bar | None
     kept: str
     parse_rate: str
     recall: Cell
@@ -151,7 +151,7 @@ def _reasons(entry: Entry) -> tuple[str, ...]:
     return (*repeats, *(r for r in entry.unranked_because if r != "privileged selector"))
 
 
-def _accuracy(entry: Entry) -> tuple[Cell, charts.Bar | None]:
+def _accuracy(entry: Entry) -> tuple[Cell, bars.Bar | None]:
     summary = entry.record.summary
     if summary is None or entry.accuracy is None:
         return Cell(NOTHING), None

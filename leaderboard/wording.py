@@ -71,11 +71,6 @@ def kept(ratio: float) -> str:
     return f"{value:.2g}" if value >= 0.001 else "<0.001"
 
 
-def budget(ratio: float) -> str:
-    """A budget as it is said in a sentence: '10 %', '2.5 %'."""
-    return f"{100 * ratio:.3g}{NBSP}%"
-
-
 def points(difference: float) -> str:
     """A difference of shares in percentage points, always signed: '+12.3', minus sign, '0.0'."""
     text = percent(difference)

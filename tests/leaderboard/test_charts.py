@@ -5,13 +5,8 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leaderboard.charts import (
-    LABEL_HEIGHT,
-    Point,
-    forest_axis,
-    scatter,
-    share_axis,
-)
+from leaderboard.bars import forest_axis, share_axis
+from leaderboard.charts import LABEL_HEIGHT, Point, scatter
 
 shares = st.floats(0, 1)
 points = st.builds(
