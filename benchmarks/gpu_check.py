@@ -81,8 +81,6 @@ def main() -> int:
     if not torch.cuda.is_available():
         sys.stderr.write("gpu_check: no CUDA device. Run it where there is one.\n")
         return 2
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
     sections = {name: SECTIONS[name] for name in arguments.only}
     skipped = NOT_RUN | {name: "not asked for" for name in SECTIONS if name not in sections}
     if arguments.upstream is None:

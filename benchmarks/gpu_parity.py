@@ -117,7 +117,7 @@ def fixtures() -> Iterator[Line]:
     """fp32 on the GPU, plain path with Triton attention, against the released outputs."""
     cases = json.loads((FIXTURES / "cases.json").read_text())["cases"]
     outputs = np.load(FIXTURES / "outputs.npz")
-    model = AutoGaze.from_pretrained(FIXTURES, device=DEVICE)
+    model = AutoGaze.from_pretrained(FIXTURES, device=DEVICE, dtype=torch.float32)
     for case in (case for case in cases if "args" in case):
         name, random = case["name"], np.random.RandomState(case["video_seed"])
         base = random.standard_normal((case["batch"], 1, 3, 14, 14)).astype(np.float32)

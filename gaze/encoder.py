@@ -31,7 +31,9 @@ class CausalConv(nn.Module):
         if past is None:
             past = x.new_zeros(*x.shape[:2], self.num_past, *x.shape[3:])
         x = torch.cat([past, x], dim=2)  # (B, C, past + T, rows, columns)
-        return F.relu(self.conv(x)), x[:, :, -self.num_past :]
+        # cuDNN would otherwise take TF32 for fp32 input, and choices would differ from the CPU's.
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            return F.relu(self.conv(x)), x[:, :, -self.num_past :]
 
 
 class Encoder(nn.Module):

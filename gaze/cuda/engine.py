@@ -6,9 +6,8 @@ next block, so a launch whose lanes are all idle returns at once and costs its l
 
 - Without a threshold the number of blocks is known, and the host only replays.
 - With one, the host reads a counter that is a few replays old, through pinned memory and an event.
-- ``schedule="lock-step"`` keeps all clips at one frame; ``"rounds"`` alternates prefill and block,
-  and a clip that ends a frame early goes on to its next. Both choose the same. Lock-step is the
-  default because it was faster for more than one clip (benchmarks/results).
+- ``schedule="lock-step"`` keeps all clips at one frame; in ``"rounds"`` a clip that ends a frame
+  early goes on to its next. Lock-step was faster for more than one clip (benchmarks/results).
 """
 
 # mypy: disable-error-code="import-untyped, no-untyped-call"
@@ -31,6 +30,7 @@ from gaze.cuda.slots import Slots
 from gaze.decode import FrameGaze, Positions, slot_rows
 from gaze.decoder import Decoder
 from gaze.encoder import Encoder
+from hlvid.errors import UserError
 
 Schedule = Literal["lock-step", "rounds"]
 LAG = 2
@@ -159,6 +159,10 @@ class Engine:
     def answers(self, clips: int) -> tuple[Tensor, Tensor, Tensor]:
         """Ids (clips, T, m), -1 where padded; padding, alike; slots of each frame (clips, T)."""
         slots = self.slots
+        if self.dtype == torch.float16 and not bool(self.scores.isfinite().all()):
+            raise UserError(
+                "select: values beyond float16. Load the model with dtype=torch.bfloat16."
+            )
         count = slots.count[:clips].long()
         is_past = torch.arange(slots.most, device=self.device) >= count.unsqueeze(-1)
         is_padding = slots.padded[:clips].bool() | is_past
