@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from gaze.views import Views
 from hlvid.types import Evidence
 
-RECALLED_COVER = 0.9
-"""Share of an evidence box that kept tokens must cover in one frame for it to be recalled."""
+RECALLED_COVER = 0.9 - 1e-9
+"""Share of an evidence box that kept tokens must cover in one frame: 90 %, summed in floats."""
 
 
 def boxes_shown(

@@ -1,5 +1,6 @@
 """Evidence recall: did the kept tokens show what the question is about? Needs no model."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,8 +11,6 @@ from gaze.evidence import RECALLED_COVER, box_cover, boxes_shown
 from gaze.selectors.kept import Kept
 from gaze.views import TOKEN_PIXELS, Views
 from hlvid.types import Evidence
-
-ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def evidence_recall(
     return Recall(
         temporal_hit=True,
         spatial_cover=cover,
-        is_recalled=cover >= RECALLED_COVER - ROUNDING,
+        is_recalled=cover >= RECALLED_COVER,
     )
 
 
@@ -109,12 +108,13 @@ def random_expectation(
         frame_seconds: When each sampled frame is shown, in seconds.
         evidence: Alternatives: any one of them is enough.
         num_draws: How often the tokens are drawn.
-        seed: Of the drawing.
+        seed: Of the drawing, which differs from question to question.
 
     Returns:
         Both 0 where no sampled frame lies inside an evidence span.
     """
-    bits = np.random.PCG64(seed)
+    text = "\n".join([str(seed), *(one.model_dump_json() for one in evidence)])
+    bits = np.random.PCG64(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big"))
     best = np.zeros(num_draws)
     for frame, seconds in enumerate(frame_seconds):
         covers = [box_cover(box, views).ravel() for box in boxes_shown(evidence, float(seconds))]
@@ -127,5 +127,5 @@ def random_expectation(
             for box, cover in enumerate(covers):
                 kept[box] += is_kept @ cover[tokens]
         best = np.maximum(best, kept.max(axis=0, initial=0.0))
-    is_recalled = best >= RECALLED_COVER - ROUNDING
+    is_recalled = best >= RECALLED_COVER
     return Expectation(recall=float(is_recalled.mean()), spatial_cover=float(best.mean()))

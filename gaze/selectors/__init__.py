@@ -1,9 +1,31 @@
 """Ways of choosing which tokens of a video are worth encoding.
 
-A selector orders the native tokens of every frame; the budget, the cut and the counting are ours.
-It is an entry point of the group `hlvid.selectors`: a function of a `Chunk`, or a class whose
+A selector orders the native tokens of every frame; sharing the budget, cutting and counting are
+ours. It is an entry point of the group `hlvid.selectors`: a function of a `Chunk`, or a class whose
 instances are called with the chunks of one video in turn. It sees frames, question text, budget and
-seed, and never an answer or evidence.
+seed, and never an answer or evidence; only the built-in `oracle`, `transplanted` and
+`random-matched` are given more.
+
+A budget is a number of tokens a video, shared equally over its frames and views (`share`). What
+each selector does within that:
+
+| selector         | its order                                      | exact within              |
+|------------------|------------------------------------------------|---------------------------|
+| all              | everything                                     | takes no budget           |
+| random           | drawn by (seed, video, clip, view)             | each frame of each view   |
+| uniform          | even raster steps, shifted from frame to frame | each frame of each view   |
+| centre           | from the middle of every view                  | each frame of each view   |
+| centre-frame     | from the middle of the frame                   | each frame                |
+| detail           | largest gradient energy                        | each frame of each view   |
+| text             | under detected text, then as detail            | each frame of each view   |
+| change           | largest difference to the last kept value      | each clip of each view    |
+| change-unbounded | largest difference to the previous frame       | takes a threshold instead |
+| random-matched   | as random                                      | its partner's own counts  |
+| transplanted     | a donor's choice, frame by frame in proportion | the video                 |
+| oracle           | evidence, then as uniform                      | the video                 |
+
+`change` may move tokens between the frames of a clip: one threshold for all of them is its rule.
+`oracle` may move them anywhere, to be a ceiling for all others.
 """
 
 from gaze.selectors.budget import budget_tokens, share

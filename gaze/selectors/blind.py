@@ -48,8 +48,7 @@ def random(chunk: Chunk) -> Sequence[Ids]:
 @selector(is_control=True)
 def uniform(chunk: Chunk) -> Sequence[Ids]:
     """Keeps even raster steps of every view, shifted by a golden-ratio step a frame."""
-    if chunk.shares is None:
-        raise ValueError("uniform has no order without a budget")
+    assert chunk.shares is not None, "it needs a budget, which is checked before"
     return [
         even_steps(chunk.views, share, chunk.first_frame + frame)
         for frame, share in enumerate(chunk.shares)

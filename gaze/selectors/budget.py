@@ -48,35 +48,34 @@ def share(num_kept: int | Sequence[int] | Shares, num_frames: int, views: Views)
     """
     wanted = np.asarray(num_kept, dtype=np.int64)
     if wanted.ndim == 0:
-        steps = np.arange(num_frames + 1, dtype=np.int64) * int(wanted) // max(num_frames, 1)
-        wanted = np.diff(steps)
+        wanted = np.diff(np.arange(num_frames + 1, dtype=np.int64) * int(wanted) // num_frames)
     if wanted.shape == (num_frames,):
-        is_fitting = bool(np.all((wanted >= 0) & (wanted <= views.num_tokens)))
+        most: int | Ids = views.num_tokens
     elif wanted.shape == (num_frames, views.num_views):
-        is_fitting = bool(np.all((wanted >= 0) & (wanted <= views.num_cells)))
+        most = views.num_cells
     else:
         raise UserError(
             f"num_kept: shape {wanted.shape}. Allowed are a number, ({num_frames},) for frames, or "
             f"({num_frames}, {views.num_views}) for frames and views."
         )
-    if not is_fitting:
+    if np.any((wanted < 0) | (wanted > most)):
         raise UserError(
             f"num_kept: {int(wanted.sum())} tokens do not fit. "
             f"There are {num_frames} frames of {views.num_tokens}."
         )
-    if wanted.ndim == 2:
-        return wanted
+    return wanted if wanted.ndim == 2 else _share_frames(wanted, views)
+
+
+def _share_frames(wanted: NDArray[np.int64], views: Views) -> Shares:
+    cells = views.num_cells.astype(np.int64)
     owed = np.zeros(views.num_views, dtype=np.int64)
-    shares = np.empty((num_frames, views.num_views), dtype=np.int64)
-    for frame, of_frame in enumerate(wanted):
-        part, remainder = np.divmod(
-            int(of_frame) * views.num_cells.astype(np.int64), views.num_tokens
-        )
+    shares = np.empty((wanted.size, views.num_views), dtype=np.int64)
+    for frame, num_kept in enumerate(wanted.tolist()):
+        shares[frame], remainder = np.divmod(num_kept * cells, views.num_tokens)
         owed += remainder
-        raised = np.argsort(-owed, kind="stable")[: int(of_frame) - int(part.sum())]
-        part[raised] += 1
+        raised = np.argsort(-owed, kind="stable")[: num_kept - int(shares[frame].sum())]
+        shares[frame, raised] += 1
         owed[raised] -= views.num_tokens
-        shares[frame] = part
     return shares
 
 
@@ -90,9 +89,7 @@ def cut(order: Ids, view_of: Ids, part: NDArray[np.int64]) -> Ids:
     """
     view = view_of[order]
     by_view = np.argsort(view, kind="stable")
-    starts = np.cumsum(np.bincount(view, minlength=part.size)) - np.bincount(
-        view, minlength=part.size
-    )
+    num = np.bincount(view, minlength=part.size)
     rank = np.empty(order.size, dtype=np.int64)
-    rank[by_view] = np.arange(order.size) - starts[view[by_view]]
+    rank[by_view] = np.arange(order.size) - np.repeat(np.cumsum(num) - num, num)
     return order[rank < part[view]]

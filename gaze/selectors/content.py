@@ -92,8 +92,7 @@ class Change:
     def __call__(self, chunk: Chunk) -> Sequence[Ids]:
         """Spend exactly the share of each clip by searching one threshold for it."""
         views = chunk.views
-        if chunk.shares is None:
-            raise ValueError("change has no threshold to search without a budget")
+        assert chunk.shares is not None, "it needs a budget, which is checked before"
         values = [cell_values(frame, views) for frame in chunk.frames]
         if self._last_kept is None:
             self._last_kept = np.full_like(values[0], MID_GREY)

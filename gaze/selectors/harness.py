@@ -160,7 +160,7 @@ def _partner_counts(info: SelectorInfo, request: Request, views: Views, num_fram
             f"selector {info.name!r}: its partner's frames, rows and columns {grid} are not the "
             f"canvas's {(num_frames, views.rows, views.cols)}. Both must read one canvas."
         )
-    return partner.counts(views.view_of, views.num_views)
+    return partner.counts(views)
 
 
 def _plan(request: Request, views: Views, num_frames: int, shares: Shares) -> Plan:

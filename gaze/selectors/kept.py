@@ -1,14 +1,13 @@
 """What a selector kept of a video."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze.views import Ids
+from gaze.views import Ids, Views
 
 
 @dataclass(frozen=True)
@@ -55,15 +54,11 @@ class Kept:
         mask[self.tokens[frame]] = True
         return mask.reshape(self.rows, self.cols)
 
-    def counts(self, view_of: Sequence[int] | Ids, num_views: int) -> NDArray[np.int64]:
-        """Tokens kept a frame and view, (num_frames, num_views).
-
-        Args:
-            view_of: The view of every token, (rows * cols,); see `gaze.views.Views.view_of`.
-            num_views: Views of one frame.
-        """
-        of = np.asarray(view_of)
-        return np.stack([np.bincount(of[ids], minlength=num_views) for ids in self.tokens])
+    def counts(self, views: Views) -> NDArray[np.int64]:
+        """Tokens kept a frame and view, (num_frames, num_views)."""
+        return np.stack(
+            [np.bincount(views.view_of[ids], minlength=views.num_views) for ids in self.tokens]
+        )
 
     @cached_property
     def sha256(self) -> str:

@@ -47,7 +47,7 @@ def test_oracle_covers_every_box_at_the_time_of_the_frame() -> None:
 
 def test_oracle_leaves_the_equal_shares_alone_where_evidence_fits_them() -> None:
     views = Views(700, 1100)
-    counts = keep_oracle(0.5, SIGN).counts(views.view_of, views.num_views)
+    counts = keep_oracle(0.5, SIGN).counts(views)
     total = budget_tokens(0.5, 5 * views.num_tokens)
     assert np.array_equal(counts, share(total, 5, views))
 
