@@ -17,7 +17,7 @@ from av.container import InputContainer
 from hlvid.errors import UserError
 
 CODECS = ("h264", "hevc", "vp9", "av1")
-MAX_PIXELS = 16384 * 16384
+MAX_PIXELS = 16384 * 8192
 """Larger frames are refused: a few bytes of header must not ask for all of the memory."""
 
 _HEAD_BYTES = 4096
@@ -104,6 +104,7 @@ def open_container(path: Path) -> InputContainer:
             os.fspath(path.absolute()),
             format=container,
             metadata_errors="replace",
+            options={"max_pixels": str(MAX_PIXELS)},
             container_options={"protocol_whitelist": "file"},
         )
 
