@@ -27,8 +27,19 @@ OFFLINE = {
 """Nothing that is evaluated here comes from the network, and no bar but ours is drawn."""
 
 
+def send_nothing() -> None:
+    """Keep OpenVINO from telling its maker that it was imported; it does so in a forked process.
+
+    That process can also hang this one: its thread and ours wait for each other's imports. OpenVINO
+    takes a stub of its own where the package that sends is not there.
+    """
+    modules: dict[str, Any] = sys.modules
+    modules.setdefault("openvino_telemetry", None)
+
+
 def quiet() -> None:
     """Make libraries stay offline and tell errors only. Call it before they are imported."""
+    send_nothing()
     for name, value in OFFLINE.items():
         os.environ.setdefault(name, value)
     logging.getLogger().setLevel(logging.ERROR)
@@ -38,7 +49,7 @@ def quiet() -> None:
 def evaluate(
     room: Room, benchmark: Benchmark, arms: Sequence[ArmSettings], *, limit: int | None
 ) -> tuple[dict[tuple[str, str], Prediction], Mapping[str, Any]]:
-    """Sit all arms in one call of the stock evaluator.
+    """Sit all arms in one call of the stock evaluator. Call `quiet` first.
 
     Args:
         room: Where.
@@ -49,7 +60,6 @@ def evaluate(
     Returns:
         Predictions by (question id, arm name), and lmms-eval's own results by arm name.
     """
-    quiet()
     from lmms_eval.evaluator import simple_evaluate
     from lmms_eval.tasks import TaskManager
     from loguru import logger

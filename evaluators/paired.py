@@ -13,6 +13,7 @@ from lmms_eval.api.instance import Instance
 from lmms_eval.api.model import lmms
 
 from evaluators.arms import from_generation_kwargs
+from evaluators.engine import send_nothing
 from evaluators.gazing import Donors
 from evaluators.models import load
 from evaluators.sitting import Item, Room, sit
@@ -111,6 +112,7 @@ class StockPaired(Paired):
         device: str | None = None,
     ) -> None:
         super().__init__()
+        send_nothing()
         self._examinee = load(self.model_name, seed=seed)
         self._frames = FrameSettings(num_frames=frames)
         self._seed = seed

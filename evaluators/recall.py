@@ -15,6 +15,7 @@ from typing import Any
 
 from evaluators.arms import make_arm
 from evaluators.canvas import Canvas, decode
+from evaluators.engine import quiet
 from evaluators.gazing import Chosen, Donors, Failure, Look, Place, choose_all, failure, look_of
 from evaluators.halting import INTERRUPTED, Halt, Stopped, on_signals
 from evaluators.ledger import Ledger
@@ -121,6 +122,7 @@ def measure(survey: Survey) -> tuple[list[Row], list[str]]:
     Raises:
         UserError: No question has evidence, no video is there, or the user wanted the end.
     """
+    quiet()
     evidence = evidence_by_video(survey.benchmark)
     if not evidence:
         raise UserError(

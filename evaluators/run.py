@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluators import models
-from evaluators.engine import evaluate
+from evaluators.engine import evaluate, quiet
 from evaluators.examinee import Examinee
 from evaluators.gazing import Donors
 from evaluators.halting import INTERRUPTED, Halt, Stopped, on_signals
@@ -121,6 +121,7 @@ def run(settings: Settings, command: Sequence[str]) -> list[tuple[GradedRun, Pat
     Raises:
         UserError: Something is missing or not allowed, or the user wanted the end.
     """
+    quiet()
     exam = prepare(settings)
     items = [Item(question, arm, None) for question in exam.sat.questions for arm in settings.arms]
     with on_signals() as halt, Ledger(settings.out / LEDGER_FILE) as ledger:

