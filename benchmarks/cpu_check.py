@@ -1,8 +1,8 @@
 """AutoGaze on a CPU against the released implementation, in interleaved runs. JSON lines out.
 
-Same weights (seeded, of the released sizes), same clips, fp32. Machines drift from minute to minute,
-so each repeat times ours, theirs and a matrix product one after the other, and ratios are of one
-repeat. Needs a checkout of NVlabs/AutoGaze and a Python that has transformers 4.51 beside torch.
+Same weights (seeded, of the released sizes), same clips, fp32. Machines drift from minute to
+minute, so each repeat times ours, theirs and a matrix product one after the other, and ratios are
+of one repeat. Needs a checkout of NVlabs/AutoGaze and a Python that has transformers 4.51 beside torch.
 
     python benchmarks/cpu_check.py --upstream PATH
 """

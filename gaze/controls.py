@@ -36,6 +36,18 @@ def check_video(video: Tensor) -> None:
         raise UserError("video: it holds NaN or infinity. Check what it was made from.")
 
 
+def check_forbidden(forbidden: Tensor | None, shape: tuple[int, int]) -> None:
+    """Refuse a mask of another shape or type.
+
+    Raises:
+        UserError: Not (clips, cells) bool.
+    """
+    if forbidden is not None and (tuple(forbidden.shape) != shape or forbidden.dtype != torch.bool):
+        raise UserError(
+            f"forbidden: {tuple(forbidden.shape)} {forbidden.dtype}. Expected is {shape} bool."
+        )
+
+
 def caps_per_frame(config: GazeConfig, ratio: Ratio, num_frames: int) -> list[int]:
     """Most slots of each frame: max(1, floor(ratio * cells)).
 

@@ -20,7 +20,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gaze.config import GazeConfig, read_config
-from gaze.controls import Ratio, Threshold, caps_per_frame, check_video, thresholds_per_frame
+from gaze.controls import (
+    Ratio,
+    Threshold,
+    caps_per_frame,
+    check_forbidden,
+    check_video,
+    thresholds_per_frame,
+)
 from gaze.decode import (
     BatchRule,
     FrameDecoder,
@@ -169,6 +176,7 @@ class AutoGaze(nn.Module):
         tiling = self._tiling(video, target_scales, target_patch_size)
         clips = video if tiling is None else tiling.cut(video)
         num_frames = video.shape[1]
+        check_forbidden(forbidden, (clips.shape[0], self.config.num_cells))
         ratio, threshold = self._controls(gazing_ratio, task_loss_requirement)
         caps = caps_per_frame(self.config, ratio, num_frames)
         losses = thresholds_per_frame(threshold, num_frames)
@@ -205,6 +213,7 @@ class AutoGaze(nn.Module):
         """
         check_video(frames)
         batch, num_frames = frames.shape[:2]
+        check_forbidden(forbidden, (batch, self.config.num_cells))
         ratio, threshold = self._controls(gazing_ratio, task_loss_requirement)
         caps = caps_per_frame(self.config, ratio, num_frames)
         losses = thresholds_per_frame(threshold, num_frames)

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from gaze.cuda.engine import Engine
-from gaze.decode import FrameGaze, Positions
+from gaze.decode import FrameGaze, Positions, slot_rows
 from gaze.decoder import Decoder
 from gaze.encoder import Encoder
 
 MOST_SLOTS = 1024
-"""Clips of one wave: enough to fill the card, and at most a third of its memory at any cap."""
+"""Clips of one wave: more do not fill an H100 any better."""
+CACHE_SHARE = 0.3
+"""Share of the card's memory that the cache of one engine may take."""
 ENGINES_KEPT = 2
 
 
@@ -80,9 +82,9 @@ class Driver:
         if forbidden is not None:
             forbidden = forbidden.repeat_interleave(per_video, 0).to(device)
         most = cap.amax(0).tolist()
-        answers = []
-        for first in range(0, clips.shape[0], MOST_SLOTS):
-            wave = slice(first, first + MOST_SLOTS)
+        at_once, answers = self._wave(most), []
+        for first in range(0, clips.shape[0], at_once):
+            wave = slice(first, first + at_once)
             part = self.resize(clips[wave])
             engine = self._engine(part.shape[0], most)
             engine.features(part)
@@ -104,6 +106,14 @@ class Driver:
             for c in range(per_video)
             for t in range(length)
         ]
+
+    def _wave(self, caps: list[int]) -> int:
+        """Clips of one wave: a power of two whose cache fits its share of the card."""
+        config, weight = self.decoder.config, self.decoder.embed.weight
+        values = 2 * config.num_layers * config.width * slot_rows(config, caps)
+        memory = torch.cuda.get_device_properties(weight.device).total_memory
+        fitting = int(CACHE_SHARE * memory / (values * weight.element_size()))
+        return int(min(MOST_SLOTS, 1 << max(0, fitting.bit_length() - 1)))
 
     def _engine(self, clips: int, caps: list[int]) -> Engine:
         """An engine with room for the clips: a power of two of slots, so that few are captured."""

@@ -22,6 +22,14 @@ TINY = GazeConfig(
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def model():
     return AutoGaze.from_seed(TINY, 0)
@@ -63,6 +71,7 @@ def test_videos_that_are_none(model, video, words):
         ({"gazing_ratio": "much"}, "a number"),
         ({"gazing_ratio": [0.5]}, "1 values for 2 frames"),
         ({"task_loss_requirement": math.nan}, "finite"),
+        ({"gazing_ratio": 0.5, "forbidden": torch.zeros(1, 7, dtype=torch.bool)}, "forbidden"),
         ({"gazing_ratio": 0.5, "target_scales": (16, 32, 48, 64)}, "go together"),
         ({"target_scales": (1, 2), "target_patch_size": 1, "gazing_ratio": 1}, "ascending"),
         ({"target_scales": (16, 32, 48, 96), "target_patch_size": 16, "gazing_ratio": 1}, "square"),
