@@ -2,7 +2,7 @@
 
 Same weights (seeded, of the released sizes), same clips, fp32. Machines drift from minute to
 minute, so each repeat times ours, theirs and a matrix product one after the other, and ratios are
-of one repeat. Needs a checkout of NVlabs/AutoGaze and a Python that has transformers 4.51 beside torch.
+of one repeat. Needs a checkout of NVlabs/AutoGaze and a Python that has transformers 4.51.
 
     python benchmarks/cpu_check.py --upstream PATH
 """
