@@ -5,7 +5,7 @@ frames than there are, and libavformat's is not shown by PyAV 15. Reading every 
 all of it, at the speed of the disk; `hlvid.index_cache` remembers the answer.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -108,12 +108,6 @@ class FrameIndex:
         before = self._starts[: np.searchsorted(self._starts, self._first_packet[frame], "right")]
         right = before[self.packets.pts[before] <= self.pts[frame]]
         return (int(right[-1]) if len(right) else self.packets.first_key), stop
-
-    def needed(self, frames: Sequence[int]) -> Set[int] | None:
-        """The packets whose frames must come to number these frames right; None for all."""
-        if self.is_counted:
-            return None
-        return set(np.flatnonzero(np.isin(self.packets.pts, self.pts[list(frames)])).tolist())
 
     def foretold(self, start: int, stop: int) -> Int64:
         """Numbers of the frames that decoding packets [start, stop) must give, in their order."""

@@ -5,7 +5,7 @@ next one that the index foretells.
 """
 
 from collections import deque
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -14,8 +14,11 @@ from typing import Self
 import av
 import numpy as np
 
-from hlvid.frame_index import MISSING, FrameIndex, Packets, read_packets
+from hlvid.frame_index import MISSING, FrameIndex, Int64, Packets, read_packets
 from hlvid.video_file import MAX_PIXELS, open_container, video_stream
+
+HOLE = bytes(1024)
+"""So many zeros are never coded: a part of the file was not written, as broken downloads leave."""
 
 
 @dataclass(frozen=True)
@@ -69,83 +72,78 @@ class OpenVideo:
         return read_packets(self._container, self.stream)
 
     def decode(self, index: FrameIndex, segment: Segment) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Yield the wanted frames of a segment, up to the first that is missing or damaged."""
-        wanted = deque(segment.frames)
-        for number, frame, is_sound in self._numbered(index, segment):
-            if number < wanted[0]:
-                continue
-            if number > wanted[0] or not is_sound:
-                return
-            yield wanted.popleft(), frame
-            if not wanted:
-                return
+        """Yield the wanted frames of a segment, up to the first that is not sound.
 
-    def _numbered(
-        self, index: FrameIndex, segment: Segment
-    ) -> Iterator[tuple[int, av.VideoFrame, bool]]:
-        """Tell which frame each decoded one is; what the index does not foretell is left out."""
-        packets = index.packets
+        A frame is sound when it came, and so did all that were decoded before it since the keyframe
+        at which its decoding starts: where one is missing, decoders make up what refers to it.
+        """
         numbers = index.foretold(segment.start, segment.stop)
+        packet = index.packet[numbers]
+        is_lost = np.zeros(len(numbers), dtype=np.bool_)
+        wanted = set(segment.frames)
+        held: deque[tuple[int, av.VideoFrame | None, Int64]] = deque()
+        for place, frame in self._placed(index, segment, numbers):
+            is_lost[place] = frame is None or frame.is_corrupt
+            number = int(numbers[place])
+            if number in wanted:
+                start, _ = index.span(number)
+                earlier = (packet >= start) & (packet < packet[place])
+                earlier[place] = True
+                held.append((number, frame, np.flatnonzero(earlier)))
+            while held and held[0][2][-1] <= place:
+                number, frame, earlier_places = held.popleft()
+                if frame is None or is_lost[earlier_places].any():
+                    return
+                yield number, frame
+                if number == segment.frames[-1]:
+                    return
+
+    def _placed(
+        self, index: FrameIndex, segment: Segment, numbers: Int64
+    ) -> Iterator[tuple[int, av.VideoFrame | None]]:
+        """Give each foretold frame, by its place among `numbers`, what came for it, or None."""
+        packets = index.packets
         pts = index.pts[numbers]
         place = 0
-        for frame, is_sound in self.outputs(
-            packets, segment.start, segment.stop, needed=index.needed(segment.frames)
-        ):
+        for frame in self.outputs(packets, segment.start, segment.stop):
+            at = place
             if not index.is_counted:
                 if frame.pts is None:
                     continue
-                # Passes over foretold frames that did not come.
-                place += int(np.searchsorted(pts[place:], frame.pts))
-                if place < len(pts) and pts[place] > frame.pts:
+                at += int(np.searchsorted(pts[place:], frame.pts))
+                if at < len(pts) and pts[at] > frame.pts:
                     continue
-            if place >= len(numbers):
-                return
+            if at >= len(numbers):
+                break
             # A start that turns out to be no keyframe gives pictures with parts made up.
             is_start = frame.pts == packets.pts[segment.start]
             if is_start and not frame.key_frame and segment.start > packets.first_key:
                 return
-            yield int(numbers[place]), frame, is_sound
-            place += 1
+            yield from ((missing, None) for missing in range(place, at))
+            yield at, frame
+            place = at + 1
+        yield from ((missing, None) for missing in range(place, len(numbers)))
 
-    def outputs(
-        self, packets: Packets, start: int, stop: int, *, needed: Set[int] | None = None
-    ) -> Iterator[tuple[av.VideoFrame, bool]]:
-        """Decode packets [start, stop) to the end; with each frame, whether it is undamaged.
-
-        Args:
-            packets: Those of the file.
-            start: First packet, a keyframe.
-            stop: Behind the last packet.
-            needed: Packets whose frames are needed; others may be left out where no frame refers
-                to them. None for all.
-        """
+    def outputs(self, packets: Packets, start: int, stop: int) -> Iterator[av.VideoFrame]:
+        """Decode packets [start, stop) to the end, passing over those that do not decode."""
         context = self.stream.codec_context
-        # Of our codecs, H.264 alone marks what no other picture refers to, whatever its layer.
-        may_skip = needed is not None and context.codec.name == "h264"
-        is_sound = True
-        for number, packet in self._packets(packets, start, stop):
-            if may_skip:
-                context.skip_frame = "DEFAULT" if number in (needed or ()) else "NONREF"
-            try:
-                frames = context.decode(packet)
-            except av.error.FFmpegError:
-                is_sound = False
+        for packet in self._packets(packets, start, stop):
+            if packet is not None and HOLE in bytes(packet):
                 continue
-            for frame in frames:
-                is_sound = (is_sound or frame.key_frame) and not frame.is_corrupt
-                yield frame, is_sound
+            try:
+                yield from context.decode(packet)
+            except av.error.FFmpegError:
+                continue
 
-    def _packets(
-        self, known: Packets, start: int, stop: int
-    ) -> Iterator[tuple[int, av.Packet | None]]:
+    def _packets(self, known: Packets, start: int, stop: int) -> Iterator[av.Packet | None]:
         """The packets of a range, then None, which makes the decoder give up what it holds."""
         first, packets = self._at_or_before(known, start)
         for number, packet in enumerate(packets, first):
             if number >= start:
-                yield number, packet
+                yield packet
             if number == stop - 1:
                 break
-        yield stop, None
+        yield None
 
     def _at_or_before(self, known: Packets, start: int) -> tuple[int, Iterator[av.Packet]]:
         """Go to a packet, or before it where the container knows no better.

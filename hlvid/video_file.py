@@ -6,8 +6,6 @@ libavformat also knows playlists that open other files and text formats that pas
 
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +19,7 @@ MAX_PIXELS = 16384 * 8192
 """Larger frames are refused: a few bytes of header must not ask for all of the memory."""
 
 _HEAD_BYTES = 4096
+_MAX_BOXES = 100_000
 
 Container = Literal["mp4", "matroska"]
 
@@ -56,7 +55,7 @@ def container_of(path: Path) -> Container:
     """Tell the container by the file's first bytes.
 
     Raises:
-        NotAVideo: the file is missing, empty, or neither MP4 (MOV) nor Matroska (WebM).
+        NotAVideo: The file is missing, empty, or neither MP4 (MOV) nor Matroska (WebM).
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -79,27 +78,15 @@ def container_of(path: Path) -> Container:
     )
 
 
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn what libav says about a file into a `BrokenVideo` sentence."""
-    try:
-        yield
-    except av.error.FFmpegError as error:
-        raise BrokenVideo(
-            f"{path.name}: cannot be read as a video ({error.strerror or type(error).__name__}). "
-            "The file is damaged or cut short: fetch or render it again."
-        ) from error
-
-
 def open_container(path: Path) -> InputContainer:
     """Open the file with the one demuxer that its first bytes allow, reaching no other file.
 
     Raises:
-        NotAVideo: see `container_of`.
-        BrokenVideo: the container cannot be parsed.
+        NotAVideo: See `container_of`.
+        BrokenVideo: The container cannot be parsed.
     """
     container = container_of(path)
-    with translated(path):
+    try:
         return av.open(
             os.fspath(path.absolute()),
             format=container,
@@ -107,15 +94,20 @@ def open_container(path: Path) -> InputContainer:
             options={"max_pixels": str(MAX_PIXELS)},
             container_options={"protocol_whitelist": "file"},
         )
+    except av.error.FFmpegError as error:
+        raise BrokenVideo(
+            f"{path.name}: cannot be read as a video ({error.strerror or type(error).__name__}). "
+            "The file is damaged or cut short: fetch or render it again."
+        ) from error
 
 
 def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
     """The stream to read: the first that moves (a cover picture does not).
 
     Raises:
-        NotAVideo: there is none (sound only).
-        BrokenVideo: there is none because the file is cut short.
-        UnsupportedVideo: its codec or size is not read here.
+        NotAVideo: There is none (sound only).
+        BrokenVideo: There is none because the file is cut short.
+        UnsupportedVideo: Its codec or size is not read here.
     """
     streams = [s for s in container.streams.video if not is_cover(s)]
     if not streams and is_cut_short(path):
@@ -146,12 +138,14 @@ def is_cut_short(path: Path) -> bool:
         if container_of(path) == "matroska":
             return _segment_end(file.read(_HEAD_BYTES)) > size
         end = 0
-        while end < size:
+        for _ in range(_MAX_BOXES):
             file.seek(end)
             box = _box_bytes(file.read(16))
             if box < 8:
                 return False
             end += box
+            if end >= size:
+                break
     return end > size
 
 

@@ -90,8 +90,8 @@ def scan(path: Path) -> tuple[VideoInfo, FrameIndex]:
         packets = stream.packets
         first: av.VideoFrame | None = None
         pts: list[int | None] = []
-        for frame, is_sound in video.outputs(packets, packets.first_key, len(packets)):
-            first = first or (frame if is_sound else None)
+        for frame in video.outputs(packets, packets.first_key, len(packets)):
+            first = first or (None if frame.is_corrupt else frame)
             pts.append(frame.pts)
             if not packets.lacks_pts and first and frame.pts >= packets.pts[packets.first_key]:
                 break

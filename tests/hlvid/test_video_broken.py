@@ -156,6 +156,30 @@ def test_damage_costs_the_frames_it_touches_only(clips, codec, num_threads):
     assert 16 in lost
 
 
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_a_hole_in_the_file_never_shows(clips, codec, num_threads):
+    path = clips.make(codec, name="large", size=(512, 384))
+    whole = VideoReader(path)
+    good = {frame.index: frame.pixels for frame in whole.frames(range(30))}
+    packets = whole.index.packets
+    start, end = packets.position_bytes[17:19]
+    assert end - start > 2000
+    content = bytearray(path.read_bytes())
+    content[start + 100 : end] = bytes(int(end - start) - 100)
+    path = clips.write(f"hole-{codec}.mp4", content)
+    lost = []
+    with VideoReader(path, num_threads=num_threads) as reader:
+        for i in range(30):
+            try:
+                (frame,) = reader.frames([i])
+                assert np.array_equal(frame.pixels, good[i])
+            except LostFrame:
+                lost.append(i)
+    assert int(np.flatnonzero(whole.index.packet == 17)[0]) in lost
+    assert set(lost) <= set(range(16, 24))
+
+
 def test_ten_bits_are_told_and_read(clips):
     for codec in ("h264", "hevc", "av1"):
         path = clips.make(codec, name="deep", pixel_format="yuv420p10le")
