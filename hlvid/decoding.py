@@ -81,7 +81,7 @@ def _as_planned(
     segments = plan(index, frames, seek_cost_frames=num_threads)
     num_workers = min(num_threads, MAX_WORKERS)
     is_sparse = max((len(s.frames) for s in segments), default=0) <= MAX_FRAMES_HELD
-    if is_sparse and len(segments) >= 2 * num_workers > 2:
+    if is_sparse and num_workers > 1 and len(segments) >= 2 * num_workers:
         return _side_by_side(path, index, segments, num_workers)
     return _in_turn(path, index, segments, num_threads)
 

@@ -1,4 +1,4 @@
-"""Remembering what a scan found, beside nothing of the user's: a file a video in the cache folder.
+"""Remembering what a scan found: one note a video, in the cache folder.
 
 A note is believed only if its own digest is right and the video has the path, size, time and the
 first and last bytes that it was written for. Otherwise the video is scanned again.
@@ -35,8 +35,7 @@ def cached_scan(path: Path) -> tuple[VideoInfo, FrameIndex]:
         VideoError: The file cannot be read; a subclass tells why.
     """
     container_of(path)
-    path = path.resolve()
-    name = hashlib.sha256(os.fsencode(path)).hexdigest()
+    name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
     note = cache_dir() / "frame-index" / f"{name}.npz"
     key = _key(path)
     if known := _recall(note, key):
@@ -57,8 +56,12 @@ def _key(path: Path) -> str:
         file.seek(max(0, size - _EDGE_BYTES))
         tail = file.read(_EDGE_BYTES)
         modified_ns = os.fstat(file.fileno()).st_mtime_ns
-    facts = [FORMAT, av.__version__, av.library_versions, os.fsencode(path).hex(), size]
-    state = hashlib.sha256(canonical_json([*facts, modified_ns]))
+    fields = [
+        field.name for field in (*dataclasses.fields(VideoInfo), *dataclasses.fields(Packets))
+    ]
+    where = os.fsencode(path.resolve()).hex()
+    software = [FORMAT, fields, av.__version__, av.library_versions]
+    state = hashlib.sha256(canonical_json([*software, where, size, modified_ns]))
     state.update(head)
     state.update(tail)
     return state.hexdigest()
