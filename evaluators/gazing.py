@@ -23,14 +23,6 @@ MAX_SENTENCE_CHARACTERS = 500
 
 
 @dataclass(frozen=True)
-class Look:
-    """One arm's look at a video. `question_id` is empty where it is the same for all questions."""
-
-    arm: ArmSettings
-    question_id: str = ""
-
-
-@dataclass(frozen=True)
 class Chosen:
     """What an arm keeps of a canvas, and how long it took to choose."""
 
@@ -64,11 +56,6 @@ class Place:
     foreign: Mapping[str, Kept | Failure] = field(default_factory=dict)
 
 
-def look_of(arm: ArmSettings, question_id: str) -> Look:
-    """How an arm looks at a question's video: at all of its questions alike, unless privileged."""
-    return Look(arm, question_id if _is_privileged(arm) else "")
-
-
 def failure(error: Exception) -> Failure:
     """What went wrong, in one line.
 
@@ -81,22 +68,25 @@ def failure(error: Exception) -> Failure:
     return Failure(" ".join(told.split())[:MAX_SENTENCE_CHARACTERS] or type(error).__name__)
 
 
-def choose_all(place: Place, looks: Iterable[Look], halt: Halt) -> dict[Look, Chosen | Failure]:
-    """Every look's choice, each computed once even where several arms copy it."""
-    done: dict[Look, Chosen | Failure] = {}
+def choose_all(
+    place: Place, arms: Iterable[ArmSettings], halt: Halt
+) -> dict[str, Chosen | Failure]:
+    """Every arm's choice by its name, each computed once even where several arms copy it."""
+    done: dict[str, Chosen | Failure] = {}
 
-    def choose(look: Look) -> Chosen | Failure:
-        if look not in done:
+    def choose(arm: ArmSettings) -> Chosen | Failure:
+        if arm.name not in done:
             halt.check()
-            partner = partner_of(look.arm)
-            copied = None if partner is None else choose(look_of(partner, look.question_id))
+            partner = partner_of(arm)
+            copied = None if partner is None else choose(partner)
             try:
-                done[look] = copied if isinstance(copied, Failure) else _choose(place, look, copied)
+                made = copied if isinstance(copied, Failure) else _choose(place, arm, copied)
             except Exception as error:  # noqa: BLE001 - one arm's failure must not end the others
-                done[look] = failure(error)
-        return done[look]
+                made = failure(error)
+            done[arm.name] = made
+        return done[arm.name]
 
-    return {look: choose(look) for look in looks}
+    return {arm.name: choose(arm) for arm in arms}
 
 
 def partner_of(arm: ArmSettings) -> ArmSettings | None:
@@ -107,9 +97,11 @@ def partner_of(arm: ArmSettings) -> ArmSettings | None:
     return ArmSettings(gaze="on", selector=partner, budget=arm.budget, threshold=arm.threshold)
 
 
-def _choose(place: Place, look: Look, copied: Chosen | None) -> Chosen | Failure:
-    """Run one selector; with a partner, its counts stand for budget and threshold."""
-    arm = look.arm
+def _choose(place: Place, arm: ArmSettings, copied: Chosen | None) -> Chosen | Failure:
+    """Run one selector; with a partner, its counts stand for budget and threshold.
+
+    A video is gazed at once for all its questions, so the oracle is shown the evidence of all.
+    """
     partner = partner_of(arm)
     donor = place.foreign[partner.name] if partner and _needs_donor(arm) else None
     if isinstance(donor, Failure):
@@ -124,7 +116,9 @@ def _choose(place: Place, look: Look, copied: Chosen | None) -> Chosen | Failure
             num_kept=copied.kept.num_tokens if copied and donor else None,
             seed=place.seed + arm.seed,
             video_id=place.video_id,
-            evidence=place.evidence.get(look.question_id) if look.question_id else None,
+            evidence=tuple(one for many in place.evidence.values() for one in many)
+            if _is_privileged(arm)
+            else None,
             partner=copied.kept if copied and not donor else None,
             donor=donor,
             frame_seconds=place.canvas.frame_seconds,
@@ -179,37 +173,41 @@ class Donors:
             raise UserError("transplanted: the benchmark has one video. A mask needs a second one.")
         return self._circle[(self._circle.index(video_id) + 1) % len(self._circle)]
 
-    def remember(self, video_id: str, chosen: Mapping[Look, Chosen | Failure]) -> None:
+    def remember(self, video_id: str, chosen: Mapping[str, Chosen | Failure]) -> None:
         """Keep what was chosen of a video until the next one's turn."""
         self._at_hand = {
-            (video_id, look.arm.name): choice.kept
-            for look, choice in chosen.items()
+            (video_id, name): choice.kept
+            for name, choice in chosen.items()
             if isinstance(choice, Chosen)
         }
 
-    def give(self, video_id: str, looks: Iterable[Look], halt: Halt) -> dict[str, Kept | Failure]:
+    def give(
+        self, video_id: str, arms: Iterable[ArmSettings], halt: Halt
+    ) -> dict[str, Kept | Failure]:
         """What the partners of transplanting arms keep of the donor, by the partner arm's name."""
-        partners = [partner_of(look.arm) for look in looks if _needs_donor(look.arm)]
-        arms = {arm.name: arm for arm in partners if arm is not None}
-        if not arms:
+        wanted = [partner_of(arm) for arm in arms if _needs_donor(arm)]
+        partners = {arm.name: arm for arm in wanted if arm is not None}
+        if not partners:
             return {}
         try:
             donor = self.donor_of(video_id)
             given: dict[str, Kept | Failure] = {
-                name: self._at_hand[donor, name] for name in arms if (donor, name) in self._at_hand
+                name: self._at_hand[donor, name]
+                for name in partners
+                if (donor, name) in self._at_hand
             }
-            if missing := [Look(arm) for name, arm in arms.items() if name not in given]:
-                for look, choice in self._look_at(donor, missing, halt).items():
-                    given[look.arm.name] = choice.kept if isinstance(choice, Chosen) else choice
+            if missing := [arm for name, arm in partners.items() if name not in given]:
+                for name, choice in self._look_at(donor, missing, halt).items():
+                    given[name] = choice.kept if isinstance(choice, Chosen) else choice
         except Exception as error:  # noqa: BLE001 - a broken donor fails the transplanting arms only
-            given = dict.fromkeys(arms, failure(error))
+            given = dict.fromkeys(partners, failure(error))
         return given
 
     def _look_at(
-        self, donor: str, looks: Sequence[Look], halt: Halt
-    ) -> dict[Look, Chosen | Failure]:
+        self, donor: str, arms: Sequence[ArmSettings], halt: Halt
+    ) -> dict[str, Chosen | Failure]:
         path = self._videos[donor]
         if path is None:
             raise UserError(f"transplanted: the donor video {donor} is missing.")
         with decode(path, num_frames=self._num_frames, scratch=self._scratch) as canvas:
-            return choose_all(Place(canvas, donor, self._seed), looks, halt)
+            return choose_all(Place(canvas, donor, self._seed), arms, halt)

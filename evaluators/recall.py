@@ -16,7 +16,7 @@ from typing import Any
 from evaluators.arms import make_arm
 from evaluators.canvas import Canvas, decode
 from evaluators.engine import quiet
-from evaluators.gazing import Chosen, Donors, Failure, Look, Place, choose_all, failure, look_of
+from evaluators.gazing import Chosen, Donors, Failure, Place, choose_all, failure
 from evaluators.halting import INTERRUPTED, Halt, Stopped, on_signals
 from evaluators.ledger import Ledger
 from evaluators.run import ID_DIGITS, evidence_by_video, tell_missing, video_paths
@@ -179,15 +179,10 @@ def _video(
             yield name, known
     if not missing:
         return
-    looks = {
-        name: [look_of(arm, question_id) for question_id in evidence]
-        for name, arm in missing.items()
-        if isinstance(arm, ArmSettings)
-    }
-    flat = list(dict.fromkeys(look for many in looks.values() for look in many))
+    arms = [what for what in missing.values() if isinstance(what, ArmSettings)]
     with ExitStack() as stack:
         try:
-            foreign = donors.give(video_id, flat, halt)
+            foreign = donors.give(video_id, arms, halt)
             path = survey.benchmark.video_path(video_id)
             canvas = stack.enter_context(
                 decode(path, num_frames=survey.num_frames, scratch=survey.out / SCRATCH_FOLDER)
@@ -195,14 +190,12 @@ def _video(
         except Exception as error:  # noqa: BLE001 - a broken video must not end the others
             yield from dict.fromkeys(missing, failure(error)).items()
             return
-        chosen = choose_all(Place(canvas, video_id, survey.seed, evidence, foreign), flat, halt)
+        chosen = choose_all(Place(canvas, video_id, survey.seed, evidence, foreign), arms, halt)
         donors.remember(video_id, chosen)
         for name, what in missing.items():
             halt.check()
             if isinstance(what, ArmSettings):
-                value = _recalls(
-                    canvas, evidence, dict(zip(evidence, looks[name], strict=True)), chosen
-                )
+                value = _recalls(canvas, evidence, chosen[name])
             else:
                 value = _expectations(canvas, evidence, what)
             if not isinstance(value, Failure):
@@ -213,15 +206,13 @@ def _video(
 def _recalls(
     canvas: Canvas,
     evidence: Mapping[str, Sequence[Evidence]],
-    looks: Mapping[str, Look],
-    chosen: Mapping[Look, Chosen | Failure],
+    choice: Chosen | Failure,
 ) -> Measured | Failure:
+    if isinstance(choice, Failure):
+        return choice
     width, height = canvas.size
     measured = {}
     for question_id, one in evidence.items():
-        choice = chosen[looks[question_id]]
-        if isinstance(choice, Failure):
-            return choice
         recall = evidence_recall(choice.kept, canvas.frame_seconds, one, width=width, height=height)
         measured[question_id] = (
             recall.temporal_hit,

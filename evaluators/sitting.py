@@ -17,11 +17,9 @@ from evaluators.gazing import (
     Chosen,
     Donors,
     Failure,
-    Look,
     Place,
     choose_all,
     failure,
-    look_of,
 )
 from evaluators.halting import CannotGoOn, Halt
 from evaluators.ledger import Ledger
@@ -114,9 +112,9 @@ class Room:
         value = self._recall("answer", *item.key)
         return None if value is None or value["error"] else Prediction.model_validate(value)
 
-    def seen(self, video_id: str, look: Look) -> Sight | None:
-        """The ledger's record of a look."""
-        value = self._recall("look", video_id, look.question_id, look.arm.name)
+    def seen(self, video_id: str, arm: ArmSettings) -> Sight | None:
+        """The ledger's record of an arm's look at a video."""
+        value = self._recall("look", video_id, arm.name)
         return None if value is None else Sight.model_validate(value)
 
     def keep_answer(self, prediction: Prediction) -> None:
@@ -125,11 +123,11 @@ class Room:
         self._keep("answer", *key, value=prediction.model_dump(mode="json"))
         self.on_item(" ".join(key))
 
-    def keep_sight(self, video_id: str, look: Look, sight: Sight) -> None:
+    def keep_sight(self, video_id: str, arm: ArmSettings, sight: Sight) -> None:
         """Write a look down and tell of it."""
-        key = (video_id, look.question_id, look.arm.name)
+        key = (video_id, arm.name)
         self._keep("look", *key, value=sight.model_dump(mode="json"))
-        self.on_item(" ".join(part for part in key if part))
+        self.on_item(" ".join(key))
 
     def keep_pixels(self, place: Place) -> None:
         """Refuse to pair arms over different pixels: what the first one saw, all must see.
@@ -183,8 +181,8 @@ def num_steps(room: Room, items: Iterable[Item]) -> int:
     todo = [item for item in items if room.answered(item) is None]
     if not room.examinee.sees_video:
         return len(todo)
-    looks = {(item.question.video_id, _look(item)) for item in todo}
-    return len(todo) + sum(room.seen(video_id, look) is None for video_id, look in looks)
+    looks = {(item.question.video_id, item.arm) for item in todo}
+    return len(todo) + sum(room.seen(video_id, arm) is None for video_id, arm in looks)
 
 
 def _sit_video(room: Room, video_id: str, items: Sequence[Item]) -> Iterator[Prediction]:
@@ -193,7 +191,7 @@ def _sit_video(room: Room, video_id: str, items: Sequence[Item]) -> Iterator[Pre
         sights = _look_all(room, video_id, turns, stack) if room.examinee.sees_video else {}
         for item in turns:
             room.halt.check()
-            sight = sights.get(_look(item))
+            sight = sights.get(item.arm.name)
             if isinstance(sight, Failure):
                 yield _failed(item, sight)
                 continue
@@ -203,14 +201,10 @@ def _sit_video(room: Room, video_id: str, items: Sequence[Item]) -> Iterator[Pre
                 yield _failed(item, failure(error))
 
 
-def _look(item: Item) -> Look:
-    return look_of(item.arm, item.question.question_id)
-
-
 def _look_all(
     room: Room, video_id: str, items: Sequence[Item], stack: ExitStack
-) -> dict[Look, Sight | Failure]:
-    """What every arm saw of a video: from the ledger, or by looking now.
+) -> dict[str, Sight | Failure]:
+    """What every arm saw of a video, by its name: from the ledger, or by looking now.
 
     Args:
         room: Where.
@@ -218,31 +212,33 @@ def _look_all(
         items: All of this video.
         stack: Keeps the canvas until the answers are given.
     """
-    looks = dict.fromkeys(_look(item) for item in items)
-    sights: dict[Look, Sight | Failure] = {}
-    for look in looks:
-        if (known := room.seen(video_id, look)) is not None:
-            sights[look] = known
-    missing = [look for look in looks if look not in sights]
+    arms = dict.fromkeys(item.arm for item in items)
+    sights: dict[str, Sight | Failure] = {}
+    for arm in arms:
+        if (known := room.seen(video_id, arm)) is not None:
+            sights[arm.name] = known
+    missing = [arm for arm in arms if arm.name not in sights]
     if not missing:
         return sights
     try:
         place = _open(room, video_id, items[0], missing, stack)
         room.keep_pixels(place)
     except Exception as error:  # noqa: BLE001 - a broken video fails its own questions only
-        return {**dict.fromkeys(missing, failure(error)), **sights}
+        return {**dict.fromkeys([arm.name for arm in missing], failure(error)), **sights}
     chosen = choose_all(place, missing, room.halt)
     room.donors.remember(video_id, chosen)
-    for look in sorted(missing, key=lambda k: digest([room.seed, video_id, k.arm.name])):
+    for arm in sorted(missing, key=lambda a: digest([room.seed, video_id, a.name])):
         room.halt.check()
-        sights[look] = _watch(room, place, look, chosen[look])
+        sights[arm.name] = _watch(room, place, arm, chosen[arm.name])
     return sights
 
 
-def _open(room: Room, video_id: str, item: Item, looks: Sequence[Look], stack: ExitStack) -> Place:
+def _open(
+    room: Room, video_id: str, item: Item, arms: Sequence[ArmSettings], stack: ExitStack
+) -> Place:
     if item.video is None:
         raise UserError(item.problem)
-    foreign = room.donors.give(video_id, looks, room.halt)
+    foreign = room.donors.give(video_id, arms, room.halt)
     canvas = decode(item.video, num_frames=room.frames.num_frames, scratch=room.scratch)
     return Place(
         canvas=stack.enter_context(canvas),
@@ -253,7 +249,7 @@ def _open(room: Room, video_id: str, item: Item, looks: Sequence[Look], stack: E
     )
 
 
-def _watch(room: Room, place: Place, look: Look, choice: Chosen | Failure) -> Sight | Failure:
+def _watch(room: Room, place: Place, arm: ArmSettings, choice: Chosen | Failure) -> Sight | Failure:
     """Let the examinee take its notes, and write them down."""
     if isinstance(choice, Failure):
         return choice
@@ -269,7 +265,7 @@ def _watch(room: Room, place: Place, look: Look, choice: Chosen | Failure) -> Si
     num_all = canvas.num_frames * views.num_tokens
     recalls = {}
     for question_id, evidence in place.evidence.items():
-        if evidence and look.question_id in ("", question_id):
+        if evidence:
             recall = evidence_recall(
                 kept, canvas.frame_seconds, evidence, width=width, height=height
             )
@@ -279,7 +275,7 @@ def _watch(room: Room, place: Place, look: Look, choice: Chosen | Failure) -> Si
         frames_sha256=canvas.frames_sha256,
         canvas_sha256=canvas.sha256,
         tokens=TokenCounts(
-            selector=num_all if look.arm.selector in READ_WHOLE else 0,
+            selector=num_all if arm.selector in READ_WHOLE else 0,
             encoded=num_all,
             visual=kept.num_tokens,
             text=0,
@@ -289,7 +285,7 @@ def _watch(room: Room, place: Place, look: Look, choice: Chosen | Failure) -> Si
         stage_ms={"decode": canvas.decode_ms, "gaze": choice.gaze_ms, **clock.stage_ms},
         peak_memory_bytes=peak_memory_bytes(),
     )
-    room.keep_sight(place.video_id, look, sight)
+    room.keep_sight(place.video_id, arm, sight)
     return sight
 
 

@@ -4,7 +4,7 @@ import pytest
 from evaluators.arms import OFF, make_arm
 from evaluators.canvas import decode
 from evaluators.examinee import GREY, View
-from evaluators.gazing import Look, Place, choose_all
+from evaluators.gazing import Place, choose_all
 from evaluators.halting import Halt
 from evaluators.models import load
 from evaluators.models.ocr import NOTHING, Seen, best_supported, similarity, tidy
@@ -70,7 +70,7 @@ def canvas(tiny, tmp_path_factory):
 
 
 def view_of(canvas, arm):
-    (choice,) = choose_all(Place(canvas, "v0", 0), [Look(arm)], Halt()).values()
+    (choice,) = choose_all(Place(canvas, "v0", 0), [arm], Halt()).values()
     width, height = canvas.size
     return View(canvas, choice.kept, Views(height, width))
 

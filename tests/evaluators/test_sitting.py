@@ -104,9 +104,9 @@ def test_controls_spend_what_their_partner_spends(sat):
         assert prediction.tokens.text == 7
 
 
-def test_one_look_serves_all_questions_except_for_the_one_that_is_shown_the_answer(sat):
+def test_one_look_an_arm_serves_all_questions_of_a_video(sat):
     room, _ = sat
-    assert len(room.examinee.watched) == 2 * 4 + 8
+    assert len(room.examinee.watched) == 2 * 5
 
 
 def test_recall_is_told_with_the_answer_and_privilege_shows(sat):
