@@ -163,7 +163,8 @@ def agreement() -> Iterator[Line]:
         "ok": torch.equal(plain.positions, expected.positions[:8]),
     }
     for dtype in (torch.float16, torch.bfloat16):
-        arm = Arm(model, slots=clips, cap=cap, dtype=dtype)
+        loaded = AutoGaze.from_seed(autogaze_base(), 0, device=DEVICE, dtype=dtype)
+        arm = Arm(loaded, slots=clips, cap=cap, dtype=dtype)
         arm.run(video.to(dtype))
         free = overlap(arm.gaze(clips), expected)
         slots = arm.engine.slots

@@ -41,14 +41,19 @@ class Cache:
 
     @classmethod
     def allocate(cls, config: GazeConfig, *, num_slots: int, slot_rows: int, like: Tensor) -> Cache:
-        """An empty cache on the device and in the type of ``like``."""
-        shape = (num_slots * slot_rows + 1, config.num_heads, config.head_width)
+        """An empty cache on the device and in the type of ``like``.
+
+        On a CPU the rows of one head lie together in memory: attention reads them a third faster.
+        """
+        rows, heads, width = num_slots * slot_rows + 1, config.num_heads, config.head_width
+
+        def empty() -> Tensor:
+            if like.device.type == "cpu":
+                return like.new_zeros(heads, rows, width).transpose(0, 1)
+            return like.new_zeros(rows, heads, width)
+
         layers = range(config.num_layers)
-        return cls(
-            key=[like.new_zeros(shape) for _ in layers],
-            value=[like.new_zeros(shape) for _ in layers],
-            slot_rows=slot_rows,
-        )
+        return cls([empty() for _ in layers], [empty() for _ in layers], slot_rows)
 
 
 @dataclass(frozen=True)
@@ -78,24 +83,25 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last dimension."""
-        full = x.float()
-        full = full * torch.rsqrt(full.square().mean(-1, keepdim=True) + self.eps)
+        if x.dtype == torch.float32:
+            return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        full = F.rms_norm(x.float(), self.weight.shape, None, self.eps)
         return self.weight * full.to(x.dtype)
 
 
 class Rotary(nn.Module):
     """Rotary angles with the frequency scaling of Llama 3."""
 
-    inverse: Tensor
-
     def __init__(self, config: GazeConfig) -> None:
         super().__init__()
-        self.config = config
-        self.register_buffer("inverse", rotary_frequencies(config), persistent=False)
+        # No buffer: casting the model to half precision would turn far positions by radians.
+        self.inverse = rotary_frequencies(config)
 
     def forward(self, position: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosine and sine, each (..., D / 2) fp32, of integer positions (...)."""
-        angle = position.unsqueeze(-1).float() * self.inverse.float()
+        """Cosine and sine, each (..., 1, 1, D / 2) fp32, of integer positions (...)."""
+        if self.inverse.device != position.device:
+            self.inverse = self.inverse.to(position.device)
+        angle = position[..., None, None, None].float() * self.inverse
         return angle.cos(), angle.sin()
 
 
@@ -117,9 +123,8 @@ def rotary_frequencies(config: GazeConfig) -> Tensor:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate (..., H, D) by (..., D / 2) angles, pairing value i with value i + D / 2; in fp32."""
-    a, b = x.float().chunk(2, dim=-1)  # (..., H, D / 2)
-    cos, sin = cos.unsqueeze(-2), sin.unsqueeze(-2)
+    """Rotate (..., D) by angles that broadcast, pairing value i with value i + D / 2; in fp32."""
+    a, b = x.float().chunk(2, dim=-1)  # (..., D / 2)
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1).to(x.dtype)
 
 
@@ -138,8 +143,9 @@ class Layer(nn.Module):
 
     def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated queries and keys, and values: each (..., H, D), from rows (..., C)."""
-        q, k, v = self.qkv(self.attention_norm(x)).unflatten(-1, (3, *self.heads)).unbind(-3)
-        return rotate(q, cos, sin), rotate(k, cos, sin), v
+        qkv = self.qkv(self.attention_norm(x)).unflatten(-1, (3, *self.heads))  # (..., 3, H, D)
+        q, k = rotate(qkv[..., :2, :, :], cos, sin).unbind(-3)
+        return q, k, qkv[..., 2, :, :]
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """Output projection and MLP: rows (..., C) and their attention (..., H, D) to (..., C)."""
@@ -180,6 +186,7 @@ class Decoder(nn.Module):
         cos, sin = self.rotary(step.position)
         num_lanes = step.last.k_len.shape[0]
         for index, layer in enumerate(self.layers):
+            assert isinstance(layer, Layer)
             is_last = index == len(self.layers) - 1
             q, k, v = layer.project(x, cos, sin)  # each (rows, H, D)
             cache.key[index].index_copy_(0, step.cache_row, k)
@@ -211,6 +218,7 @@ class Decoder(nn.Module):
         """
         cos, sin = self.rotary(position)
         for layer in self.layers:
+            assert isinstance(layer, Layer)
             q, k, v = (part.transpose(1, 2) for part in layer.project(x, cos, sin))  # (B, H, N, D)
             x = layer.finish(x, masked_sdpa(q, k, v, causal=True).transpose(1, 2))
         return x

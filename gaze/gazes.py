@@ -69,7 +69,7 @@ class Gaze:
     @property
     def masks(self) -> tuple[Tensor, ...]:
         """(B, T, cells) bool for each scale, coarse to fine."""
-        return self.mask.split(self.cells_per_scale, dim=2)
+        return tuple(self.mask.split(self.cells_per_scale, dim=2))
 
     @property
     def mask(self) -> Tensor:

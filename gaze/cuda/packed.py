@@ -59,7 +59,7 @@ class PackedWeights:
         heads = both.new_zeros(config.width, columns)
         heads[:, : both.shape[0]] = both.t()
         position = torch.arange(most_positions, device=both.device)
-        angle = position.unsqueeze(1).float() * decoder.rotary.inverse.float()
+        angle = position.unsqueeze(1).float() * decoder.rotary.inverse.to(both.device)
         return cls(
             layers=tuple(packed),
             embed=decoder.embed.weight.detach().to(dtype).contiguous(),

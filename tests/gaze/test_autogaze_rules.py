@@ -270,6 +270,14 @@ def test_scoring_has_gradients_and_ignores_padding():
     assert torch.allclose(score.log_prob[1][real], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_turns_no_position(dtype):
+    position = torch.tensor([0, 1, 6300])
+    full = AutoGaze.from_seed(TINY, 3).decoder.rotary(position)
+    half = AutoGaze.from_seed(TINY, 3, dtype=dtype).decoder.rotary(position)
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(full, half, strict=True))
+
+
 def test_a_long_video_is_gazed_clip_by_clip(model):
     video = clips(1, 37, 12)
     whole = model.select(video, gazing_ratio=0.3)
