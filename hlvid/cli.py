@@ -24,9 +24,12 @@ def build() -> None:
 
 
 @app.command(
-    epilog="Examples:  hlvid-build render --out demo/data --videos 2 --seconds 100   |   "
-    "hlvid-build render --out dense --videos 4 --fps 10   |   "
-    "hlvid-build render --videos 24 --seconds 100   (the shipped questions, into the cache)"
+    epilog="\b\n"
+    "Examples:\n"
+    "  hlvid-build render --out demo/data --videos 2 --seconds 100\n"
+    "  hlvid-build render --out dense --videos 4 --fps 10\n"
+    "  hlvid-build render --videos 24 --seconds 100\n"
+    "The last one renders the videos of the shipped questions into the cache.\n"
 )
 def render(
     out: Annotated[

@@ -55,7 +55,9 @@ STEMS: dict[tuple[str, str], tuple[str, ...]] = {
     ("note", "colour"): ('What color is the pin of the note headed "{anchor}"?',),
     ("panel", "colour"): ('What color is the light beside "{anchor}" on the screen?',),
     ("shop", "counting"): ('How many flower pots are under the window of the shop "{anchor}"?',),
-    ("book", "counting"): ('How many gold stripes are on the spine of the book by "{anchor}"?',),
+    ("book", "counting"): (
+        'How many stripes are at the right end of the spine of the book by "{anchor}"?',
+    ),
     ("parcel", "counting"): ('How many round stickers are on the parcel for "{anchor}"?',),
 }
 

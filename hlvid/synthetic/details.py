@@ -56,8 +56,9 @@ def union(*boxes: Box) -> Box:
 
 
 def text_size(thing: Thing, largest: int = MAX_SIZE) -> int:
-    """The font size of a thing's small text, one of those that give 18 to 32 pixels."""
-    return MIN_SIZE + thing.variant % (largest - MIN_SIZE + 1)
+    """The font size of a thing's small text, for capitals of 18 to 32 pixels, more often small."""
+    num = largest - MIN_SIZE + 1
+    return MIN_SIZE + min(thing.variant % num, thing.variant // num % num)
 
 
 def _two_lines(

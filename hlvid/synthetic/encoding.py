@@ -13,11 +13,11 @@ KEYFRAME_SECONDS = 5
 _BT709 = 1
 _LIMITED = 1
 _PRESET = "ultrafast"
-_QUALITY = "25"
+_QUALITY = "27"
 """Constant rate factor: capitals of 18 px and the noise around them survive it."""
 
 
-def encode(frames: Iterable[NDArray[np.uint8]], path: Path, *, fps: int) -> None:
+def encode(frames: Iterable[NDArray[np.uint8]], path: Path, *, fps: int, credit: str = "") -> None:
     """Write a video whose frames are given as planes of YUV 4:2:0.
 
     The file comes out the same for one set of installed versions: one thread, no clock in it.
@@ -26,11 +26,17 @@ def encode(frames: Iterable[NDArray[np.uint8]], path: Path, *, fps: int) -> None
         frames: Each (height * 3 / 2, width); read before the next one is asked for.
         path: Where the file is put once it is whole and on the disk.
         fps: Frames a second.
+        credit: Whose work the frames show, for the file's metadata.
+
+    Raises:
+        OSError: The disk is full, or the folder may not be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with av.open(str(temporary), "w", format="mp4", options={"fflags": "+bitexact"}) as file:
+            file.metadata["comment"] = credit
             stream: VideoStream | None = None
             for number, planes in enumerate(frames):
                 stream = stream or _open_stream(file, planes, fps)
@@ -63,3 +69,21 @@ def _open_stream(
         "x264-params": f"keyint={gop}:min-keyint={gop}:scenecut=0:threads=1",
     }
     return stream
+
+
+def _sweep(path: Path) -> None:
+    """Take away what processes that were killed left of this video."""
+    for part in path.parent.glob(f".{path.name}.*.part"):
+        number = part.name.removesuffix(".part").rpartition(".")[2]
+        if not (number.isdecimal() and _is_running(int(number))):
+            part.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -18,6 +18,9 @@ UNITS = 2048
 """Units of the em in all four fonts."""
 CAP_UNITS = 1493
 """Height of a capital letter in all four fonts."""
+_DESCENDING = frozenset("JQ,")
+_DESCENT_UNITS = 430
+"""How far J, Q and the comma go below the line, at most."""
 MIN_SIZE = 25
 MAX_SIZE = 44
 """Font sizes in pixels that give capitals of 18 to 32 pixels."""
@@ -68,8 +71,11 @@ class Text:
 
     @property
     def box(self) -> Box:
-        """Around its capitals and digits, with room for the strokes' soft edges."""
-        return self.x - 4, self.y - 4, self.starts[-1] + 4, self.y + self.cap_height + 5
+        """Around its characters, with room for the strokes' soft edges."""
+        bottom = self.y + self.cap_height + 5
+        if set(self.string) & _DESCENDING:
+            bottom += _scaled(_DESCENT_UNITS, self.size)
+        return self.x - 4, self.y - 4, self.starts[-1] + 4, bottom
 
     def moved(self, dx: int, dy: int) -> "Text":
         """The same text somewhere else."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from hlvid.synthetic.details import details, parcel_label
+from hlvid.synthetic.details import details, ink, parcel_label
 from hlvid.synthetic.scene import COLOURS, Colour, Thing
 from hlvid.synthetic.sheet import Sheet, darker
 
@@ -60,7 +60,7 @@ def _book(sheet: Sheet, thing: Thing) -> None:
     sheet.fill((x0 + 24, y0, x0 + 28, y1), darker(colour, 0.66))
     parts = details(thing)
     for stripe in parts.counted:
-        sheet.gradient(stripe, [(236, 204, 110), (188, 148, 58)])
+        sheet.fill(stripe, ink(thing.colour), 215)
     sheet.text(*parts.texts)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from hlvid.synthetic.details import LIGHT, details, shop_window
+from hlvid.synthetic.details import DARK, LIGHT, details, ink, shop_window
 from hlvid.synthetic.scene import COLOURS, Box, Colour, Thing
 from hlvid.synthetic.sheet import Sheet, darker
 
@@ -130,7 +130,7 @@ def _shop(sheet: Sheet, thing: Thing) -> None:
         for x in (left + 20, right - 23):
             sheet.fill((x, top - 76, x + 3, top - 14), (180, 180, 176))
         sheet.shadow(board, 8, 130)
-        sheet.fill(board, (24, 24, 28))
+        sheet.fill(board, (24, 24, 28) if ink(thing.mark) == DARK else (238, 238, 232))
     for i, pot in enumerate(parts.counted):
         _pot(sheet, pot, thing.variant + i)
     sheet.text(*parts.texts)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hlvid import datasets
 from hlvid.errors import UserError
 from hlvid.files import cache_dir, digest, read_json, sha256_file, write_json
-from hlvid.synthetic import drawing, encoding, generation
+from hlvid.synthetic import drawing, encoding, generation, photographs
 from hlvid.synthetic.scene import RenderSettings
 from hlvid.types import Record, Sha256, Video
 
@@ -221,7 +221,8 @@ def _draw(store: Path, settings: RenderSettings, index: int) -> None:
     """Draw one video into the cache and note its digest."""
     video, _, scene = generation.generate(settings, index)
     path = _path(store, video)
-    encoding.encode(_counted(drawing.frames(scene)), path, fps=settings.fps)
+    credit = "; ".join(photographs.credits(photographs.names(settings.split)))
+    encoding.encode(_counted(drawing.frames(scene)), path, fps=settings.fps, credit=credit)
     note = _Note(sha256=sha256_file(path), renderer=renderer_sha256())
     write_json(_note_path(store, video), note)
 

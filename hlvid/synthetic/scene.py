@@ -55,19 +55,21 @@ class RenderSettings:
     split: Split = "benchmark"
 
     def __post_init__(self) -> None:
+        shortest = self.min_evidence_seconds
         limits = {
-            "seed": (0, 2**63 - 1),
-            "seconds": (5 * self.min_evidence_seconds, 3600),
-            "fps": (1, 60),
-            "min-evidence-seconds": (1, 120),
+            "--min-evidence-seconds": (shortest, 1, 120, ""),
+            "--seconds": (
+                self.seconds,
+                max(5 * shortest, 4 * shortest + 4),
+                3600,
+                f" (room for evidence of {shortest} s)",
+            ),
+            "--fps": (self.fps, 1, 60, ""),
+            "--seed": (self.seed, 0, 2**63 - 1, ""),
         }
-        for name, (low, high) in limits.items():
-            value = getattr(self, name.replace("-", "_"))
+        for name, (value, low, high, why) in limits.items():
             if not low <= value <= high:
-                why = " (5 times --min-evidence-seconds)" if name == "seconds" else ""
-                raise UserError(
-                    f"--{name}: {value} is not allowed. Allowed is {low}{why} to {high}."
-                )
+                raise UserError(f"{name}: {value} is not allowed. Allowed is {low}{why} to {high}.")
 
 
 @dataclass(frozen=True)

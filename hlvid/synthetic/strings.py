@@ -95,7 +95,7 @@ def _name(chance: Chance) -> list[Token]:
 
 
 def _price(chance: Chance) -> list[Token]:
-    return [chance.pick(_DIGITS[2:5]), (".",), *_digits(chance, 2)]
+    return [("EUR ",), chance.pick(_DIGITS[2:5]), (".",), *_digits(chance, 2)]
 
 
 def _day(chance: Chance) -> list[Token]:

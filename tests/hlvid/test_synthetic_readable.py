@@ -23,7 +23,7 @@ SMALL_WIDTH = 448
 
 @pytest.fixture(scope="module")
 def crops() -> list[tuple[Question, np.ndarray]]:
-    """The first text questions of unseen videos, each with planes of what surrounds its evidence."""
+    """The first text questions of unseen videos, each with what surrounds its evidence."""
     found: list[tuple[Question, np.ndarray]] = []
     index = 0
     while len(found) < NUM_CROPS:
