@@ -169,7 +169,7 @@ def test_a_sitting_goes_on_where_it_was_stopped_and_watches_nothing_twice(tiny, 
                 predictions = None
             watched += room.examinee.watched
     assert predictions.keys() == expected.keys()
-    assert len(watched) == 2 * 4 + 8
+    assert len(watched) == 2 * 5
     varying = {"stage_ms", "peak_memory_bytes"}
     for key, prediction in predictions.items():
         assert prediction.model_dump(exclude=varying) == expected[key].model_dump(exclude=varying)
