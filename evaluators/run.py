@@ -13,7 +13,7 @@ from evaluators.gazing import Donors
 from evaluators.halting import INTERRUPTED, Halt, Stopped, on_signals
 from evaluators.ledger import Ledger
 from evaluators.provenance import provenance
-from evaluators.sitting import Item, Room, num_steps
+from evaluators.sitting import Item, Room, num_left
 from evaluators.task import GENERATION
 from hlvid.console import progress, say
 from hlvid.datasets import Benchmark, MissingVideo, load
@@ -126,19 +126,29 @@ def run(settings: Settings, command: Sequence[str]) -> list[tuple[GradedRun, Pat
     items = [Item(question, arm, None) for question in exam.sat.questions for arm in settings.arms]
     with on_signals() as halt, Ledger(settings.out / LEDGER_FILE) as ledger:
         room = _room(exam, ledger, halt)
-        num_left = num_steps(room, items)
+        unit = "look" if exam.examinee.sees_video else "answer"
+        num_steps = num_left(room, items)
         say(
             f"{settings.model} on {exam.benchmark.name}: {len(exam.sat.questions)} questions, "
-            f"{len(settings.arms)} arms, {num_left} steps to go"
+            f"{len(settings.arms)} arms, {num_steps} {unit}s to go"
         )
-        with progress(num_left, settings.model) as bar:
-            room = replace(room, on_item=lambda note: bar.advance(1, note))
+        with progress(num_steps, settings.model) as bar:
+
+            def tell(kind: str, key: Sequence[str]) -> None:
+                if kind == unit:
+                    bar.advance(1, " ".join(key))
+
             try:
-                predictions, _ = evaluate(room, exam.benchmark, settings.arms, limit=settings.limit)
+                predictions, _ = evaluate(
+                    replace(room, on_item=tell),
+                    exam.benchmark,
+                    settings.arms,
+                    limit=settings.limit,
+                )
             except Stopped:
                 raise UserError(
-                    f"stopped with {num_steps(room, items)} steps to go; what is finished is kept. "
-                    "The same command goes on from there.",
+                    f"stopped with {num_left(room, items)} {unit}s to go; what is finished is "
+                    "kept. The same command goes on from there.",
                     exit_code=INTERRUPTED,
                 ) from None
         about = provenance(tuple(command))

@@ -93,7 +93,7 @@ class Room:
         ledger: Where finished items are kept; None keeps nothing.
         config: Digest of all that can change an answer, beside question and arm.
         halt: Whether the user wants the end.
-        on_item: Called after each finished item with what it was.
+        on_item: Called after each finished item with its kind, 'look' or 'answer', and its key.
     """
 
     examinee: Examinee
@@ -105,7 +105,7 @@ class Room:
     ledger: Ledger | None = None
     config: str = ""
     halt: Halt = field(default_factory=Halt)
-    on_item: Callable[[str], None] = lambda note: None
+    on_item: Callable[[str, Sequence[str]], None] = lambda kind, key: None
 
     def answered(self, item: Item) -> Prediction | None:
         """The ledger's prediction of an item; None where there is none, or only a failed one."""
@@ -121,13 +121,13 @@ class Room:
         """Write an answer down and tell of it."""
         key = (prediction.question_id, prediction.arm)
         self._keep("answer", *key, value=prediction.model_dump(mode="json"))
-        self.on_item(" ".join(key))
+        self.on_item("answer", key)
 
     def keep_sight(self, video_id: str, arm: ArmSettings, sight: Sight) -> None:
         """Write a look down and tell of it."""
         key = (video_id, arm.name)
         self._keep("look", *key, value=sight.model_dump(mode="json"))
-        self.on_item(" ".join(key))
+        self.on_item("look", key)
 
     def keep_pixels(self, place: Place) -> None:
         """Refuse to pair arms over different pixels: what the first one saw, all must see.
@@ -176,13 +176,13 @@ def sit(room: Room, items: Iterable[Item]) -> dict[tuple[str, str], Prediction]:
     return predictions
 
 
-def num_steps(room: Room, items: Iterable[Item]) -> int:
-    """How often `on_item` will be called for these items, if nothing fails."""
+def num_left(room: Room, items: Iterable[Item]) -> int:
+    """How many looks are missing, which is where the time goes; without a video, answers."""
     todo = [item for item in items if room.answered(item) is None]
     if not room.examinee.sees_video:
         return len(todo)
     looks = {(item.question.video_id, item.arm) for item in todo}
-    return len(todo) + sum(room.seen(video_id, arm) is None for video_id, arm in looks)
+    return sum(room.seen(video_id, arm) is None for video_id, arm in looks)
 
 
 def _sit_video(room: Room, video_id: str, items: Sequence[Item]) -> Iterator[Prediction]:

@@ -13,7 +13,7 @@ from evaluators.gazing import Donors
 from evaluators.halting import CannotGoOn, Halt, Stopped
 from evaluators.ledger import Ledger
 from evaluators.run import evidence_by_video, video_paths
-from evaluators.sitting import Item, Room, num_steps, sit
+from evaluators.sitting import Item, Room, num_left, sit
 from hlvid.datasets import read
 from hlvid.types import FrameSettings, ModelId
 
@@ -129,16 +129,16 @@ def test_shared_stages_are_charged_in_full_and_add_up(sat):
 
 def test_arms_take_turns_in_an_order_that_differs_between_questions(tiny, tmp_path):
     told = []
-    room = room_for(tiny, tmp_path, on_item=told.append)
+    room = room_for(tiny, tmp_path, on_item=lambda kind, key: told.append((kind, *key)))
     sit(room, items_of(tiny))
     orders: Mapping[str, list] = {}
-    for note in told:
-        question, _, arm = note.partition(" ")
-        if "-q" in question:
+    for kind, question, arm in told:
+        if kind == "answer":
             orders.setdefault(question, []).append(arm)
     assert len(orders) == 8
     assert len({tuple(order) for order in orders.values()}) > 1
-    assert len(told) == num_steps(room_for(tiny, tmp_path), items_of(tiny))
+    num_looks = sum(kind == "look" for kind, *_ in told)
+    assert num_looks == num_left(room_for(tiny, tmp_path), items_of(tiny))
 
 
 def test_the_choice_of_an_arm_depends_on_neither_the_other_arms_nor_the_other_videos(
@@ -158,7 +158,7 @@ def test_a_sitting_goes_on_where_it_was_stopped_and_watches_nothing_twice(tiny, 
         with Ledger(tmp_path / "ledger.jsonl") as ledger:
             count = iter(range(stop_after))
 
-            def stop(note, count=count, halt=halt):
+            def stop(kind, key, count=count, halt=halt):
                 halt.is_asked = next(count, None) is None
 
             halt.is_asked = False
