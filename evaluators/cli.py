@@ -54,6 +54,9 @@ def sit(  # noqa: PLR0913
 ) -> None:
     """Let a model sit a benchmark, each gaze setting an arm of one paired run.
 
+    Example: hlvid-eval --model ocr --benchmark hlvid-synthetic --gaze both
+    --selector detail,random-matched@0.1#0-4 --budget 0.02,0.1 --frames 6
+
     The same command goes on where it was stopped. Exit codes: 0 all answered, 3 some questions
     failed, 1 all failed, 2 usage, 130 stopped.
     """

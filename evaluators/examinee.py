@@ -72,6 +72,17 @@ class Examinee(Protocol):
     is_privileged: bool
     """It is told the right letter: a check of the marking, not a model."""
 
+    def __init__(self, *, seed: int) -> None:
+        """Make it ready to sit.
+
+        Args:
+            seed: Of the run, for models that draw.
+
+        Raises:
+            UserError: It lacks what it needs; the sentence says what, and how to get it.
+        """
+        ...
+
     def watch(self, view: View, clock: Stopwatch) -> Any:  # noqa: ANN401
         """Take notes on one arm of a video, once for all its questions.
 

@@ -15,7 +15,7 @@ from lmms_eval.api.model import lmms
 from evaluators.arms import from_generation_kwargs
 from evaluators.engine import send_nothing
 from evaluators.gazing import Donors
-from evaluators.models import load
+from evaluators.models import find
 from evaluators.sitting import Item, Room, sit
 from evaluators.task import to_question
 from hlvid.console import say
@@ -113,7 +113,7 @@ class StockPaired(Paired):
     ) -> None:
         super().__init__()
         send_nothing()
-        self._examinee = load(self.model_name, seed=seed)
+        self._examinee = find(self.model_name)(seed=seed)
         self._frames = FrameSettings(num_frames=frames)
         self._seed = seed
         self._scratch = Path(scratch or tempfile.gettempdir())

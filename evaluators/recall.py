@@ -19,7 +19,13 @@ from evaluators.engine import quiet
 from evaluators.gazing import Chosen, Donors, Failure, Place, choose_all, failure
 from evaluators.halting import INTERRUPTED, Halt, Stopped, on_signals
 from evaluators.ledger import Ledger
-from evaluators.run import ID_DIGITS, evidence_by_video, tell_missing, video_paths
+from evaluators.run import (
+    ID_DIGITS,
+    SCRATCH_FOLDER,
+    evidence_by_video,
+    tell_missing,
+    video_paths,
+)
 from gaze.evidence import boxes_shown
 from gaze.recall import evidence_recall, random_expectation
 from gaze.selectors import budget_tokens, list_selectors, share
@@ -32,14 +38,14 @@ from hlvid.statistics import accuracy_interval
 from hlvid.types import ArmSettings, Evidence
 
 BUDGETS = (0.02, 0.05, 0.1, 0.25)
-LEDGER_FILE = "ledger/recall.jsonl"
+LEDGER_FILE = f"{SCRATCH_FOLDER}/recall.jsonl"
 ITEMS_FILE = "recall.jsonl"
-SCRATCH_FOLDER = "ledger"
 ORACLE = "oracle"
-
 EXPECTED = "random-expected"
 """What random tokens give on average, over all ways to draw them."""
 
+Evident = Mapping[str, Sequence[Evidence]]
+"""Question id -> evidence, of one video."""
 Measured = Mapping[str, Sequence[Any]]
 """Question id -> temporal hit, spatial cover given a hit, and whether it is recalled: 0 or 1, or
 between them where it is an expectation."""
@@ -164,7 +170,7 @@ def measure(survey: Survey) -> tuple[list[Row], list[str]]:
 def _video(
     survey: Survey,
     video_id: str,
-    evidence: Mapping[str, Sequence[Evidence]],
+    evidence: Evident,
     donors: Donors,
     ledger: Ledger,
     halt: Halt,
@@ -205,7 +211,7 @@ def _video(
 
 def _recalls(
     canvas: Canvas,
-    evidence: Mapping[str, Sequence[Evidence]],
+    evidence: Evident,
     choice: Chosen | Failure,
 ) -> Measured | Failure:
     if isinstance(choice, Failure):
@@ -222,9 +228,7 @@ def _recalls(
     return measured
 
 
-def _expectations(
-    canvas: Canvas, evidence: Mapping[str, Sequence[Evidence]], budget: float
-) -> Measured:
+def _expectations(canvas: Canvas, evidence: Evident, budget: float) -> Measured:
     width, height = canvas.size
     views = Views(height, width)
     num_kept = budget_tokens(budget, canvas.num_frames * views.num_tokens)

@@ -10,6 +10,7 @@ from evaluators.arms import missing_controls
 from evaluators.recall import Row
 from evaluators.run import Settings
 from evaluators.timing import END_TO_END
+from hlvid.datasets import HLVID, HLVID_SYNTHETIC
 from hlvid.runs import GradedRun
 from hlvid.statistics import Comparison, quantile_interval
 from hlvid.types import Outcome
@@ -18,6 +19,8 @@ HEADER = (
     "arm", "accuracy", "95 %", "kept", "mean s", "p50 s", "p90 s", "no letter", "failed", "peak MB",
     "run",
 )  # fmt: skip
+BUILT_IN = (HLVID, HLVID_SYNTHETIC)
+"""Benchmarks whose questions every command finds by itself."""
 RECALL_HEADER = (
     "selector", "questions", "temporal hit", "cover|hit", "recalled|hit", "recall", "95 %",
 )  # fmt: skip
@@ -131,8 +134,9 @@ def next_command(settings: Settings) -> str:
     if all(arm.selector is not None for arm in arms):
         selectors = ",".join(missing_controls(arms))
         return command(settings, "--gaze", "both", "--selector", selectors)
-    site = settings.out / "site"
-    return shlex.join(["hlvid-leaderboard", "build", str(settings.out), "--out", str(site)])
+    words = ["hlvid-leaderboard", "build", str(settings.out), "--out", str(settings.out / "site")]
+    words += [] if settings.benchmark in BUILT_IN else ["--questions", settings.benchmark]
+    return shlex.join(words)
 
 
 def command(settings: Settings, *gaze: str) -> str:

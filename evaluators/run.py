@@ -23,7 +23,8 @@ from hlvid.grading import grade_all, summarize
 from hlvid.runs import GradedRun, make_run_id, predictions_sha256, read_run, write_run
 from hlvid.types import ArmSettings, Evidence, FrameSettings, Prediction, Provenance, RunRecord
 
-LEDGER_FILE = "ledger/finished.jsonl"
+SCRATCH_FOLDER = "ledger"
+LEDGER_FILE = f"{SCRATCH_FOLDER}/finished.jsonl"
 ID_DIGITS = 16
 
 
@@ -152,7 +153,7 @@ def run(settings: Settings, command: Sequence[str]) -> list[tuple[GradedRun, Pat
                     exit_code=INTERRUPTED,
                 ) from None
         about = provenance(tuple(command))
-        group_id = _join_group(exam)
+        group_id = _join_group(exam, about)
         return [_write(exam, arm, group_id, predictions, about) for arm in settings.arms]
 
 
@@ -164,16 +165,15 @@ def prepare(settings: Settings) -> Exam:
     """
     benchmark = load(settings.benchmark, data=settings.data)
     sat = benchmark if settings.limit is None else benchmark.subset(limit=settings.limit)
-    gazing = [arm.name for arm in settings.arms if arm.selector is not None]
-    examinee = models.load(settings.model, seed=settings.seed)
-    if examinee.sees_video:
+    model = models.find(settings.model)
+    if model.sees_video:
         tell_missing(sat)
-    elif gazing:
+    elif gazing := [arm.name for arm in settings.arms if arm.selector is not None]:
         raise UserError(
             f"--gaze: {settings.model} never looks at the video, so {', '.join(gazing)} would "
             "all be one and the same. Use --gaze off."
         )
-    return Exam(settings, benchmark, sat, examinee)
+    return Exam(settings, benchmark, sat, model(seed=settings.seed))
 
 
 def tell_missing(benchmark: Benchmark) -> None:
@@ -212,7 +212,7 @@ def evidence_by_video(benchmark: Benchmark) -> dict[str, dict[str, Sequence[Evid
 
 
 def _room(exam: Exam, ledger: Ledger, halt: Halt) -> Room:
-    settings, scratch = exam.settings, exam.settings.out / "ledger"
+    settings, scratch = exam.settings, exam.settings.out / SCRATCH_FOLDER
     donors = Donors(
         video_paths(exam.benchmark),
         num_frames=settings.num_frames,
@@ -232,11 +232,12 @@ def _room(exam: Exam, ledger: Ledger, halt: Halt) -> Room:
     )
 
 
-def _join_group(exam: Exam) -> str:
+def _join_group(exam: Exam, about: Provenance) -> str:
     """The id of the group that this command's arms make with those that already lie in its folder.
 
-    Arms of an earlier command that sat the same exam are paired with ours: the group grows, and
-    their records are told. Otherwise writing `off` again would tear it out of its old group.
+    Arms of an earlier command that sat the same exam on this machine are paired with ours: the
+    group grows, and their records are told. Otherwise writing `off` again would tear it out of its
+    old group.
     """
     arms = {arm.name: arm for arm in exam.settings.arms}
     others = []
@@ -246,7 +247,8 @@ def _join_group(exam: Exam) -> str:
         except UserError as error:
             say(f"left alone: {error}")
             continue
-        if exam.is_of(other.record) and other.record.arm.name not in arms:
+        is_ours = other.record.provenance.hardware == about.hardware
+        if is_ours and exam.is_of(other.record) and other.record.arm.name not in arms:
             others.append(other)
     group_id = exam.group_id([*arms.values(), *(other.record.arm for other in others)])
     for other in others:

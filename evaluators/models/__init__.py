@@ -39,20 +39,19 @@ def stock_name(name: str) -> str:
     return f"hlvid_{name.replace('-', '_')}"
 
 
-def load(name: str, *, seed: int) -> "Examinee":
-    """Make a model ready to sit.
+def find(name: str) -> "type[Examinee]":
+    """A model's class; calling it with the run's seed makes the model ready to sit.
 
     Args:
         name: Of `MODELS`.
-        seed: Of the run, for models that draw.
 
     Raises:
-        UserError: There is no such model, or it lacks what it needs; the sentence says what.
+        UserError: There is no such model.
     """
     if name not in MODELS:
         raise UserError(f"--model: {name!r} is not known. The models are: {', '.join(MODELS)}.")
     module, _, class_name = MODELS[name].path.partition(":")
-    examinee: Examinee = getattr(import_module(module), class_name)(seed=seed)
+    examinee: type[Examinee] = getattr(import_module(module), class_name)
     return examinee
 
 

