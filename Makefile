@@ -11,7 +11,7 @@ demo: .venv/eval.stamp
 	$(BIN)/hlvid-build render --out demo/data --videos $(DEMO_VIDEOS) --seconds $(DEMO_SECONDS) --seed 0
 	$(BIN)/hlvid-eval --model ocr --benchmark hlvid-synthetic --data demo/data --frames $(DEMO_FRAMES) \
 	  --gaze both --selector detail,random-matched --budget 0.1 --out demo/runs
-	$(BIN)/hlvid-leaderboard build demo/runs --questions demo/data/questions.jsonl --out demo/site
+	$(BIN)/hlvid-leaderboard build demo/runs --questions demo/data --out demo/site
 
 test: .venv/all.stamp
 	$(BIN)/pytest

@@ -158,7 +158,8 @@ def load(name: str, *, data: Path | None = None) -> Benchmark:
     Args:
         name: 'hlvid', 'hlvid-synthetic', or a folder with `benchmark.json`.
         data: The folder that holds `videos/`; by default HLVID_DATA, else one in the cache, and
-            for a folder the folder itself.
+            for a folder the folder itself. 'hlvid-synthetic' is asked with the questions that
+            were rendered into it; where it has none, with those that ship.
 
     Raises:
         UserError: There is no such benchmark, or a file of it is not in order.
@@ -167,6 +168,8 @@ def load(name: str, *, data: Path | None = None) -> Benchmark:
         root = data or Path(os.environ.get("HLVID_DATA") or cache_dir() / name)
         if name == HLVID:
             return _read_released(root)
+        if (root / MANIFEST_FILE).exists():
+            return _named(read(root, root=root), name)
         with resources.as_file(resources.files("hlvid") / "synthetic" / "questions") as shipped:
             return read(shipped, root=root)
     folder = Path(name)
@@ -176,6 +179,15 @@ def load(name: str, *, data: Path | None = None) -> Benchmark:
             f"and a folder with {MANIFEST_FILE}."
         )
     return read(folder, root=data or folder)
+
+
+def _named(benchmark: Benchmark, name: str) -> Benchmark:
+    if benchmark.name != name:
+        raise UserError(
+            f"{benchmark.root}: holds the benchmark {shown(benchmark.name)}, not {name}. "
+            f"Name it by its folder: --benchmark {benchmark.root}."
+        )
+    return benchmark
 
 
 def read(folder: Path, *, root: Path | None) -> Benchmark:

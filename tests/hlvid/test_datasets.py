@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -214,6 +215,16 @@ def test_a_video_is_found_or_named(folder: Path, tmp_path: Path) -> None:
     (elsewhere / "v1.mp4").touch()
     moved = datasets.load(str(folder), data=tmp_path / "elsewhere")
     assert moved.video_path("v1") == elsewhere / "v1.mp4"
+
+
+def test_synthetic_is_asked_with_the_questions_rendered_into_its_folder(tmp_path: Path) -> None:
+    shipped = datasets.load("hlvid-synthetic", data=tmp_path)
+    some = shipped.subset(video_ids=shipped.video_ids[:2])
+    datasets.write(tmp_path, some)
+    assert datasets.load("hlvid-synthetic", data=tmp_path).questions == some.questions
+    datasets.write(tmp_path, replace(some, name="other"))
+    with pytest.raises(UserError, match=r"holds the benchmark 'other', not hlvid-synthetic"):
+        datasets.load("hlvid-synthetic", data=tmp_path)
 
 
 def test_a_missing_synthetic_video_tells_the_command() -> None:
