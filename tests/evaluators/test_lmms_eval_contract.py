@@ -146,6 +146,14 @@ def test_the_tasks_are_found_without_lmms_evals_own_thousands():
     assert TaskManager(include_defaults=False).all_tasks == []
 
 
+def test_without_the_data_the_task_ends_at_once_with_the_sentence_that_helps(monkeypatch, tmp_path):
+    monkeypatch.setenv("HLVID_DATA", str(tmp_path))
+    monkeypatch.setenv("LMMS_EVAL_DATASETS_CACHE", str(tmp_path / "cache"))
+    manager = TaskManager(include_path=str(TASK_FOLDER), include_defaults=False)
+    with pytest.raises(SystemExit, match="hf download bfshi/HLVid"):
+        manager.load_task_or_group(["hlvid"], "chat")
+
+
 def test_the_yaml_asks_what_we_ask_with_gaze_off_as_a_string():
     config = load_yaml_config(str(TASK_FOLDER / "hlvid.yaml"))
     assert config["generation_kwargs"] == {**GENERATION, "gaze": "off"}

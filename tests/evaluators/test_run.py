@@ -273,7 +273,7 @@ def test_recall_without_evidence_is_said(tiny, tmp_path):
 
 
 def test_the_language_model_scores_letters_without_the_video(tiny, tmp_path):
-    (graded, _), *_ = run(settings_for(tiny, tmp_path, model="text-only", limit=4), ["hlvid-eval"])
+    (graded, _), *_ = run(settings_for(tiny, tmp_path, model="text-only", limit=2), ["hlvid-eval"])
     assert graded.record.model.kind == "language"
     assert len(graded.record.model.weights_sha256) == 64
     for prediction in graded.predictions:
