@@ -54,7 +54,7 @@ STEMS: dict[tuple[str, str], tuple[str, ...]] = {
     ("jar", "colour"): ('What color is the lid of the jar of "{anchor}"?',),
     ("note", "colour"): ('What color is the pin of the note headed "{anchor}"?',),
     ("panel", "colour"): ('What color is the light beside "{anchor}" on the screen?',),
-    ("shop", "counting"): ('How many flower pots are under the window of the shop "{anchor}"?',),
+    ("shop", "counting"): ('How many flower pots are on the window sill of the shop "{anchor}"?',),
     ("book", "counting"): (
         'How many stripes are at the right end of the spine of the book by "{anchor}"?',
     ),

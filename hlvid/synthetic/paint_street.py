@@ -21,7 +21,8 @@ _STONE: Colour = (168, 164, 156)
 
 def _far(sheet: Sheet, thing: Thing) -> None:
     """The hills behind the town; every other tile is mirrored, so that they go on without end."""
-    sheet.picture(thing.box, "far", 0, blur=1.4, is_mirrored=bool(thing.variant % 2))
+    is_mirrored = bool(thing.variant % 2)
+    sheet.picture(thing.box, "far", thing.variant // 2, blur=1.4, is_mirrored=is_mirrored)
     sheet.gradient(thing.box, [(214, 226, 238), (200, 210, 220)], alpha=34)
 
 

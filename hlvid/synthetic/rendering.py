@@ -25,7 +25,7 @@ from hlvid.synthetic import drawing, encoding, generation, photographs
 from hlvid.synthetic.scene import RenderSettings
 from hlvid.types import Record, Sha256, Video
 
-BYTES_PER_FRAME = 1_200_000
+BYTES_PER_FRAME = 1_000_000
 """What a frame takes on the disk at most, as measured; to say early that a disk is too small."""
 _POLL_SECONDS = 0.5
 

@@ -18,7 +18,7 @@ SHOPS = (
     "STATIONER", "GROCER", "SHOES", "TRAVEL", "GALLERY", "TEA ROOM", "ANTIQUES", "FISHMONGER",
 )  # fmt: skip
 BADGES = (
-    "VELTO", "KARUN", "OSTIA", "MIRAN", "SOLEK", "TAVORA", "ZENDA", "QUINTO", "BREVA", "FALUX",
+    "VELTO", "KARUN", "OSTIA", "MIRAN", "SOLEK", "TAVORA", "ZEPHYR", "QUINTO", "BREVA", "FALUX",
     "JUNIX", "LUPINO", "NIVEO", "PRIMUS", "ROVIX", "STRADO", "ULTRIX", "VARGO", "WENDA", "YUKON",
 )  # fmt: skip
 DISHES = (
@@ -28,6 +28,10 @@ DISHES = (
 EVENTS = (
     "CIRCUS", "OPERA", "BALLET", "MARKET", "REGATTA", "CHESS", "JAZZ", "RODEO", "AUCTION",
     "PARADE", "MARATHON", "PUPPETS", "CINEMA", "BAZAAR",
+)  # fmt: skip
+STOPS = (
+    "HARBOUR", "AIRPORT", "STADIUM", "CASTLE", "MUSEUM", "HOSPITAL", "TERMINAL", "FERRY",
+    "COLLEGE", "ABBEY", "CENTRAL", "BRIDGE",
 )  # fmt: skip
 
 GROUND_Y = 1560
@@ -57,7 +61,7 @@ class _Words:
     badges: list[str]
     dishes: list[str]
     events: list[str]
-    lines: list[str]
+    stops: list[str]
 
 
 def drive(settings: RenderSettings, chance: Chance) -> tuple[Shot, ...]:
@@ -67,12 +71,12 @@ def drive(settings: RenderSettings, chance: Chance) -> tuple[Shot, ...]:
         badges=chance.shuffled(BADGES),
         dishes=chance.shuffled(DISHES),
         events=chance.shuffled(EVENTS),
-        lines=[f"LINE {n}" for n in chance.sample(range(11, 99), 12)],
+        stops=chance.shuffled(STOPS),
     )
     near = speed_for(settings, CAR_WIDTH + 20, 10_000)
     front = max(_SPEED_STEP, min(near - _SPEED_STEP, speed_for(settings, MAX_SHOP_WIDTH, near)))
     layers = [
-        Layer(-_SPEED_STEP, _far(settings)),
+        Layer(-_SPEED_STEP, _far(settings, chance)),
         Layer(-front, _ground("pavement", GROUND_Y, 130, front, settings)),
         Layer(-front, tuple(_fronts(_length(front, settings), words, chance))),
         Layer(-near, _ground("road", GROUND_Y + 130, 470, near, settings)),
@@ -94,11 +98,12 @@ def _mirrored(layer: Layer) -> Layer:
     return Layer(-layer.speed, things)
 
 
-def _far(settings: RenderSettings) -> tuple[Thing, ...]:
-    length = _length(_SPEED_STEP, settings)
-    tiles = -(-length // FAR_TILE_WIDTH)
+def _far(settings: RenderSettings, chance: Chance) -> tuple[Thing, ...]:
+    """One landscape, as it is and mirrored by turns."""
+    tiles = -(-_length(_SPEED_STEP, settings) // FAR_TILE_WIDTH)
+    landscape = 2 * chance.below(1000)
     return tuple(
-        Thing("far", i * FAR_TILE_WIDTH, 0, FAR_TILE_WIDTH, GROUND_Y, variant=i % 2)
+        Thing("far", i * FAR_TILE_WIDTH, 0, FAR_TILE_WIDTH, GROUND_Y, variant=landscape + i % 2)
         for i in range(tiles)
     )
 
@@ -152,7 +157,7 @@ def _beside(start: int, margin: int, words: _Words, chance: Chance) -> list[Thin
     """What is put between a shop and the edge of its building: a poster, a board or a stop."""
     kind = chance.pick(("poster", "menu", "stop", "poster", "menu", "stop", "nothing"))
     sizes = {"poster": (240, 360), "menu": (220, 300), "stop": (270, 780)}
-    pool = {"poster": words.events, "menu": words.dishes, "stop": words.lines}
+    pool = {"poster": words.events, "menu": words.dishes, "stop": words.stops}
     if kind == "nothing" or not pool[kind]:
         return []
     width, height = sizes[kind]

@@ -1,6 +1,7 @@
 """The built-in benchmark: its questions give nothing away, and its videos are what they say."""
 
 import hashlib
+import itertools
 import json
 import os
 import signal
@@ -25,9 +26,11 @@ from hlvid.synthetic import (
     benchmark,
     drawing,
     generate,
+    home,
     lettering,
     photographs,
     render,
+    street,
     strings,
 )
 from hlvid.synthetic.chance import Chance
@@ -174,6 +177,18 @@ def test_referent_decides_between_strings_that_are_all_in_the_video(index):
         else:
             assert str(named.count) == key
             assert len({str(t.count) for t in same_kind} & set(others)) >= 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [*street.SHOPS, *street.BADGES, *street.DISHES, *street.EVENTS, *street.STOPS],
+        [*home.AUTHORS, *home.GOODS, *home.TOWNS, *home.ERRANDS, *home.DEVICES],
+    ],
+    ids=["av", "household"],
+)
+def test_anchors_cannot_be_taken_for_each_other(words):
+    assert max(similarity(a, b) for a, b in itertools.combinations(words, 2)) < 0.7
 
 
 def test_small_print_is_18_to_32_pixels_high():
