@@ -73,6 +73,14 @@ def test_windows_own_every_pixel_once_and_see_beyond_what_they_own(length: int) 
         assert window.own.start - window.inside.start == window.seen.start
 
 
+def test_specks_of_a_textured_frame_do_not_use_up_the_boxes(reader: TextReader) -> None:
+    is_text = np.zeros((1, 1, 1080, 1920), dtype=np.float32)
+    is_text[0, 0, 100:120, 300:500] = 0.9
+    is_text[0, 0, 200::8, ::8] = 0.9
+    boxes, _ = reader._detector.postprocess_op(is_text, (1080, 1920))
+    assert any(np.ptp(np.asarray(box)[:, 0]) > 150 for box in boxes)
+
+
 def test_a_frame_without_text_gives_nothing(reader: TextReader) -> None:
     blank = np.full((200, 300, 3), 128, dtype=np.uint8)
     assert reader.read(blank) == []
