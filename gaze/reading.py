@@ -28,8 +28,8 @@ from hlvid.errors import UserError
 DETECTOR = "PP-OCRv6_det_small.onnx"
 RECOGNISER = "PP-OCRv6_rec_small.onnx"
 MAX_CANDIDATES = 100_000
-"""Blobs of the detector's map that are looked at. RapidOCR's own 1000 are soon used up by the specks
-of a textured 4K frame, from the bottom up, and all text above them is then lost without a word."""
+"""Blobs of the detector's map that are looked at. RapidOCR's own 1000 are soon used up by the
+specks of a textured 4K frame, from the bottom up, and all text above them is then lost unsaid."""
 MIN_WINDOW_PIXELS = 736
 """Smallest side of a window; RapidOCR enlarges frames with a shorter one to it."""
 MAX_WINDOW_PIXELS = 896
