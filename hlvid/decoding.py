@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import zip_longest
 from pathlib import Path
 
 import av
@@ -16,6 +17,8 @@ from hlvid.frame_index import FrameIndex
 from hlvid.open_video import OpenVideo, Segment
 from hlvid.video_file import LostFrame
 
+SEEK_COST_FRAMES = 8
+"""After a seek a keyframe, as dear as several frames, is decoded with nothing beside it."""
 MAX_WORKERS = 8
 """Most stretches that are decoded side by side; each holds a decoder and its frames in memory."""
 MAX_FRAMES_HELD = 4
@@ -30,8 +33,7 @@ def plan(index: FrameIndex, frames: Sequence[int], *, seek_cost_frames: int = 0)
     Args:
         index: The frames of the video.
         frames: Numbers of the wanted frames, ascending.
-        seek_cost_frames: Decoding this many frames costs as much as a seek, which empties the
-            decoder's pipeline.
+        seek_cost_frames: Going on costs less than a seek where it decodes fewer frames in vain.
 
     Returns:
         Segments with ascending starts. The frames to decode are sum(stop - start).
@@ -40,7 +42,7 @@ def plan(index: FrameIndex, frames: Sequence[int], *, seek_cost_frames: int = 0)
     for frame in frames:
         start, stop = index.span(frame)
         last = segments[-1] if segments else None
-        if last is not None and start <= last.stop + seek_cost_frames:
+        if last is not None and start < last.stop + seek_cost_frames:
             segments[-1] = Segment(last.start, max(last.stop, stop), (*last.frames, frame))
         else:
             segments.append(Segment(start, stop, (frame,)))
@@ -78,11 +80,13 @@ def decode(
 def _as_planned(
     path: Path, index: FrameIndex, frames: Sequence[int], num_threads: int
 ) -> Iterator[Numbered]:
-    segments = plan(index, frames, seek_cost_frames=num_threads)
+    apart = plan(index, frames)
     num_workers = min(num_threads, MAX_WORKERS)
-    is_sparse = max((len(s.frames) for s in segments), default=0) <= MAX_FRAMES_HELD
-    if is_sparse and num_workers > 1 and len(segments) >= 2 * num_workers:
-        return _side_by_side(path, index, segments, num_workers)
+    is_sparse = max((len(s.frames) for s in apart), default=0) <= MAX_FRAMES_HELD
+    if is_sparse and num_workers > 1 and len(apart) >= 2 * num_workers:
+        return _side_by_side(path, index, apart, num_workers)
+    seek_cost_frames = max(SEEK_COST_FRAMES, num_threads)
+    segments = plan(index, frames, seek_cost_frames=seek_cost_frames)
     return _in_turn(path, index, segments, num_threads)
 
 
@@ -121,25 +125,24 @@ def _side_by_side(
     of_thread = threading.local()
     videos: list[OpenVideo] = []
 
-    def decode_one(segment: Segment) -> list[Numbered]:
+    def decode_one(segment: Segment) -> deque[Numbered]:
         if not hasattr(of_thread, "video"):
             of_thread.video = OpenVideo(path, num_threads=1)
             videos.append(of_thread.video)
-        return list(of_thread.video.decode(index, segment))
+        return deque(of_thread.video.decode(index, segment))
 
     pool = ThreadPoolExecutor(num_workers, thread_name_prefix="decode")
-    ahead: deque[tuple[Segment, Future[list[Numbered]]]] = deque()
-    coming = iter(segments)
+    ahead: deque[Future[deque[Numbered]]] = deque()
     try:
-        while True:
-            while len(ahead) <= num_workers and (segment := next(coming, None)):
-                ahead.append((segment, pool.submit(decode_one, segment)))
-            if not ahead:
-                return
-            segment, done = ahead.popleft()
-            came = done.result()
-            yield from came
-            if len(came) < len(segment.frames):
+        ahead.extend(pool.submit(decode_one, segment) for segment in segments[:num_workers])
+        for segment, later in zip_longest(segments, segments[num_workers:]):
+            came = ahead.popleft().result()
+            is_whole = len(came) == len(segment.frames)
+            if later and is_whole:
+                ahead.append(pool.submit(decode_one, later))
+            while came:
+                yield came.popleft()
+            if not is_whole:
                 return
     finally:
         pool.shutdown(cancel_futures=True)
