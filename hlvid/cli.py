@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from hlvid.console import Progress, progress, run, say
+from hlvid.console import Progress, run, say
 
 app = typer.Typer(
     add_completion=False,
@@ -58,20 +58,19 @@ def render(
         seed=seed, seconds=seconds, fps=fps, min_evidence_seconds=min_evidence_seconds
     )
     started = time.monotonic()
-    bar: list[Progress] = []
+    bar: Progress | None = None
 
-    def start(num_frames: int) -> None:
-        if num_frames:
-            with progress(num_frames, "rendering frames") as opened:
-                bar.append(opened)
+    def tell(num_drawn: int, num_frames: int) -> None:
+        nonlocal bar
+        bar = bar or Progress(num_frames, "rendering frames")
+        bar.advance(num_drawn)
 
     done = render_benchmark(
         out,
         settings,
         num_videos=videos,
         num_workers=workers,
-        on_start=start,
-        on_frames=lambda num: bar[0].advance(num),
+        on_progress=tell,
     )
     for video_id in done.damaged:
         say(f"{video_id}: the file in the cache was damaged and has been rendered again")

@@ -3,7 +3,7 @@
 from hlvid.prompt import render
 from hlvid.synthetic.casting import Ask
 from hlvid.synthetic.chance import Chance
-from hlvid.synthetic.details import details, union
+from hlvid.synthetic.details import Details, details, union
 from hlvid.synthetic.scene import Box, Scene, Thing, visible_tenths
 from hlvid.types import Evidence, Key, Question
 
@@ -104,11 +104,10 @@ def _thing(scene: Scene, ask: Ask) -> Thing:
 
 def _evidence(scene: Scene, ask: Ask) -> Evidence:
     """When the asked part and the word that names its thing are both wholly in the frame."""
-    s, la, _ = ask.place
-    shot, speed = scene.shots[s], scene.shots[s].layers[la].speed
+    shot = scene.shots[ask.place[0]]
+    speed = shot.layers[ask.place[1]].speed
     parts = details(_thing(scene, ask))
-    box = _part_box(parts_of=_thing(scene, ask), capability=ask.capability)
-    assert parts.anchor is not None
+    box = _asked_box(parts, ask.capability)
     start, end = visible_tenths(shot, speed, union(box, parts.anchor.box))
     times = (start,) if speed == 0 else (start, end)
     return Evidence(
@@ -118,13 +117,10 @@ def _evidence(scene: Scene, ask: Ask) -> Evidence:
     )
 
 
-def _part_box(*, parts_of: Thing, capability: str) -> Box:
-    parts = details(parts_of)
+def _asked_box(parts: Details, capability: str) -> Box:
     if capability == "text":
-        assert parts.string is not None
         return parts.string.box
-    if capability == "colour":
-        assert parts.mark is not None
+    if capability == "colour" and parts.mark is not None:
         return parts.mark
     return union(*parts.counted)
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hlvid.synthetic.chance import Chance
-from hlvid.synthetic.paint_home import HOME, MOVING
+from hlvid.synthetic.paint_decor import DECOR, MOVING
+from hlvid.synthetic.paint_home import HOME
 from hlvid.synthetic.paint_street import STREET
 from hlvid.synthetic.scene import FRAME_HEIGHT, FRAME_WIDTH, Scene, Shot, Thing
 from hlvid.synthetic.sheet import Sheet
@@ -23,7 +24,9 @@ from hlvid.synthetic.strings import Split
 
 Plane = NDArray[np.uint8]
 
-_PAINTERS = {**STREET, **HOME}
+_PAINTERS = {**STREET, **DECOR, **HOME}
+_REACH = 80
+"""How far shadows and handles of things that move stick out of their boxes, at most."""
 _NOISE_SPARE = 256
 _NOISE_SIGMA = 1.1
 _MAX_NOISE = 4
@@ -143,18 +146,15 @@ class _ShotDrawer:
             shift = layer.speed * number // fps // 2 * 2
             for thing in layer.things:
                 left = thing.x + shift
-                if left - 80 < FRAME_WIDTH and left + thing.width + 80 > 0:
-                    sprite = _paint_at_origin(_unplaced(thing), self._split)
+                if left - _REACH < FRAME_WIDTH and left + thing.width + _REACH > 0:
+                    # At the layer's left edge: what looks the same is painted once.
+                    sprite = _paint_once(replace(thing, x=0), self._split)
                     self._frame.lay(sprite, left)
 
 
-def _unplaced(thing: Thing) -> Thing:
-    """The thing at the layer's left edge: equal things are then painted once."""
-    return replace(thing, x=0)
-
-
 @functools.lru_cache(maxsize=40)
-def _paint_at_origin(thing: Thing, split: Split) -> _Sprite:
+def _paint_once(thing: Thing, split: Split) -> _Sprite:
+    """Painted the first time that it comes into view, and kept for a while."""
     return _paint(thing, split)
 
 
@@ -173,16 +173,13 @@ def _paint_moving(thing: Thing, split: Split, seconds: float) -> _Sprite:
 
 
 def _sprite(sheet: Sheet) -> _Sprite:
-    """Turn a painted sheet into planes; BT.709, limited range."""
-    rgba = np.asarray(sheet.image)
+    """Turn a painted sheet into planes."""
     y, u, v = _yuv(np.asarray(sheet.image.convert("RGB")))
-    alpha: Plane | None = np.ascontiguousarray(rgba[..., 3])
-    if alpha is not None and alpha.min() == 255:
+    opacity = sheet.image.getchannel("A")
+    if opacity.getextrema() == (255, 255):
         return _Sprite(sheet.left, sheet.top, y, u, v, None, None)
-    half = np.asarray(
-        Image.fromarray(rgba[..., 3]).resize((u.shape[1], u.shape[0]), Image.Resampling.BOX)
-    )
-    return _Sprite(sheet.left, sheet.top, y, u, v, alpha, half)
+    half = opacity.resize((u.shape[1], u.shape[0]), Image.Resampling.BOX)
+    return _Sprite(sheet.left, sheet.top, y, u, v, np.asarray(opacity), np.asarray(half))
 
 
 def _yuv(rgb: Plane) -> tuple[Plane, Plane, Plane]:

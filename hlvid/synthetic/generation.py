@@ -5,16 +5,12 @@ from hlvid.synthetic import home, photographs, street
 from hlvid.synthetic.asking import questions
 from hlvid.synthetic.casting import cast
 from hlvid.synthetic.chance import Chance
-from hlvid.synthetic.scene import (
-    FRAME_HEIGHT,
-    FRAME_WIDTH,
-    Category,
-    RenderSettings,
-    Scene,
-)
+from hlvid.synthetic.scene import FRAME_HEIGHT, FRAME_WIDTH, Category, RenderSettings, Scene
 from hlvid.types import Question, Video
 
 NAME = "hlvid-synthetic"
+LAYOUT_VERSION = 1
+"""Raised when the same settings give other questions than before."""
 _DESCRIPTION = (
     "Rendered 4K videos with questions in HLVid's manner: a street seen from a slow car, and rooms "
     "that hold still. Numbers on it are not HLVid's."
@@ -49,7 +45,7 @@ def generate(settings: RenderSettings, index: int) -> tuple[Video, list[Question
         duration_seconds=settings.seconds,
         fps=settings.fps,
         license=photographs.license_of(photographs.names(settings.split)),
-        source=f"hlvid-build render {flags(settings)}, video {index}",
+        source=_source(settings, index),
     )
     return video, questions(scene, asks, index, chance), scene
 
@@ -64,7 +60,7 @@ def benchmark(settings: RenderSettings, num_videos: int) -> Benchmark:
         found.extend(asked)
     return Benchmark(
         name=NAME,
-        revision=f"1, {flags(settings)} --videos {num_videos}",
+        revision=f"{LAYOUT_VERSION}, {flags(settings)} --videos {num_videos}",
         questions=tuple(sorted(found, key=lambda question: question.question_id)),
         videos=videos,
         root=None,
@@ -86,6 +82,12 @@ def flags(settings: RenderSettings) -> str:
         f"--seconds {settings.seconds} --seed {settings.seed} --fps {settings.fps} "
         f"--min-evidence-seconds {settings.min_evidence_seconds}"
     )
+
+
+def _source(settings: RenderSettings, index: int) -> str:
+    """Where the pixels come from; the command renders the benchmark's split alone."""
+    how = "hlvid-build render" if settings.split == "benchmark" else "hlvid.synthetic, training"
+    return f"{how} {flags(settings)}, video {index}"
 
 
 def _video_id(settings: RenderSettings, category: str, index: int) -> str:

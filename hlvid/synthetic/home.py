@@ -67,14 +67,14 @@ def rooms(settings: RenderSettings, chance: Chance) -> tuple[Shot, ...]:
                 places.append(places.pop(0))
         place = places.pop(0)
         things = tuple(_PLACES[place](words, chance))
-        shots.append(Shot(start, end, place, (Layer(0, things),), chance.below(10_000)))
+        shots.append(Shot(start, end, place, (Layer(0, things),)))
     return tuple(shots)
 
 
 def _cuts(settings: RenderSettings, chance: Chance) -> list[tuple[int, int]]:
-    """Shots of 1.05 to 2 times the shortest evidence, at least four."""
+    """Shots from one second more to twice the shortest evidence, at least four."""
     seconds, shortest = settings.seconds, settings.min_evidence_seconds
-    num = max(4, seconds * 10 // (14 * shortest))
+    num = max(4, min(seconds * 10 // (14 * shortest), seconds // (shortest + 1)))
     slack = (seconds // num - shortest - 1) // 2
     cuts = [0]
     for i in range(1, num):
@@ -199,10 +199,10 @@ def _pinboard(words: _Words, chance: Chance) -> list[Thing]:
     ]
     cells = [(column, row) for row in range(3) for column in range(6)]
     for number, (column, row) in enumerate(chance.sample(cells, 12)):
-        x = 330 + 540 * column + 2 * chance.below(60)
-        y = 240 + 580 * row + 2 * chance.below(80)
+        x = 310 + 540 * column + 2 * chance.below(60)
+        y = 220 + 580 * row + 2 * chance.below(80)
         if number >= 8:
-            postcard = Thing("postcard", x, y, 430, 300, variant=chance.below(10_000))
+            postcard = Thing("postcard", x, y, 410, 290, variant=chance.below(10_000))
             things.append(postcard)
             continue
         height = 2 * chance.between(150, 200)

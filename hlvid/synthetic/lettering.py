@@ -2,7 +2,7 @@
 
 import functools
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -76,10 +76,6 @@ class Text:
         if set(self.string) & _DESCENDING:
             bottom += _scaled(_DESCENT_UNITS, self.size)
         return self.x - 4, self.y - 4, self.starts[-1] + 4, bottom
-
-    def moved(self, dx: int, dy: int) -> "Text":
-        """The same text somewhere else."""
-        return replace(self, x=self.x + dx, y=self.y + dy)
 
 
 def cap_height(size: int) -> int:

@@ -125,7 +125,7 @@ def _shop(sheet: Sheet, thing: Thing) -> None:
     _awning(sheet, (x0 - 4, y0 + 176, x1 + 4, y0 + 262), colour)
     door = x0 + 50 if thing.variant % 2 else x1 - 260
     _door(sheet, (door, y0 + 270, door + 210, y1), wood, thing.variant)
-    if parts.mark:
+    if thing.mark and parts.mark:
         left, top, right, bottom = parts.mark
         board = (left - 18, top - 14, right + 18, bottom + 14)
         for x in (left + 20, right - 23):
@@ -220,7 +220,7 @@ def _car(sheet: Sheet, thing: Thing) -> None:
     for left, is_left in ((x0 + 8, True), (x1 - 8 - 84, False)):
         _tail_light(sheet, (left, y0 + 176, left + 84, y0 + 258), is_left)
     parts = details(thing)
-    if parts.string:
+    if thing.string:
         left, top, right, bottom = parts.string.box
         plate = (left - 14, top - 10, right + 14, bottom + 8)
         sheet.rounded((plate[0] - 16, plate[1] - 12, plate[2] + 16, plate[3] + 12), 14,

@@ -5,6 +5,8 @@ import hashlib
 import multiprocessing
 import os
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import suppress
@@ -64,8 +66,7 @@ def render(
     *,
     num_videos: int,
     num_workers: int | None = None,
-    on_frames: Callable[[int], None] | None = None,
-    on_start: Callable[[int], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Rendered:
     """Render a benchmark into a folder, or take from the cache what was rendered before.
 
@@ -77,8 +78,7 @@ def render(
         settings: What the videos depend on.
         num_videos: How many; the first ones are the same whatever the number.
         num_workers: Processes; as many as there are cores by default.
-        on_frames: Called now and then with the number of frames drawn since.
-        on_start: Called once with the number of frames that have to be drawn.
+        on_progress: Called now and then: (frames drawn since, frames to draw in all).
 
     Raises:
         UserError: The disk is full or too small, or a folder may not be written.
@@ -91,12 +91,15 @@ def render(
     # Sorting by id puts the videos in the order of their indices.
     videos = [found.videos[video_id] for video_id in found.video_ids]
     missing, damaged = _missing(store, videos)
-    num_frames = settings.seconds * settings.fps
-    if on_start:
-        on_start(len(missing) * num_frames)
-    _check_space(store, len(missing) * num_frames)
+    num_frames = len(missing) * settings.seconds * settings.fps
+    _check_space(store, num_frames)
+
+    def tell(num_drawn: int) -> None:
+        if on_progress:
+            on_progress(num_drawn, num_frames)
+
     indices = [videos.index(video) for video in missing]
-    _draw_all(store, settings, indices, num_workers or _num_cores(), on_frames)
+    _draw_all(store, settings, indices, num_workers=num_workers or _num_cores(), tell=tell)
     if folder.resolve() != store.resolve():
         for video in videos:
             _put(_path(store, video), _path(folder, video))
@@ -174,8 +177,9 @@ def _draw_all(
     store: Path,
     settings: RenderSettings,
     indices: Sequence[int],
+    *,
     num_workers: int,
-    on_frames: Callable[[int], None] | None,
+    tell: Callable[[int], None],
 ) -> None:
     """Draw some videos into the cache, each in a process of its own."""
     if not indices:
@@ -186,8 +190,8 @@ def _draw_all(
     with ProcessPoolExecutor(
         min(num_workers, len(indices)),
         mp_context=context,
-        initializer=_count_into,
-        initargs=(counter,),
+        initializer=_start_worker,
+        initargs=(counter, os.getpid()),
     ) as pool:
         running: set[Future[None]] = {
             pool.submit(_draw, store, settings, index) for index in indices
@@ -197,8 +201,8 @@ def _draw_all(
                 done, running = wait(running, _POLL_SECONDS, return_when=FIRST_COMPLETED)
                 for future in done:
                     future.result()
-                if on_frames and counter.value > told:
-                    on_frames(counter.value - told)
+                if counter.value > told:
+                    tell(counter.value - told)
                     told = counter.value
         except OSError as error:
             raise UserError(
@@ -212,9 +216,17 @@ _counter: "Synchronized[int] | None" = None
 """In a worker: where it counts the frames that it has drawn."""
 
 
-def _count_into(counter: "Synchronized[int]") -> None:
+def _start_worker(counter: "Synchronized[int]", parent: int) -> None:
     global _counter
     _counter = counter
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this worker when the process that wants its videos was killed."""
+    while os.getppid() == parent:
+        time.sleep(_POLL_SECONDS)
+    os._exit(1)
 
 
 def _draw(store: Path, settings: RenderSettings, index: int) -> None:

@@ -129,7 +129,6 @@ class Shot:
     end_seconds: int
     place: str
     layers: tuple[Layer, ...]
-    variant: int = 0
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,7 @@
 from dataclasses import dataclass, replace
 
 from hlvid.synthetic.chance import Chance
-from hlvid.synthetic.scene import (
-    COLOURS,
-    FRAME_WIDTH,
-    Layer,
-    RenderSettings,
-    Shot,
-    Thing,
-)
+from hlvid.synthetic.scene import COLOURS, FRAME_WIDTH, Layer, RenderSettings, Shot, Thing
 
 SHOPS = (
     "BAKERY", "PHARMACY", "FLORIST", "BARBER", "TAILOR", "BUTCHER", "OPTICIAN", "HARDWARE",
@@ -84,7 +77,7 @@ def drive(settings: RenderSettings, chance: Chance) -> tuple[Shot, ...]:
     ]
     if chance.below(2):
         layers = [_mirrored(layer) for layer in layers]
-    return (Shot(0, settings.seconds, "street", tuple(layers), chance.below(1000)),)
+    return (Shot(0, settings.seconds, "street", tuple(layers)),)
 
 
 def _length(speed: int, settings: RenderSettings) -> int:

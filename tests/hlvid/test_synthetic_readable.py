@@ -19,6 +19,8 @@ CROP_WIDTH, CROP_HEIGHT = 640, 160
 GAP = 32
 COLUMNS = 4
 SMALL_WIDTH = 448
+BACKDROPS = ("far", "room")
+"""What is seen behind houses and screens, and never behind small print."""
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,8 @@ def views(scene: Scene, second: int, asked: list[Question]) -> list[tuple[Questi
             near = [
                 thing
                 for thing in layer.things
-                if any(
+                if thing.kind not in BACKDROPS
+                and any(
                     x - 80 < thing.x + shift + thing.width
                     and thing.x + shift < x + CROP_WIDTH + 80
                     and y - 80 < thing.y + thing.height
