@@ -10,6 +10,7 @@ from typing import Any
 from evaluators.arms import to_generation_kwargs
 from evaluators.sitting import Room
 from evaluators.task import TASK_FOLDER, make_docs
+from gaze.reading import send_nothing
 from hlvid.datasets import Benchmark
 from hlvid.types import ArmSettings, Prediction
 
@@ -25,16 +26,6 @@ OFFLINE = {
     "WANDB_MODE": "disabled",
 }
 """Nothing that is evaluated here comes from the network, and no bar but ours is drawn."""
-
-
-def send_nothing() -> None:
-    """Keep OpenVINO from telling its maker that it was imported; it does so in a forked process.
-
-    That process can also hang this one: its thread and ours wait for each other's imports. OpenVINO
-    takes a stub of its own where the package that sends is not there.
-    """
-    modules: dict[str, Any] = sys.modules
-    modules.setdefault("openvino_telemetry", None)
 
 
 def quiet() -> None:

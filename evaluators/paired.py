@@ -13,11 +13,11 @@ from lmms_eval.api.instance import Instance
 from lmms_eval.api.model import lmms
 
 from evaluators.arms import from_generation_kwargs
-from evaluators.engine import send_nothing
 from evaluators.gazing import Donors
 from evaluators.models import find
 from evaluators.sitting import Item, Room, sit
 from evaluators.task import to_question
+from gaze.reading import send_nothing
 from hlvid.console import say
 from hlvid.errors import UserError
 from hlvid.types import FrameSettings, Prediction

@@ -15,6 +15,7 @@ not on how much of the rest of the frame was kept.
 import functools
 import importlib
 import itertools
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,6 +62,7 @@ class TextReader:
     """
 
     def __init__(self) -> None:
+        send_nothing()
         try:
             rapidocr = importlib.import_module("rapidocr")
         except ImportError as error:
@@ -176,6 +178,16 @@ def _windows(length: int) -> list[_Window]:
 def shared_reader() -> TextReader:
     """The reader of this process: loading one takes a second or two, so all share it."""
     return TextReader()
+
+
+def send_nothing() -> None:
+    """Keep OpenVINO from telling its maker that it was imported; it does so in a forked process.
+
+    That process can also hang this one: its thread and ours wait for each other's imports. OpenVINO
+    takes a stub of its own where the package that sends is not there.
+    """
+    modules: dict[str, Any] = sys.modules
+    modules.setdefault("openvino_telemetry", None)
 
 
 def _as_bgr(frame_rgb: Frame) -> Frame:

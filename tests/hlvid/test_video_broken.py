@@ -159,18 +159,18 @@ def test_damage_costs_the_frames_it_touches_only(clips, codec, num_threads):
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("num_threads", [1, 2])
 def test_a_hole_in_the_file_never_shows(clips, codec, num_threads):
-    path = clips.make(codec, name="large", size=(512, 384))
+    path = clips.make(codec, name="large", size=(320, 240))
     whole = VideoReader(path)
     good = {frame.index: frame.pixels for frame in whole.frames(range(30))}
     packets = whole.index.packets
     start, end = packets.position_bytes[17:19]
-    assert end - start > 2000
+    assert end - start > 1200
     content = bytearray(path.read_bytes())
     content[start + 100 : end] = bytes(int(end - start) - 100)
     path = clips.write(f"hole-{codec}.mp4", content)
     lost = []
     with VideoReader(path, num_threads=num_threads) as reader:
-        for i in range(30):
+        for i in range(14, 26):
             try:
                 (frame,) = reader.frames([i])
                 assert np.array_equal(frame.pixels, good[i])
