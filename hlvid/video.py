@@ -5,6 +5,8 @@
             frame.index, frame.pts_seconds, frame.pixels
 
 The pixels are those of decoding the whole file and picking frames, whatever way they were reached.
+Damage that a decoder notices costs the frames it touches; what it cannot notice only a digest of the
+file tells.
 """
 
 import hashlib
@@ -119,7 +121,7 @@ class VideoReader:
             frames.close()
 
     def frames(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Iterator[Frame]:
-        """Decode frames one after another; only the current one is held.
+        """Decode frames as they are asked for; few are held, however many are wanted.
 
         Args:
             indices: Numbers of frames in presentation order, strictly ascending.
