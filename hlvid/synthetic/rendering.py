@@ -1,14 +1,17 @@
 """Rendering a benchmark: several videos at once, kept in the cache, checked before reuse."""
 
+import filecmp
 import functools
 import hashlib
 import multiprocessing
 import os
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -27,7 +30,7 @@ from hlvid.synthetic import drawing, encoding, generation, photographs
 from hlvid.synthetic.scene import RenderSettings
 from hlvid.types import Record, Sha256, Video
 
-BYTES_PER_FRAME = 1_000_000
+BYTES_PER_KEYFRAME, BYTES_PER_FRAME = 2_200_000, 500_000
 """What a frame takes on the disk at most, as measured; to say early that a disk is too small."""
 _POLL_SECONDS = 0.5
 
@@ -92,7 +95,7 @@ def render(
     videos = [found.videos[video_id] for video_id in found.video_ids]
     missing, damaged = _missing(store, videos)
     num_frames = len(missing) * settings.seconds * settings.fps
-    _check_space(store, num_frames)
+    _check_space(store, settings, len(missing))
 
     def tell(num_drawn: int) -> None:
         if on_progress:
@@ -158,9 +161,14 @@ def renderer_sha256() -> str:
     return digest({"files": files, "libraries": libraries})
 
 
-def _check_space(store: Path, num_frames: int) -> None:
-    store.mkdir(parents=True, exist_ok=True)
-    needed, free = num_frames * BYTES_PER_FRAME, shutil.disk_usage(store).free
+def _check_space(store: Path, settings: RenderSettings, num_videos: int) -> None:
+    num_keys = settings.seconds // encoding.KEYFRAME_SECONDS + 1
+    num_bytes = num_keys * BYTES_PER_KEYFRAME + settings.seconds * settings.fps * BYTES_PER_FRAME
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        needed, free = num_videos * num_bytes, shutil.disk_usage(store).free
+    except OSError as error:
+        raise UserError(f"{store}: cannot be written ({error.strerror}).", exit_code=1) from None
     if needed > free:
         raise UserError(
             f"{store}: has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB may be needed. "
@@ -187,38 +195,46 @@ def _draw_all(
     context = multiprocessing.get_context("spawn")
     counter = context.Value("q", 0)
     told = 0
-    with ProcessPoolExecutor(
+    pool = ProcessPoolExecutor(
         min(num_workers, len(indices)),
         mp_context=context,
         initializer=_start_worker,
         initargs=(counter, os.getpid()),
-    ) as pool:
-        running: set[Future[None]] = {
-            pool.submit(_draw, store, settings, index) for index in indices
-        }
-        try:
-            while running:
-                done, running = wait(running, _POLL_SECONDS, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-                if counter.value > told:
-                    tell(counter.value - told)
-                    told = counter.value
-        except OSError as error:
-            raise UserError(
-                f"{store}: cannot be written ({error.strerror}).", exit_code=1
-            ) from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    )
+    try:
+        running = {pool.submit(_draw, store, settings, index) for index in indices}
+        while running:
+            done, running = wait(running, _POLL_SECONDS, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+            if counter.value > told:
+                tell(counter.value - told)
+                told = counter.value
+    except BrokenProcessPool:
+        raise UserError(
+            "render: a process was killed, perhaps for want of memory. Try --workers 1.",
+            exit_code=1,
+        ) from None
+    except OSError as error:
+        raise UserError(f"{store}: cannot be written ({error.strerror}).", exit_code=1) from None
+    finally:
+        counter.value = _STOP
+        pool.shutdown(cancel_futures=True)
 
 
 _counter: "Synchronized[int] | None" = None
-"""In a worker: where it counts the frames that it has drawn."""
+"""In a worker: where it counts the frames that it has drawn, or `_STOP`."""
+_STOP = -(2**62)
+
+
+class _StoppedError(Exception):
+    """The videos are not wanted any more."""
 
 
 def _start_worker(counter: "Synchronized[int]", parent: int) -> None:
     global _counter
     _counter = counter
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
@@ -245,12 +261,14 @@ def _counted(frames: Iterator[NDArray[numpy.uint8]]) -> Iterator[NDArray[numpy.u
         if _counter is not None:
             with _counter.get_lock():
                 _counter.value += 1
+                if _counter.value < 0:
+                    raise _StoppedError
 
 
 def _put(source: Path, target: Path) -> None:
     """Put a video of the cache into a folder: a second name for it, a copy on another disk."""
     try:
-        if target.exists() and target.samefile(source):
+        if target.exists() and (target.samefile(source) or filecmp.cmp(source, target, False)):
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
