@@ -5,7 +5,7 @@
             frame.index, frame.pts_seconds, frame.pixels
 
 The pixels are those of decoding the whole file and picking frames, whatever way they were reached.
-Damage that a decoder notices costs the frames it touches; what it cannot notice only a digest of the
+Damage that a decoder notices costs the frames it touches; what none can notice only a digest of the
 file tells.
 """
 
