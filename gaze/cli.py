@@ -40,7 +40,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 
 
 @app.callback(
-    epilog="\b\n"
+    epilog="\b\nExamples:\n"
     "hlvid-gaze selectors\n"
     "hlvid-gaze run street.mp4 --selector change --budget 0.1 --frames 64 --out gaze.npz\n"
     "hlvid-gaze show street.mp4 --selector detail --budget 0.05 --frames 32 --out gaze.png\n"
