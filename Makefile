@@ -23,6 +23,7 @@ check: .venv/all.stamp
 
 bench: .venv/all.stamp
 	$(BIN)/python benchmarks/bench_video.py
+	$(BIN)/python benchmarks/coverage_simulation.py
 
 table: .venv/eval.stamp
 	$(BIN)/python benchmarks/table.py
