@@ -133,9 +133,11 @@ def _side_by_side(
 
     pool = ThreadPoolExecutor(num_workers, thread_name_prefix="decode")
     ahead: deque[Future[deque[Numbered]]] = deque()
+    # Stretches differ in length: twice as many as workers keep all of these busy.
+    num_ahead = 2 * num_workers
     try:
-        ahead.extend(pool.submit(decode_one, segment) for segment in segments[:num_workers])
-        for segment, later in zip_longest(segments, segments[num_workers:]):
+        ahead.extend(pool.submit(decode_one, segment) for segment in segments[:num_ahead])
+        for segment, later in zip_longest(segments, segments[num_ahead:]):
             came = ahead.popleft().result()
             is_whole = len(came) == len(segment.frames)
             if later and is_whole:
