@@ -225,7 +225,7 @@ def readme_part(folder: Path, questions: Sequence[Question]) -> str:
     return "\n".join(
         [
             f"`{BENCHMARK}`: {len(set(videos))} videos of {SECONDS} s in 4K, {len(questions)} "
-            f"questions, {NUM_FRAMES} frames a video. Made by `make table` on {machine.num_cores} "
+            f"questions, {NUM_FRAMES} frames a video. Made on {machine.num_cores} "
             f"cores of {machine.cpu}; every run is in [docs/table](docs/table). All shares in "
             "percent, 95 % intervals clustered by video.",
             "",
