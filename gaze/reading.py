@@ -34,6 +34,8 @@ specks of a textured 4K frame, from the bottom up, and all text above them is th
 MIN_WINDOW_PIXELS = 736
 """Smallest side of a window; RapidOCR enlarges frames with a shorter one to it."""
 MAX_WINDOW_PIXELS = 896
+STRIDE = 32
+"""The detector takes windows whose sides are multiples of it."""
 MARGIN_PIXELS = 64
 """What a window sees beyond the part whose result is used, at least."""
 
@@ -95,7 +97,10 @@ class TextReader:
         self._engine(blank, use_det=False, use_cls=False, use_rec=True)
         self._detector = self._engine.text_det
         for part in (self._detector, self._engine.text_rec):
-            _compile_in_float32(part.session)
+            part.session.session = _compiled(part.session.model).create_infer_request()
+        grey = np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1)
+        self._normalised = self._detector.get_preprocess().normalize(grey).T.astype(np.float32)
+        self._finders: dict[tuple[int, int], Any] = {}
 
     def detect(self, frame_rgb: Frame) -> NDArray[np.float32]:
         """Find text.
@@ -140,12 +145,25 @@ class TextReader:
         return np.asarray(boxes, dtype=np.float32).reshape(-1, 4, 2), np.asarray(scores)
 
     def _is_text_in(self, window_bgr: Frame) -> NDArray[np.float32]:
-        """The probability that each pixel of a window is text."""
+        """The probability that each pixel of a window is text; its edge is repeated to a stride."""
         if window_bgr.min() == window_bgr.max():
             return np.zeros(window_bgr.shape[:2], dtype=np.float32)
-        pixels = self._detector.get_preprocess()(window_bgr)
-        probability: NDArray[np.float32] = self._detector.session(pixels)[0, 0]
-        return probability
+        height, width = window_bgr.shape[:2]
+        below, right = -height % STRIDE, -width % STRIDE
+        padded = np.pad(window_bgr, ((0, below), (0, right), (0, 0)), mode="edge")
+        pixels = np.empty((1, 3, *padded.shape[:2]), dtype=np.float32)
+        for channel, values in enumerate(self._normalised):
+            np.take(values, padded[..., channel], out=pixels[0, channel])
+        probability: NDArray[np.float32] = self._finder(*padded.shape[:2]).infer([pixels])[0]
+        return probability[0, 0, :height, :width].copy()
+
+    def _finder(self, height: int, width: int) -> Any:  # noqa: ANN401
+        """The detector compiled for one size of window: a sixth faster than for any size."""
+        if (height, width) not in self._finders:
+            model = self._detector.session.model.clone()
+            model.reshape([1, 3, height, width])
+            self._finders[height, width] = _compiled(model).create_infer_request()
+        return self._finders[height, width]
 
 
 class _Window(NamedTuple):
@@ -162,8 +180,7 @@ def _windows(length: int) -> list[_Window]:
     """Even windows over a length; each owns its side of the middle of every overlap."""
     overlap = 2 * MARGIN_PIXELS
     num = max(1, -(-(length - overlap) // (MAX_WINDOW_PIXELS - overlap)))
-    # RapidOCR would resize a window whose side is no multiple of 32.
-    side = -(-(length + (num - 1) * overlap) // (num * 32)) * 32
+    side = -(-(length + (num - 1) * overlap) // (num * STRIDE)) * STRIDE
     side = min(max(side, MIN_WINDOW_PIXELS), length)
     starts = [window * (length - side) // max(num - 1, 1) for window in range(num)]
     middles = [(before + side + after) // 2 for before, after in itertools.pairwise(starts)]
@@ -194,15 +211,15 @@ def _as_bgr(frame_rgb: Frame) -> Frame:
     return np.ascontiguousarray(frame_rgb[..., ::-1])
 
 
-def _compile_in_float32(session: Any) -> None:  # noqa: ANN401
-    """Replace a RapidOCR session's compiled model by one that computes in 32-bit floats."""
+def _compiled(model: Any) -> Any:  # noqa: ANN401
+    """A model compiled by OpenVINO to compute in 32-bit floats."""
     openvino = importlib.import_module("openvino")
     precision = openvino.properties.hint.inference_precision
-    compiled = openvino.Core().compile_model(session.model, "CPU", {precision: openvino.Type.f32})
+    compiled = openvino.Core().compile_model(model, "CPU", {precision: openvino.Type.f32})
     used = compiled.get_property(precision)
     if used != openvino.Type.f32:
         raise UserError(
             f"TextReader: OpenVINO computes in {used.get_type_name()} where f32 was asked for. "
             "Reading in another precision gives other text: install openvino>=2026.1."
         )
-    session.session = compiled.create_infer_request()
+    return compiled

@@ -49,6 +49,17 @@ def test_boxes_come_surest_first_and_are_those_that_are_read(
     assert {tuple(box.min(axis=0)) for box in boxes} == read
 
 
+@pytest.mark.parametrize("size", [(750, 800), (896, 737), (1081, 1923)])
+def test_a_frame_of_any_size_is_read(reader: TextReader, size: tuple[int, int]) -> None:
+    height, width = size
+    image = Image.new("RGB", (width, height), (96, 120, 140))
+    draw = ImageDraw.Draw(image)
+    draw.text(
+        (width - 300, height - 60), "OPEN LATE", font=ImageFont.load_default(28), fill="white"
+    )
+    assert [line.text for line in reader.read(np.asarray(image))] == ["OPEN LATE"]
+
+
 def test_a_sign_alone_in_a_grey_4k_frame_is_read_at_full_size(reader: TextReader) -> None:
     image = Image.new("RGB", (3840, 2160), (128, 128, 128))
     draw = ImageDraw.Draw(image)
