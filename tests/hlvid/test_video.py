@@ -1,6 +1,7 @@
 import hashlib
 import itertools
 import struct
+import time
 
 import av
 import numpy as np
@@ -31,6 +32,10 @@ INDEX_SETS = {
     "last": [29],
     "a run": [5, 6, 7, 8, 9, 10],
 }
+
+# Frames 5 to 7 of every 8 may refer to the next keyframe.
+ONE_A_KEYFRAME = [i for i in range(96) if i % 8 == 4]
+FOUR_A_KEYFRAME = [i for i in range(96) if 0 < i % 8 <= 4]
 
 
 @pytest.fixture
@@ -91,17 +96,38 @@ def test_a_dense_read_is_one_stretch(clips, spans):
     assert spans == [(0, 30)]
 
 
+@pytest.mark.parametrize("wanted", [ONE_A_KEYFRAME, FOUR_A_KEYFRAME])
 @pytest.mark.parametrize("codec", ["h264", "hevc", "vp9", "av1"])
-def test_reading_side_by_side_gives_what_reading_in_turn_gives(clips, codec, monkeypatch):
+def test_reading_side_by_side_gives_what_reading_in_turn_gives(clips, codec, wanted, monkeypatch):
     path = clips.make(codec, "mkv", name="long", num_frames=96)
-    wanted = list(range(4, 96, 12))
     reader = VideoReader(path, num_threads=2)
     beside = list(reader.frames(wanted))
-    monkeypatch.setattr(decoding, "MAX_FRAMES_HELD", 0)
+    monkeypatch.setattr(decoding, "MAX_FRAMES_APART", 0)
     in_turn = list(reader.frames(wanted))
     assert [frame.pts for frame in beside] == [frame.pts for frame in in_turn]
     for a, b in zip(beside, in_turn, strict=True):
         assert np.array_equal(a.pixels, b.pixels)
+
+
+@pytest.mark.parametrize("wanted", [ONE_A_KEYFRAME, FOUR_A_KEYFRAME])
+def test_few_frames_wait_for_a_slow_reader(clips, wanted, monkeypatch):
+    num_decoded, num_waiting = itertools.count(1), []
+    decode = OpenVideo.decode
+    last = [0]
+
+    def counted(self, index, segment):
+        for numbered in decode(self, index, segment):
+            last[0] = next(num_decoded)
+            yield numbered
+
+    monkeypatch.setattr(OpenVideo, "decode", counted)
+    path = clips.make("h264", "mkv", name="long", num_frames=96)
+    for num_taken, _ in enumerate(VideoReader(path, num_threads=2).frames(wanted), 1):
+        time.sleep(0.01)
+        num_waiting.append(last[0] - num_taken)
+    assert len(num_waiting) == len(wanted)
+    # Two workers, each with a frame in hand, two frames on the shelf, and the one awaited.
+    assert 1 < max(num_waiting) <= 5
 
 
 def test_few_frames_decode_little(clips, spans):
