@@ -4,8 +4,10 @@ A reply that leaves a doubt is no letter: None is never credited, a guess of our
 """
 
 import re
+import string
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from hlvid.errors import UserError
 from hlvid.statistics import accuracy_interval
@@ -13,6 +15,10 @@ from hlvid.types import Grade, Outcome, Prediction, Question, Summary
 
 MAX_REPLY_CHARACTERS = 20_000
 """Of a longer reply only the end is read: that is where a decision stands."""
+
+MAX_REMEMBERED_CHARACTERS = 200
+"""Longer replies are searched again each time, so that what is remembered stays small."""
+LETTERS = string.ascii_uppercase
 
 _FOLDED = str.maketrans("’–—", "'--")
 # Word characters, Chinese ones excepted: nothing separates the letter in '答案是C选项'.
@@ -244,8 +250,7 @@ def grade(question: Question, prediction: Prediction | None) -> Grade:
     if prediction is None or prediction.response is None:
         outcome = Outcome.FAILED
     else:
-        choices = dict(zip(question.letters, question.choices, strict=True))
-        letter = extract_letter(prediction.response, choices)
+        letter = _letter_of(prediction.response, question.choices)
         if letter is None:
             outcome = Outcome.FAILED if is_failure(prediction.response) else Outcome.UNPARSED
         else:
@@ -257,6 +262,20 @@ def grade(question: Question, prediction: Prediction | None) -> Grade:
         letter=letter,
         outcome=outcome,
     )
+
+
+def _letter_of(response: str, choices: tuple[str, ...]) -> str | None:
+    """The letter that a reply decides for among choices marked A, B and so on."""
+    find = _remembered_letter if len(response) <= MAX_REMEMBERED_CHARACTERS else _find_letter
+    return find(response, choices)
+
+
+def _find_letter(response: str, choices: tuple[str, ...]) -> str | None:
+    return extract_letter(response, dict(zip(LETTERS, choices, strict=False)))
+
+
+_remembered_letter = lru_cache(maxsize=2**16)(_find_letter)
+"""Runs of one benchmark give the same short replies to the same questions over and over."""
 
 
 def grade_all(questions: Iterable[Question], predictions: Iterable[Prediction]) -> list[Grade]:

@@ -8,7 +8,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 from hlvid.errors import UserError
 from hlvid.files import (
@@ -28,6 +30,8 @@ from hlvid.files import (
     write_jsonl,
 )
 from hlvid.grading import grade_all, summarize
+from hlvid.prompt import prompt_sha256
+from hlvid.statistics.columns import Columns, columns_of
 from hlvid.types import (
     ArmSettings,
     BenchmarkId,
@@ -66,6 +70,36 @@ class GradedRun:
     predictions: tuple[Prediction, ...]
     grades: tuple[Grade, ...]
     """One for each prediction, in the same order."""
+
+    @cached_property
+    def columns(self) -> Columns:
+        """What comparisons read of it."""
+        return columns_of(self.predictions, self.grades)
+
+
+@dataclass(frozen=True, eq=False)
+class QuestionSet:
+    """What runs were asked, in the order of `hlvid.files.id_order`.
+
+    Make it with `of`: what marking needs of the questions is then computed once for all runs.
+    """
+
+    questions: tuple[Question, ...]
+    questions_sha256: str
+    num_videos: int
+    prompts: Mapping[str, str]
+    """Question id -> digest of exactly what is sent."""
+
+    @classmethod
+    def of(cls, questions: Iterable[Question]) -> Self:
+        """All questions of a benchmark, given in any order."""
+        ordered = tuple(sorted(questions, key=lambda question: id_order(question.question_id)))
+        return cls(
+            ordered,
+            digest_records(ordered),
+            len({question.video_id for question in ordered}),
+            {question.question_id: prompt_sha256(question.text) for question in ordered},
+        )
 
 
 def make_run_id(
@@ -165,29 +199,30 @@ def read_run(folder: Path) -> Run:
     return run
 
 
-def grade_run(run: Run, questions: Sequence[Question]) -> GradedRun:
+def grade_run(run: Run, questions: Sequence[Question] | QuestionSet) -> GradedRun:
     """Mark a run's predictions again and hold the result against its record.
 
     Args:
         run: From `read_run`.
         questions: All of the benchmark that the run names; a limited run sat the first of them.
+            For many runs, a `QuestionSet`.
 
     Raises:
         UserError: The questions are not the ones that were sat, or the summary in the record is
             not what the predictions give; the sentence names the field and both values.
     """
     record, where = run.record, f"{_name(run.folder)}/{RECORD_FILE}"
-    ordered = sorted(questions, key=lambda question: id_order(question.question_id))
+    asked = questions if isinstance(questions, QuestionSet) else QuestionSet.of(questions)
     for field, gives in (
-        ("questions_sha256", digest_records(ordered)),
-        ("num_questions", len(ordered)),
-        ("num_videos", len({question.video_id for question in ordered})),
+        ("questions_sha256", asked.questions_sha256),
+        ("num_questions", len(asked.questions)),
+        ("num_videos", asked.num_videos),
     ):
         claims = getattr(record.benchmark, field)
         _same(where, f"benchmark.{field}", claims, gives, "the benchmark at hand")
     if record.summary is None:
         return GradedRun(record, (), ())
-    grades = grade_all(ordered[: record.limit], run.predictions)
+    grades = grade_all(asked.questions[: record.limit], run.predictions)
     if len(grades) != len(run.predictions):
         raise UserError(
             f"{where}: answers {len(run.predictions)} of {len(grades)} questions. "

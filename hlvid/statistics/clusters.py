@@ -116,7 +116,8 @@ class Clustering:
         if self.num_clusters < 2 or num_bootstrap == 0:
             return None
         draws = _bootstrap_draws(self.num_clusters, num_bootstrap, seed)
-        means = (draws @ self.sums(values)) / (draws @ self.sizes)
+        drawn_sizes = _drawn_sizes(self.sizes.tobytes(), num_bootstrap, seed)
+        means = (draws @ self.sums(values)) / drawn_sizes
         tail = upper_tail(confidence)
         low, high = np.quantile(means, [1 - tail, tail])
         return float(low), float(high)
@@ -131,6 +132,13 @@ def _bootstrap_draws(num_clusters: int, num_bootstrap: int, seed: int) -> Floats
     shares = np.full(num_clusters, 1 / num_clusters)
     draws = np.random.default_rng(seed).multinomial(num_clusters, shares, size=num_bootstrap)
     return draws.astype(np.float64)
+
+
+@lru_cache(maxsize=1)
+def _drawn_sizes(sizes: bytes, num_bootstrap: int, seed: int) -> Floats:
+    """(B,) questions in each resample; kept like the draws. `sizes` are the bytes of (G,)."""
+    array = np.frombuffer(sizes)
+    return _bootstrap_draws(len(array), num_bootstrap, seed) @ array
 
 
 def checked_values(values: Values, name: str) -> Floats:

@@ -7,9 +7,9 @@ comparison is about (its contrast) follows from the two runs, and a table holds 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from hlvid.errors import UserError
+from hlvid.statistics.columns import Columns, Graded
 from hlvid.statistics.intervals import (
     MeanDifference,
     PairedDifference,
@@ -21,7 +21,7 @@ from hlvid.statistics.intervals import (
 from hlvid.statistics.pairing import (
     NOT_COMPARABLE,
     Contrast,
-    Pair,
+    Pairs,
     derive_contrast,
     on_one_machine,
     pair_runs,
@@ -29,10 +29,6 @@ from hlvid.statistics.pairing import (
     run_name,
 )
 from hlvid.statistics.significance import holm
-from hlvid.types import Outcome, Prediction
-
-if TYPE_CHECKING:  # hlvid.runs grades, and grading needs hlvid.statistics
-    from hlvid.runs import GradedRun
 
 MIN_VIDEOS = 20
 """Fewer give no verdict: cluster-robust tests need more than few clusters, and "few" is put at less
@@ -92,14 +88,15 @@ class Comparison:
 
 
 def compare_arms(
-    arm: "GradedRun",
-    reference: "GradedRun",
+    arm: Graded,
+    reference: Graded,
     *,
     margin: float | None = None,
     seed: int = 0,
     noise_floor: float = 0.0,
     answers: Mapping[str, str] | None = None,
     allow_other_group: bool = False,
+    with_bootstrap: bool = True,
 ) -> Comparison:
     """Compare an arm with a reference on the same questions.
 
@@ -111,6 +108,8 @@ def compare_arms(
         noise_floor: `flip_rate` of two runs of the reference's arm.
         answers: Question id -> right letter, for the log-probability endpoint.
         allow_other_group: Whether the runs may come from different commands.
+        with_bootstrap: Whether the difference of accuracy gets a bootstrap beside its closed form;
+            speed-ups always have theirs.
 
     Raises:
         UserError: The runs are not paired, have no contrast, or the margin is not a share.
@@ -121,9 +120,9 @@ def compare_arms(
         )
     pairs = pair_runs(arm, reference, allow_other_group=allow_other_group)
     contrast = derive_contrast(arm.record, reference.record, pairs)
-    answered = [pair for pair in pairs if pair.is_answered]
     is_dummy = "dummy" in (arm.record.model.load_format, reference.record.model.load_format)
-    accuracy = None if is_dummy else _accuracy(pairs, seed)
+    num_bootstrap = 10_000 if with_bootstrap else 0
+    accuracy = None if is_dummy else _accuracy(pairs, seed, num_bootstrap)
     can_time = on_one_machine(arm.record, reference.record)
     return Comparison(
         arm=arm.record.arm.name,
@@ -139,17 +138,17 @@ def compare_arms(
         ),
         noise_floor=noise_floor,
         is_primary=False,
-        num_failed_pairs=len(pairs) - len(answered),
-        num_changed_answers=sum(_is_changed(pair) for pair in pairs),
-        log_probability_margin=None if is_dummy else _log_probability(answered, answers, seed),
-        speed_up_end_to_end=_speed_up(answered, None, seed) if can_time else None,
-        speed_up_model_only=_speed_up(answered, "decode", seed) if can_time else None,
+        num_failed_pairs=len(pairs) - int(pairs.is_answered.sum()),
+        num_changed_answers=pairs.num_changed,
+        log_probability_margin=None if is_dummy else _log_probability(pairs, answers, seed),
+        speed_up_end_to_end=_speed_up(pairs, None, seed) if can_time else None,
+        speed_up_model_only=_speed_up(pairs, "decode", seed) if can_time else None,
     )
 
 
 def compare_group(
-    runs: Sequence["GradedRun"],
-    reference: "GradedRun",
+    runs: Sequence[Graded],
+    reference: Graded,
     *,
     margin: float | None = None,
     seed: int = 0,
@@ -217,7 +216,7 @@ def by_contrast(comparisons: Sequence[Comparison]) -> dict[Contrast, list[Compar
     }
 
 
-def flip_rate(first: "GradedRun", second: "GradedRun") -> float:
+def flip_rate(first: Graded, second: Graded) -> float:
     """Share of questions that only one of two runs of the same arm has right.
 
     Raises:
@@ -233,7 +232,7 @@ def flip_rate(first: "GradedRun", second: "GradedRun") -> float:
     return (accuracy.only_a + accuracy.only_b) / accuracy.num_questions
 
 
-def _is_repeat(run: "GradedRun", reference: "GradedRun") -> bool:
+def _is_repeat(run: Graded, reference: Graded) -> bool:
     ours, theirs = run.record, reference.record
     fields = ("model", "arm", "frames", "generation", "benchmark")
     return all(getattr(ours, field) == getattr(theirs, field) for field in fields)
@@ -260,39 +259,37 @@ def _holm_of_known(p_values: Sequence[float | None]) -> list[float | None]:
     return [None if p_value is None else next(adjusted) for p_value in p_values]
 
 
-def _accuracy(pairs: Sequence[Pair], seed: int, num_bootstrap: int = 10_000) -> PairedDifference:
+def _accuracy(pairs: Pairs, seed: int, num_bootstrap: int) -> PairedDifference:
     return paired_difference(
-        [pair.arm_grade.outcome is Outcome.CORRECT for pair in pairs],
-        [pair.reference_grade.outcome is Outcome.CORRECT for pair in pairs],
-        [pair.video_id for pair in pairs],
+        pairs.arm.is_correct,
+        pairs.reference.is_correct,
+        pairs.arm.clusters,
         num_bootstrap=num_bootstrap,
         seed=seed,
     )
 
 
-def _is_changed(pair: Pair) -> bool:
-    ours, theirs = pair.arm_grade, pair.reference_grade
-    return (ours.letter, ours.outcome) != (theirs.letter, theirs.outcome)
-
-
 def _log_probability(
-    answered: Sequence[Pair], answers: Mapping[str, str] | None, seed: int
+    pairs: Pairs, answers: Mapping[str, str] | None, seed: int
 ) -> MeanDifference | None:
     """None unless both runs have log-probabilities for every question that both answered."""
-    ours = _right_letter_margins([pair.arm for pair in answered], answers or {})
-    theirs = _right_letter_margins([pair.reference for pair in answered], answers or {})
+    rows = pairs.is_answered.nonzero()[0].tolist()
+    ours = _right_letter_margins(pairs.arm, rows, answers or {})
+    theirs = _right_letter_margins(pairs.reference, rows, answers or {})
     if not ours or not theirs:
         return None
-    return mean_difference(ours, theirs, [pair.video_id for pair in answered], seed=seed)
+    return mean_difference(ours, theirs, pairs.answered_clusters, seed=seed)
 
 
 def _right_letter_margins(
-    predictions: Sequence[Prediction], answers: Mapping[str, str]
+    columns: Columns, rows: Sequence[int], answers: Mapping[str, str]
 ) -> list[float] | None:
+    if not columns.log_probabilities:
+        return None
     margins = []
-    for prediction in predictions:
-        logarithms = prediction.letter_log_probabilities or {}
-        right = answers.get(prediction.question_id)
+    for row in rows:
+        logarithms = columns.log_probabilities[row] or {}
+        right = answers.get(columns.question_ids[row])
         if right is None or right not in logarithms or len(logarithms) < 2:
             return None
         wrong = max(value for letter, value in logarithms.items() if letter != right)
@@ -300,12 +297,9 @@ def _right_letter_margins(
     return margins
 
 
-def _speed_up(
-    answered: Sequence[Pair], without_stage: str | None, seed: int
-) -> RatioInterval | None:
-    times = paired_times_ms(answered, "end_to_end", without=without_stage)
+def _speed_up(pairs: Pairs, without_stage: str | None, seed: int) -> RatioInterval | None:
+    times = paired_times_ms(pairs, "end_to_end", without=without_stage)
     if times is None:
         return None
     arm_ms, reference_ms = times
-    videos = [pair.video_id for pair in answered]
-    return geometric_mean_ratio(reference_ms, arm_ms, videos, seed=seed)
+    return geometric_mean_ratio(reference_ms, arm_ms, pairs.answered_clusters, seed=seed)

@@ -1,16 +1,17 @@
 """Which two runs may be compared question by question, and what their comparison is about."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from statistics import median
-from typing import TYPE_CHECKING
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
 
 from hlvid.errors import UserError
-from hlvid.types import Grade, Outcome, Prediction, RunRecord
-
-if TYPE_CHECKING:  # hlvid.runs grades, and grading needs hlvid.statistics
-    from hlvid.runs import GradedRun
+from hlvid.statistics.clusters import Floats
+from hlvid.statistics.columns import FAILED, Columns, Graded
+from hlvid.types import RunRecord
 
 NOT_COMPARABLE = ("infeasible", "failed")
 """Status of a run that has no accuracy: gaze never wins because the other arm could not run."""
@@ -29,24 +30,34 @@ class Contrast(StrEnum):
     """The same end-to-end time: what a practitioner gains."""
 
 
-@dataclass(frozen=True)
-class Pair:
-    """One question as both runs met it."""
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """The questions of two runs side by side, in the order of the arm."""
 
-    arm: Prediction
-    reference: Prediction
-    arm_grade: Grade
-    reference_grade: Grade
+    arm: Columns
+    reference: Columns
+
+    def __len__(self) -> int:
+        return len(self.arm)
+
+    @cached_property
+    def is_answered(self) -> npt.NDArray[np.bool_]:
+        """(n,) whether neither run failed at the question."""
+        is_failed = np.equal(self.arm.outcomes, FAILED) | np.equal(self.reference.outcomes, FAILED)
+        return np.logical_not(is_failed)
 
     @property
-    def video_id(self) -> str:
-        """The cluster of the question."""
-        return self.arm_grade.video_id
+    def num_changed(self) -> int:
+        """Questions with another letter or outcome in the two runs."""
+        is_changed = (self.arm.letters != self.reference.letters) | (
+            self.arm.outcomes != self.reference.outcomes
+        )
+        return int(is_changed.sum())
 
     @property
-    def is_answered(self) -> bool:
-        """Whether neither run failed at the question."""
-        return Outcome.FAILED not in (self.arm_grade.outcome, self.reference_grade.outcome)
+    def answered_clusters(self) -> npt.NDArray[np.intp]:
+        """The video of each question that both answered."""
+        return self.arm.clusters[self.is_answered]
 
 
 def run_name(record: RunRecord) -> str:
@@ -54,9 +65,7 @@ def run_name(record: RunRecord) -> str:
     return f"{record.arm.name} ({record.run_id})"
 
 
-def pair_runs(
-    arm: "GradedRun", reference: "GradedRun", *, allow_other_group: bool = False
-) -> list[Pair]:
+def pair_runs(arm: Graded, reference: Graded, *, allow_other_group: bool = False) -> Pairs:
     """The questions of two runs in pairs, in the order of the arm.
 
     Args:
@@ -77,27 +86,22 @@ def pair_runs(
             )
     for what, of_arm, of_reference in _run_differences(arm, reference, allow_other_group):
         if of_arm != of_reference:
-            raise _not_paired(arm, reference, what, of_arm, of_reference)
-    references = {prediction.question_id: prediction for prediction in reference.predictions}
-    reference_grades = {grade.question_id: grade for grade in reference.grades}
-    grades = {grade.question_id: grade for grade in arm.grades}
-    pairs = [
-        Pair(
-            one,
-            references[one.question_id],
-            grades[one.question_id],
-            reference_grades[one.question_id],
-        )
-        for one in arm.predictions
-    ]
-    if not pairs:
+            raise _not_paired(arm.record, reference.record, what, of_arm, of_reference)
+    if not len(arm.columns):
         raise UserError(f"{run_name(arm.record)}: has no question. Nothing can be compared.")
-    for pair in pairs:
-        _check_pair(arm, reference, pair)
+    pairs = Pairs(arm.columns, _in_order_of(arm.columns, reference.columns))
+    _check_pairs(arm.record, reference.record, pairs)
     return pairs
 
 
-def derive_contrast(arm: RunRecord, reference: RunRecord, pairs: Sequence[Pair]) -> Contrast:
+def _in_order_of(first: Columns, other: Columns) -> Columns:
+    if first.question_ids == other.question_ids:
+        return other
+    places = {question_id: i for i, question_id in enumerate(other.question_ids)}
+    return other.taken([places[question_id] for question_id in first.question_ids])
+
+
+def derive_contrast(arm: RunRecord, reference: RunRecord, pairs: Pairs) -> Contrast:
     """What the comparison of two paired runs is about.
 
     The first that fits of iso-token (equal visual tokens for every question), iso-input (equal
@@ -107,23 +111,20 @@ def derive_contrast(arm: RunRecord, reference: RunRecord, pairs: Sequence[Pair])
     Raises:
         UserError: None fits; says what would make the runs comparable.
     """
-    answered = [pair for pair in pairs if pair.is_answered]
-    if answered and all(
-        pair.arm.tokens is not None
-        and pair.reference.tokens is not None
-        and pair.arm.tokens.visual == pair.reference.tokens.visual
-        for pair in answered
-    ):
+    answered = pairs.is_answered
+    ours, theirs = pairs.arm.visual[answered], pairs.reference.visual[answered]
+    # Unknown counts are NaN, which equals nothing.
+    if len(ours) and bool((ours == theirs).all()):
         return Contrast.ISO_TOKEN
     if arm.frames == reference.frames:
         return Contrast.ISO_INPUT
-    times = paired_times_ms(answered, "end_to_end")
+    times = paired_times_ms(pairs, "end_to_end")
     found = "are not known"
     if times is not None and on_one_machine(arm, reference):
-        ours, theirs = median(times[0]), median(times[1])
-        if max(ours, theirs) <= (1 + LATENCY_TOLERANCE) * min(ours, theirs):
+        medians = [float(np.median(column)) for column in times]
+        if max(medians) <= (1 + LATENCY_TOLERANCE) * min(medians):
             return Contrast.ISO_LATENCY
-        found = f"differ ({ours:.0f} and {theirs:.0f} ms)"
+        found = "differ ({:.0f} and {:.0f} ms)".format(*medians)
     raise UserError(
         f"{run_name(arm)} against {run_name(reference)}: the visual tokens differ, the frame "
         f"settings differ, and the median end-to-end times on one machine {found}. Comparable are "
@@ -140,24 +141,30 @@ def on_one_machine(arm: RunRecord, reference: RunRecord) -> bool:
 
 
 def paired_times_ms(
-    pairs: Sequence[Pair], stage: str, *, without: str | None = None
-) -> tuple[list[float], list[float]] | None:
+    pairs: Pairs, stage: str, *, without: str | None = None
+) -> tuple[Floats, Floats] | None:
     """Milliseconds of a stage for (arm, reference), less those of another stage.
 
-    None where there are no pairs, or a time is missing or not above 0.
+    Over the questions that both answered. None where there are none, or a time is missing or not
+    above 0.
     """
-    columns: tuple[list[float], list[float]] = ([], [])
-    for pair in pairs:
-        for column, prediction in zip(columns, (pair.arm, pair.reference), strict=True):
-            stages = prediction.stage_ms
-            if stage not in stages or (without is not None and without not in stages):
-                return None
-            column.append(stages[stage] - (stages[without] if without is not None else 0.0))
-    return columns if columns[0] and min(map(min, columns)) > 0 else None
+    if not pairs.is_answered.any():
+        return None
+    found = []
+    for columns in (pairs.arm, pairs.reference):
+        unknown = np.full(len(pairs), np.nan)
+        times = columns.stage_ms.get(stage, unknown)
+        if without is not None:
+            times = times - columns.stage_ms.get(without, unknown)
+        times = times[pairs.is_answered]
+        if not (np.isfinite(times).all() and (times > 0).all()):
+            return None
+        found.append(times)
+    return found[0], found[1]
 
 
 def _run_differences(
-    arm: "GradedRun", reference: "GradedRun", allow_other_group: bool
+    arm: Graded, reference: Graded, allow_other_group: bool
 ) -> Iterator[tuple[str, object, object]]:
     """What must be equal in two runs: (what it is, in the arm, in the reference)."""
     ours, theirs = arm.record, reference.record
@@ -170,37 +177,48 @@ def _run_differences(
     yield "kind of model", ours.model.kind, theirs.model.kind
     if not allow_other_group:
         yield "group_id", ours.group_id, theirs.group_id
-    our_ids = {prediction.question_id for prediction in arm.predictions}
-    their_ids = {prediction.question_id for prediction in reference.predictions}
-    only_ours, only_theirs = sorted(our_ids - their_ids), sorted(their_ids - our_ids)
-    yield "questions that only one has", only_ours[:3], only_theirs[:3]
+    if arm.columns.question_ids != reference.columns.question_ids:
+        our_ids, their_ids = set(arm.columns.question_ids), set(reference.columns.question_ids)
+        only_ours, only_theirs = sorted(our_ids - their_ids), sorted(their_ids - our_ids)
+        yield "questions that only one has", only_ours[:3], only_theirs[:3]
 
 
-def _check_pair(arm: "GradedRun", reference: "GradedRun", pair: Pair) -> None:
-    """Raise where one question was not the same for both runs."""
-    ours, theirs = pair.arm, pair.reference
+def _check_pairs(arm: RunRecord, reference: RunRecord, pairs: Pairs) -> None:
+    """Raise where one question was not the same for both runs: the first one is named."""
+    ours, theirs = pairs.arm, pairs.reference
     same_frames = (
-        arm.record.frames.num_frames == reference.record.frames.num_frames
-        and arm.record.frames.sampling == reference.record.frames.sampling
+        arm.frames.num_frames == reference.frames.num_frames
+        and arm.frames.sampling == reference.frames.sampling
     )
-    same_canvas = arm.record.frames == reference.record.frames
-    compared = [
-        ("video", pair.arm_grade.video_id, pair.reference_grade.video_id, True),
-        ("prompt digest", ours.prompt_sha256, theirs.prompt_sha256, True),
-        ("frames digest", ours.frames_sha256, theirs.frames_sha256, same_frames),
-        ("canvas digest", ours.canvas_sha256, theirs.canvas_sha256, same_canvas),
-    ]
-    for what, of_arm, of_reference, must_agree in compared:
-        if must_agree and None not in (of_arm, of_reference) and of_arm != of_reference:
-            where = f"{what} of question {ours.question_id}"
-            raise _not_paired(arm, reference, where, of_arm, of_reference)
+    same_canvas = arm.frames == reference.frames
+    found: list[tuple[int, str, object, object]] = []
+    if ours.video_ids != theirs.video_ids:
+        differ = [
+            i
+            for i, (a, b) in enumerate(zip(ours.video_ids, theirs.video_ids, strict=True))
+            if a != b
+        ]
+        found.append((differ[0], "video", ours.video_ids[differ[0]], theirs.video_ids[differ[0]]))
+    for what, first, second, must_agree in (
+        ("prompt digest", ours.prompts, theirs.prompts, True),
+        ("frames digest", ours.frames, theirs.frames, same_frames),
+        ("canvas digest", ours.canvases, theirs.canvases, same_canvas),
+    ):
+        is_other = (first != second) & (first != b"") & (second != b"")
+        if must_agree and is_other.any():
+            row = int(np.flatnonzero(is_other)[0])
+            found.append((row, what, first[row].decode(), second[row].decode()))
+    if found:
+        row, what, of_arm, of_reference = min(found, key=lambda difference: difference[0])
+        where = f"{what} of question {ours.question_ids[row]}"
+        raise _not_paired(arm, reference, where, of_arm, of_reference)
 
 
 def _not_paired(
-    arm: "GradedRun", reference: "GradedRun", what: str, of_arm: object, of_reference: object
+    arm: RunRecord, reference: RunRecord, what: str, of_arm: object, of_reference: object
 ) -> UserError:
     return UserError(
-        f"{run_name(arm.record)} against {run_name(reference.record)}: {what} differs "
+        f"{run_name(arm)} against {run_name(reference)}: {what} differs "
         f"({of_arm} and {of_reference}). Compare arms of one hlvid-eval command: they sit the "
         "same questions with the same prompts, frames and pixels."
     )

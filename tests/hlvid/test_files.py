@@ -301,3 +301,37 @@ def test_a_record_with_lists_reads_back_as_tuples() -> None:
         video_id="v", width=2, height=2, duration_seconds=1, fps=1, license="CC0-1.0", source="s"
     )
     assert files.parse_record(files.canonical_json(video), Video, where="x") == video
+
+
+class Notes(Record):
+    """A record with a free mapping, whose keys a stranger chooses."""
+
+    name: str | None = None
+    notes: Mapping[str, str | int | float | bool] = {}
+
+
+_KEYS = st.sampled_from(["name", "notes", "a", ":a", "", "b ", "\\u0061", "a\\\\"])
+_VALUES = st.sampled_from(
+    ['"x"', '":a"', '","', "1", "1" * 310, "1e400", "-0.0", "NaN", "true", '{"a":1}', '"\\u0000"']
+)
+_SPACES = st.sampled_from(["", " ", "\t"])
+
+
+@st.composite
+def _objects(draw, values):
+    pairs = draw(st.lists(st.tuples(_KEYS, _SPACES, _SPACES, values), max_size=5))
+    return "{" + ",".join(f'{c}"{k}"{b}:{v}' for k, b, c, v in pairs) + "}"
+
+
+@given(_objects(_VALUES | _objects(_VALUES)))
+def test_the_fast_parse_lets_nothing_through_that_the_careful_one_refuses(text: str) -> None:
+    def outcome() -> object:
+        try:
+            return files.parse_record(text.encode(), Notes, where="x")
+        except UserError as error:
+            return str(error)
+
+    fast = outcome()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "_plainly_valid", lambda data, type_: None)
+        assert repr(outcome()) == repr(fast)
