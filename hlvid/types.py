@@ -163,6 +163,9 @@ class Prediction(Record):
     question_id: Identifier
     arm: str
     prompt_sha256: Sha256
+    prompt_ids_sha256: Sha256 | None = None
+    """Digest of the prompt's ids, the visual tokens of a slice collapsed to one symbol: equal in
+    all gaze arms of a question. None where the model has no such ids."""
     response: str | None = None
     """The raw text, as it came. Exactly one of response and error is set."""
     error: str | None = None
@@ -261,10 +264,27 @@ class ModelId(Record):
     license: str | None = None
 
 
+Variant = Literal[
+    "off-stock",
+    "off-bare",
+    "blind",
+    "context-only",
+    "fewer-frames",
+    "lower-resolution",
+    "evs",
+    "after-tower",
+]
+"""Arms beside `off` and the selectors. Without gaze: the stock processor's own size, keep-all
+without the context stream, no visual tokens, the context stream alone, a share of the frames, a
+share of the pixels, pruning by the tower's features. With gaze: the same tokens, dropped after the
+tower."""
+
+
 class ArmSettings(Record):
     """One gaze setting: `off`, or a selector with its budget, threshold and seed."""
 
     gaze: Literal["on", "off"]
+    variant: Variant | None = None
     selector: Identifier | None = None
     """None when gaze is off. A matched control names its partner: 'random-matched:detail'."""
     weights: str | None = None
@@ -281,14 +301,20 @@ class ArmSettings(Record):
     def _off_has_no_selector(self) -> Self:
         if (self.gaze == "off") != (self.selector is None):
             raise ValueError(f"gaze {self.gaze!r} with selector {self.selector!r}")
+        if self.variant is not None and (self.variant == "after-tower") != (self.gaze == "on"):
+            raise ValueError(f"gaze {self.gaze!r} with variant {self.variant!r}")
         return self
 
     @property
     def name(self) -> str:
-        """'off', 'detail@0.1', 'random-matched:detail@0.1#3': unique within a group of arms."""
+        """'off', 'detail@0.1', 'random-matched:detail@0.1#3': unique within a group of arms.
+
+        Variants begin with their name: 'off-bare', 'evs@0.1', 'after-tower:detail@0.1'.
+        """
         if self.selector is None:
-            return "off"
-        name = self.selector
+            name = self.variant or "off"
+        else:
+            name = f"{self.variant}:{self.selector}" if self.variant else self.selector
         if self.budget is not None:
             name += f"@{self.budget:g}"
         if self.threshold is not None:
@@ -303,10 +329,13 @@ class FrameSettings(Record):
     sampling: Literal["uniform"] = "uniform"
     """round(linspace(0, num_frames - 1, N)) in presentation order; all when there are fewer."""
     canvas: str = "source"
-    """'source' for the size of the video, else 'WIDTHxHEIGHT'."""
+    """'source' for the size of the video, 'native' for the nearest size that the model's own resize
+    rule gives, else 'WIDTHxHEIGHT'."""
     token_pixels: Annotated[int, Field(gt=0)] = 32
     """Side of a native token on the canvas."""
     pairing: Literal["none", "stock", "repeat"] = "none"
+    context: Count = 0
+    """Native tokens along a side that one token of the context stream covers; 0 for no stream."""
 
 
 class Hardware(Record):
