@@ -1,0 +1,1 @@
+"""Training AutoGaze: reconstructions, labels, clips, the two stages, the loop, the measurement."""
