@@ -4,8 +4,8 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +13,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.halting import CannotGoOn
+from evaluators.mapping import Pairing
+from gaze.views import TOKEN_PIXELS, Views
+from hlvid.types import FrameSettings
 from hlvid.video import VideoReader, frames_sha256, uniform_indices
+
+Fit = Callable[[int, int], tuple[int, int]]
+"""From a video's width and height to the canvas's."""
 
 
 class NoRoom(CannotGoOn):
     """The scratch file of a canvas does not fit on the disk."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a model wants its frames.
+
+    Args:
+        canvas: What a record calls the size: 'source', 'native' or 'WIDTHxHEIGHT'.
+        fit: Gives that size; None for the size of the video.
+        token_pixels: Side of a native token.
+        pairing: Which frames share a token.
+        context: Native tokens along a side that a token of the context stream covers; 0 for none.
+    """
+
+    canvas: str = "source"
+    fit: Fit | None = None
+    token_pixels: int = TOKEN_PIXELS
+    pairing: Pairing = "none"
+    context: int = 0
+
+    def settings(self, num_frames: int) -> FrameSettings:
+        """What a record says of it."""
+        return FrameSettings(
+            num_frames=num_frames,
+            canvas=self.canvas,
+            token_pixels=self.token_pixels,
+            pairing=self.pairing,
+            context=self.context,
+        )
+
+
+SOURCE = Shape()
+"""Frames as they are, each by itself."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +69,8 @@ class Canvas:
         frames_sha256: Digest of the frames' presentation times.
         sha256: Digest of the pixels.
         decode_ms: From opening the file to the last pixel.
+        shape: How the frames were put on it.
+        source_size: Width and height of the video; None where the canvas has them too.
     """
 
     pixels: NDArray[np.uint8]
@@ -37,6 +78,8 @@ class Canvas:
     frames_sha256: str
     sha256: str
     decode_ms: float
+    shape: Shape = SOURCE
+    source_size: tuple[int, int] | None = None
 
     @property
     def num_frames(self) -> int:
@@ -48,9 +91,17 @@ class Canvas:
         """Width and height in pixels."""
         return int(self.pixels.shape[2]), int(self.pixels.shape[1])
 
+    @property
+    def views(self) -> Views:
+        """How it is divided into tokens and views."""
+        width, height = self.size
+        return Views(height, width, self.shape.token_pixels)
+
 
 @contextmanager
-def decode(path: Path, *, num_frames: int, scratch: Path) -> Iterator[Canvas]:
+def decode(
+    path: Path, *, num_frames: int, scratch: Path, shape: Shape = SOURCE
+) -> Iterator[Canvas]:
     """Decode a video's uniformly sampled frames into a scratch file that no crash can leave behind.
 
     The file has no name: it is gone when the last view of its pixels is, however the process ends.
@@ -59,17 +110,20 @@ def decode(path: Path, *, num_frames: int, scratch: Path) -> Iterator[Canvas]:
         path: Of the video.
         num_frames: Frames to sample; all where there are fewer.
         scratch: Folder for the file.
+        shape: How the frames are put on the canvas; they are decoded straight to its size.
 
     Raises:
         VideoError: The video cannot be read.
         NoRoom: The frames do not fit on the disk.
     """
     started = time.perf_counter_ns()
-    with VideoReader(path) as reader:
-        info = reader.info
-        indices = uniform_indices(info.num_frames, num_frames)
-        shape = (len(indices), info.height, info.width, 3)
-        pixels = _scratch_array(shape, scratch)
+    with ExitStack() as stack:
+        reader = stack.enter_context(VideoReader(path))
+        source_size = size = reader.info.width, reader.info.height
+        if shape.fit is not None and (size := shape.fit(*source_size)) != source_size:
+            reader = stack.enter_context(VideoReader(path, size=size))
+        indices = uniform_indices(reader.info.num_frames, num_frames)
+        pixels = _scratch_array((len(indices), size[1], size[0], 3), scratch)
         seconds = np.zeros(len(indices))
         pts = []
         for i, frame in enumerate(reader.frames(indices)):
@@ -87,6 +141,8 @@ def decode(path: Path, *, num_frames: int, scratch: Path) -> Iterator[Canvas]:
         frames_sha256=frames_sha256(pts),
         sha256=digest.hexdigest(),
         decode_ms=decode_ms,
+        shape=shape,
+        source_size=None if size == source_size else source_size,
     )
 
 

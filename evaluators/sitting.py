@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evaluators.canvas import decode
+from evaluators.canvas import Canvas, decode
 from evaluators.examinee import Examinee, View
 from evaluators.gazing import (
     Chosen,
@@ -23,9 +23,10 @@ from evaluators.gazing import (
 )
 from evaluators.halting import CannotGoOn, Halt
 from evaluators.ledger import Ledger
+from evaluators.mapping import to_frames
 from evaluators.timing import Stopwatch, charge, peak_memory_bytes, reset_peak_memory
 from gaze.recall import evidence_recall
-from gaze.views import Views
+from gaze.selectors import Kept
 from hlvid.errors import UserError
 from hlvid.files import digest
 from hlvid.prompt import prompt_sha256
@@ -69,7 +70,7 @@ class Sight(Record):
     """What one look at a video gave: the same for all its questions, so it is kept once."""
 
     notes: Any
-    """JSON of the examinee's own."""
+    """JSON of the examinee's own; anything, where it cannot be written down."""
     frames_sha256: str
     canvas_sha256: str
     tokens: TokenCounts
@@ -113,7 +114,7 @@ class Room:
         return None if value is None or value["error"] else Prediction.model_validate(value)
 
     def seen(self, video_id: str, arm: ArmSettings) -> Sight | None:
-        """The ledger's record of an arm's look at a video."""
+        """The ledger's record of an arm's look at a video; None where looks are forgotten."""
         value = self._recall("look", video_id, arm.name)
         return None if value is None else Sight.model_validate(value)
 
@@ -124,9 +125,10 @@ class Room:
         self.on_item("answer", key)
 
     def keep_sight(self, video_id: str, arm: ArmSettings, sight: Sight) -> None:
-        """Write a look down and tell of it."""
+        """Write a look down, where that can be done, and tell of it."""
         key = (video_id, arm.name)
-        self._keep("look", *key, value=sight.model_dump(mode="json"))
+        if not self.examinee.forgets:
+            self._keep("look", *key, value=sight.model_dump(mode="json"))
         self.on_item("look", key)
 
     def keep_pixels(self, place: Place) -> None:
@@ -239,54 +241,83 @@ def _open(
     if item.video is None:
         raise UserError(item.problem)
     foreign = room.donors.give(video_id, arms, room.halt)
-    canvas = decode(item.video, num_frames=room.frames.num_frames, scratch=room.scratch)
+    canvas = decode(
+        item.video,
+        num_frames=room.frames.num_frames,
+        scratch=room.scratch,
+        shape=room.examinee.shape,
+    )
+    opened = stack.enter_context(canvas)
     return Place(
-        canvas=stack.enter_context(canvas),
+        canvas=opened,
         video_id=video_id,
         seed=room.seed,
-        evidence=room.evidence.get(video_id, {}),
+        evidence=_on_canvas(room.evidence.get(video_id, {}), opened),
         foreign=foreign,
     )
+
+
+def _on_canvas(
+    evidence: Mapping[str, Sequence[Evidence]], canvas: Canvas
+) -> Mapping[str, Sequence[Evidence]]:
+    """Evidence with its boxes in pixels of the canvas."""
+    if canvas.source_size is None:
+        return evidence
+    x, y = (new / old for new, old in zip(canvas.size, canvas.source_size, strict=True))
+
+    def scale(one: Evidence) -> Evidence:
+        boxes = tuple((t, x0 * x, y0 * y, x1 * x, y1 * y) for t, x0, y0, x1, y1 in one.boxes)
+        return one.model_copy(update={"boxes": boxes})
+
+    return {question_id: [scale(one) for one in many] for question_id, many in evidence.items()}
 
 
 def _watch(room: Room, place: Place, arm: ArmSettings, choice: Chosen | Failure) -> Sight | Failure:
     """Let the examinee take its notes, and write them down."""
     if isinstance(choice, Failure):
         return choice
-    canvas, kept = place.canvas, choice.kept
-    width, height = canvas.size
-    views = Views(height, width, room.frames.token_pixels)
-    clock = Stopwatch()
-    reset_peak_memory()
+    canvas, examinee = place.canvas, room.examinee
+    view = View(canvas, choice.kept, canvas.views, arm)
+    clock = Stopwatch(examinee.device)
+    reset_peak_memory(examinee.device)
     try:
-        notes = room.examinee.watch(View(canvas, kept, views), clock)
+        notes = examinee.watch(view, clock)
+        stages = clock.stage_ms
     except Exception as error:  # noqa: BLE001 - one arm's failure must not end the others
         return failure(error)
-    num_all = canvas.num_frames * views.num_tokens
-    recalls = {}
-    for question_id, evidence in place.evidence.items():
-        if evidence:
-            recall = evidence_recall(
-                kept, canvas.frame_seconds, evidence, width=width, height=height
-            )
-            recalls[question_id] = (recall.temporal_hit, recall.spatial_cover)
+    counts = examinee.count(view, notes)
+    num_read = view.views.num_tokens * canvas.num_frames if arm.selector in READ_WHOLE else 0
     sight = Sight(
         notes=notes,
         frames_sha256=canvas.frames_sha256,
         canvas_sha256=canvas.sha256,
-        tokens=TokenCounts(
-            selector=num_all if arm.selector in READ_WHOLE else 0,
-            encoded=num_all,
-            visual=kept.num_tokens,
-            text=0,
-            visual_off=num_all,
-        ),
-        recalls=recalls,
-        stage_ms={"decode": canvas.decode_ms, "gaze": choice.gaze_ms, **clock.stage_ms},
-        peak_memory_bytes=peak_memory_bytes(),
+        tokens=counts.model_copy(update={"selector": num_read}),
+        recalls=_recalls(place, choice.kept),
+        stage_ms={"decode": canvas.decode_ms, "gaze": choice.gaze_ms, **stages},
+        peak_memory_bytes=peak_memory_bytes(examinee.device),
     )
     room.keep_sight(place.video_id, arm, sight)
     return sight
+
+
+def _recalls(place: Place, kept: Kept) -> dict[str, tuple[bool, float | None]]:
+    """Temporal hit and spatial cover of every question whose evidence is known."""
+    canvas = place.canvas
+    width, height = canvas.size
+    seen = to_frames(kept, canvas.num_frames, canvas.shape.pairing)
+    recalls = {}
+    for question_id, evidence in place.evidence.items():
+        if evidence:
+            recall = evidence_recall(
+                seen,
+                canvas.frame_seconds,
+                evidence,
+                width=width,
+                height=height,
+                token_pixels=canvas.shape.token_pixels,
+            )
+            recalls[question_id] = (recall.temporal_hit, recall.spatial_cover)
+    return recalls
 
 
 def _answer(examinee: Examinee, item: Item, sight: Sight | None) -> Prediction:
@@ -294,18 +325,19 @@ def _answer(examinee: Examinee, item: Item, sight: Sight | None) -> Prediction:
     question = item.question.model_copy(update={"evidence": ()})
     if not examinee.is_privileged:
         question = question.model_copy(update={"answer": None})
-    clock = Stopwatch()
-    reset_peak_memory()
+    clock = Stopwatch(examinee.device)
+    reset_peak_memory(examinee.device)
     answer = examinee.answer(question, sight and sight.notes, clock)
-    peak = peak_memory_bytes()
+    stages, peak = clock.stage_ms, peak_memory_bytes(examinee.device)
     prediction = Prediction(
         question_id=item.question.question_id,
         arm=item.arm.name,
         prompt_sha256=prompt_sha256(item.question.text),
+        prompt_ids_sha256=answer.prompt_ids_sha256,
         response=answer.response,
         status="ok",
         letter_log_probabilities=answer.letter_log_probabilities,
-        stage_ms=charge(clock.stage_ms),
+        stage_ms=charge(stages),
         peak_memory_bytes=peak,
     )
     if sight is None:
@@ -318,7 +350,7 @@ def _answer(examinee: Examinee, item: Item, sight: Sight | None) -> Prediction:
             "tokens": sight.tokens.model_copy(update={"text": answer.num_text_tokens}),
             "temporal_hit": hit,
             "spatial_cover": cover,
-            "stage_ms": charge(sight.stage_ms, clock.stage_ms),
+            "stage_ms": charge(sight.stage_ms, stages),
             "peak_memory_bytes": max(sight.peak_memory_bytes, peak),
         }
     )

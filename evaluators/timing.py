@@ -6,33 +6,65 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 END_TO_END = "end_to_end"
 """All stages of a question, decoding included; model only is this without 'decode'."""
+FIRST_TOKEN = "first_token"
+"""All stages up to the first token, gaze included; told where prefill and generation are apart."""
+PREFILL, GENERATE = "prefill", "generate"
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
 class Stopwatch:
-    """Milliseconds a stage, by the monotonic clock; a stage entered twice adds up."""
+    """Milliseconds a stage; a stage entered twice adds up.
 
-    def __init__(self) -> None:
-        self.stage_ms: dict[str, float] = {}
+    On a CPU they are read off the monotonic clock. On CUDA every stage is two events on the stream,
+    which are read once, when the times are asked for: the stages are one timeline, and none of them
+    waits for the device.
+
+    Args:
+        device: 'cpu', 'cuda' or 'cuda:1'.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        self._is_cuda = device.startswith("cuda")
+        self._spans: list[tuple[str, Any, Any]] = []
+
+    @property
+    def stage_ms(self) -> dict[str, float]:
+        """Milliseconds by stage, in the order in which they were first entered."""
+        if self._is_cuda and self._spans:
+            self._spans[-1][2].synchronize()
+        stages: dict[str, float] = {}
+        for name, start, end in self._spans:
+            spent = start.elapsed_time(end) if self._is_cuda else (end - start) / 1e6
+            stages[name] = stages.get(name, 0.0) + spent
+        return stages
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time what happens inside, whether it ends well or not."""
-        started = time.perf_counter_ns()
+        start = self._now()
         try:
             yield
         finally:
-            spent = (time.perf_counter_ns() - started) / 1e6
-            self.stage_ms[name] = self.stage_ms.get(name, 0.0) + spent
+            self._spans.append((name, start, self._now()))
+
+    def _now(self) -> Any:  # noqa: ANN401
+        if not self._is_cuda:
+            return time.perf_counter_ns()
+        import torch
+
+        event: Any = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record()
+        return event
 
 
 def charge(*parts: Mapping[str, float]) -> dict[str, float]:
-    """The stages of one answer with their sum.
+    """The stages of one answer with their sum, and with the time to the first token.
 
     What a video's questions share (decoding, gazing, reading) is charged in full to each of them.
     """
@@ -40,19 +72,34 @@ def charge(*parts: Mapping[str, float]) -> dict[str, float]:
     for part in parts:
         for name, spent in part.items():
             stages[name] = stages.get(name, 0.0) + spent
-    return {**stages, END_TO_END: sum(stages.values())}
+    total = sum(stages.values())
+    if PREFILL in stages and GENERATE in stages:
+        stages[FIRST_TOKEN] = total - stages[GENERATE]
+    return {**stages, END_TO_END: total}
 
 
-def reset_peak_memory() -> None:
-    """Begin a new peak, where the system can: on Linux."""
+def reset_peak_memory(device: str = "cpu") -> None:
+    """Begin a new peak, where the system can: on Linux and on CUDA."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(device)
+        return
     try:
         _CLEAR_REFS.write_text("5")
     except OSError:
         return
 
 
-def peak_memory_bytes() -> int:
-    """Most resident memory since the last reset; since the start where that cannot be reset."""
+def peak_memory_bytes(device: str = "cpu") -> int:
+    """Most memory in use since the last reset: of the device, or resident in the process.
+
+    Since the start of the process where the peak cannot be reset.
+    """
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.max_memory_allocated(device)
     try:
         for line in _STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -1,41 +1,29 @@
 """Two examinees whose scores are known beforehand: they check the marking, not a model."""
 
-from evaluators.examinee import Answer, View
+from evaluators.examinee import Answer, Examinee
 from evaluators.timing import Stopwatch
 from hlvid.files import digest
 from hlvid.types import ModelId, Question
 
 
-class Gold:
+class Gold(Examinee):
     """Is told the right letter and says it: anything but 100 % is a fault of the marking."""
 
     model = ModelId(name="gold", kind="control")
-    sees_video = False
     is_privileged = True
-
-    def __init__(self, *, seed: int) -> None:
-        del seed
-
-    def watch(self, view: View, clock: Stopwatch) -> None:
-        """Never called."""
 
     def answer(self, question: Question, notes: None, clock: Stopwatch) -> Answer:
         """The right letter; nothing where the labels are withheld."""
         return Answer(question.answer or "No answer is known.")
 
 
-class RandomLetter:
+class RandomLetter(Examinee):
     """Draws a letter by the digest of seed and question: the same for any order and subset."""
 
     model = ModelId(name="random-letter", kind="control")
-    sees_video = False
-    is_privileged = False
 
     def __init__(self, *, seed: int) -> None:
         self._seed = seed
-
-    def watch(self, view: View, clock: Stopwatch) -> None:
-        """Never called."""
 
     def answer(self, question: Question, notes: None, clock: Stopwatch) -> Answer:
         """One of the question's letters."""

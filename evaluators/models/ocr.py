@@ -15,7 +15,7 @@ from typing import Any
 
 from rapidfuzz import fuzz
 
-from evaluators.examinee import Answer, View
+from evaluators.examinee import Answer, Examinee, View
 from evaluators.timing import Stopwatch
 from gaze.reading import DETECTOR, RECOGNISER, shared_reader
 from hlvid.types import ModelId, Question
@@ -42,7 +42,7 @@ class Seen:
     y: float
 
 
-class Ocr:
+class Ocr(Examinee):
     """RapidOCR's PP-OCRv6, run by OpenVINO in 32-bit floats."""
 
     model = ModelId(
@@ -54,7 +54,6 @@ class Ocr:
         license="Apache-2.0",
     )
     sees_video = True
-    is_privileged = False
 
     def __init__(self, *, seed: int) -> None:
         del seed

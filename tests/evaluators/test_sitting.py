@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evaluators.arms import plan_arms
-from evaluators.examinee import Answer
+from evaluators.examinee import Answer, Examinee
 from evaluators.gazing import Donors
 from evaluators.halting import CannotGoOn, Halt, Stopped
 from evaluators.ledger import Ledger
@@ -20,12 +20,11 @@ from hlvid.types import FrameSettings, ModelId
 ARMS = plan_arms("both", ["detail", "random-matched", "transplanted", "oracle"], budgets=[0.2])
 
 
-class Witness:
+class Witness(Examinee):
     """Notes how much it saw of each frame, and answers with all that it was told."""
 
     model = ModelId(name="witness", kind="control")
     sees_video = True
-    is_privileged = False
 
     def __init__(self) -> None:
         self.watched = []
