@@ -12,10 +12,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from gaze.config import GazeConfig
 from gaze.grid import Pyramid
-from gaze.vit import GazedVit, Kept, VitConfig
+from gaze.vit import GazedVit, Kept, VitConfig, VitLayer
 
 PATCH = 16
 TOWERS = {
@@ -84,6 +85,36 @@ def encode_kept(tower: GazedVit, video: Tensor, kept: Kept) -> Tensor:
     """On: kept cells of a clip, block-causal."""
     tower.pattern = "block_causal"
     found: Tensor = tower(video, kept)
+    return found
+
+
+def encode_dense(tower: GazedVit, video: Tensor, kept: Kept, *, is_causal: bool) -> Tensor:
+    """The same as the two above without a fused kernel: all scores of a lane at once, masked.
+
+    Args:
+        tower: Whose layers are run.
+        video: As the tower's own.
+        kept: Equally many cells in every frame.
+        is_causal: On (block-causal over the clip), or off (every frame alone).
+    """
+    frames, count = kept.counts.shape[1], int(kept.counts[0, 0])
+    rows = frames * count if is_causal else count
+    x = tower.embed(video, kept).unflatten(0, (-1, rows))  # (lanes, rows, C)
+    mask = None
+    if is_causal:
+        frame = torch.arange(rows, device=x.device) // count
+        mask = frame[:, None] < frame  # (rows, rows)
+    for layer in tower.layers:
+        assert isinstance(layer, VitLayer)
+        qkv = layer.qkv(layer.norm1(x)).unflatten(-1, (3, layer.num_heads, -1))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (lanes, H, rows, D)
+        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+        if mask is not None:
+            scores.masked_fill_(mask, -torch.inf)
+        attended = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
+        x = x + layer.out(attended)
+        x = x + layer.down(F.gelu(layer.up(layer.norm2(x)), approximate="tanh"))
+    found: Tensor = tower.norm(x).flatten(0, 1)
     return found
 
 
