@@ -10,64 +10,194 @@ from hlvid.errors import UserError
 
 app = typer.Typer(
     name="hlvid-leaderboard",
-    help="Pin up results: verify runs, mark them again, compare them, render one page.",
+    help="Pin up results: verify runs, mark them again, compare them, render pages.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
+Runs = Annotated[
+    list[Path], typer.Argument(metavar="RUNS...", help="Run folders, or folders that contain some.")
+]
+Questions = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="What the runs were asked: a questions.jsonl or its folder."),
+]
+Results = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="The folder of published results; this checkout's."),
+]
+Date = Annotated[
+    str, typer.Option(metavar="YYYY-MM-DD", help="Of the change in the log. Today by default.")
+]
+
 
 @app.callback()
 def leaderboard() -> None:
-    """Pin up results: verify runs, mark them again, compare them, render one page."""
+    """Pin up results: verify runs, mark them again, compare them, render pages."""
 
 
 @app.command()
 def build(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUNS...", help="Run folders, or folders that contain some."),
-    ],
+    runs: Runs,
     out: Annotated[
-        Path, typer.Option(metavar="SITE", help="Folder for index.html; made when missing.")
+        Path, typer.Option(metavar="SITE", help="Folder for the pages; made when missing.")
     ],
-    questions: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE", help="What the runs were asked: a questions.jsonl or its folder."
-        ),
+    questions: Questions = None,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(metavar="A:B", help="Two run ids that get a page of comparison as well."),
     ] = None,
+    local_only: Annotated[
+        bool,
+        typer.Option("--local-only", help="Print questions whose licence forbids publishing them."),
+    ] = False,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Leave refused runs out, and list them.")
     ] = False,
 ) -> None:
-    """Verify and re-grade runs, compare them in pairs, and write SITE/index.html.
+    """Verify and re-grade runs, compare them in pairs, and write SITE/index.html and its pages.
 
     Example: hlvid-leaderboard build runs --out site
     """
-    from hlvid.files import write_bytes
-    from leaderboard.entries import find_runs, read_entries, read_questions
-    from leaderboard.page import make_page, render
-    from leaderboard.summary import text_table
+    from leaderboard.build import build_site
     from leaderboard.wording import plain
 
-    entries, refusals = read_entries(find_runs(runs), read_questions(questions or []))
-    for refusal in refusals:
-        say(f"refused: {plain(refusal.reason, limit=1000)}")
-    if refusals and not (keep_going and entries):
-        raise UserError(
-            f"{len(refusals)} of {len(refusals) + len(entries)} runs refused, no page written. "
-            "Mend them, or leave them out with --keep-going.",
-            exit_code=1,
-        )
-    target = out / "index.html"
-    write_bytes(target, [render(make_page(entries, refusals)).encode()])
-    typer.echo(text_table(entries))
-    typer.echo(f"\n{target.resolve()}")
+    built = build_site(
+        runs,
+        questions or [],
+        out,
+        named=compare or [],
+        is_local=local_only,
+        keep_going=keep_going,
+        tell=lambda reason: say(f"refused: {plain(reason, limit=1000)}"),
+    )
+    typer.echo(built.table)
+    typer.echo(f"\n{built.index.resolve()}")
     say("next: open the page in a browser; it needs no network and no server.")
-    if refusals:
-        raise UserError(f"{len(refusals)} runs were left out; the page lists them.", exit_code=3)
+    if built.num_refused:
+        raise UserError(
+            f"{built.num_refused} runs were left out; the page lists them.", exit_code=3
+        )
+
+
+@app.command()
+def check(
+    runs: Runs,
+    questions: Questions = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Hold runs against every rule, as a submission would be; exit 1 where one is broken.
+
+    Example: hlvid-leaderboard check runs --questions data
+    """
+    import json
+
+    from leaderboard import check as checking
+    from leaderboard.entries import find_runs
+    from leaderboard.exams import read_exams
+
+    readings, findings = checking.check(find_runs(runs), read_exams(questions or []))
+    if as_json:
+        typer.echo(json.dumps(checking.as_json(readings, findings), indent=2))
+    else:
+        for line in checking.as_lines(findings):
+            typer.echo(line)
+    passed = sum(not reading.problems for reading in readings)
+    say(f"{passed} of {len(readings)} runs pass.")
+    if findings:
+        raise typer.Exit(1)
+    say(f"next: hlvid-leaderboard add {_typed(runs)}")
+
+
+@app.command()
+def add(
+    runs: Runs,
+    questions: Questions = None,
+    results: Results = None,
+    date: Date = "",
+    self_reported: Annotated[
+        bool,
+        typer.Option("--self-reported", help="Add runs whose settings or times break a rule."),
+    ] = False,
+) -> None:
+    """Copy runs that pass every rule into the published results, and log it.
+
+    Example: hlvid-leaderboard add runs --questions data
+    """
+    from leaderboard import results as published
+    from leaderboard.entries import find_runs
+    from leaderboard.exams import read_exams
+
+    names = published.add(
+        find_runs(runs),
+        read_exams(questions or []),
+        results=results or published.SHIPPED,
+        date=date or _today(),
+        is_self_reported=self_reported,
+    )
+    for name in names:
+        typer.echo(f"{published.RUNS}/{name}")
+    say("next: commit these files and open a pull request.")
+
+
+@app.command()
+def withdraw(
+    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="Of a published run.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="What is wrong with it.")],
+    results: Results = None,
+    date: Date = "",
+) -> None:
+    """Mark a published run as withdrawn: its row stays, greyed, with the reason.
+
+    Example: hlvid-leaderboard withdraw 15d5e39683c57e36 --reason "frames were read twice"
+    """
+    from leaderboard import results as published
+
+    name = published.withdraw(
+        run_id, reason=reason, results=results or published.SHIPPED, date=date or _today()
+    )
+    typer.echo(f"{published.ENTRIES}/{name}.json")
+    say("next: commit these files and open a pull request.")
+
+
+@app.command()
+def reproduce(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A second run.")],
+    questions: Questions = None,
+    results: Results = None,
+    date: Date = "",
+) -> None:
+    """Record that a second run of a published run's settings gives the same answers.
+
+    Example: hlvid-leaderboard reproduce runs/15d5e39683c57e36 --questions data
+    """
+    from leaderboard import results as published
+    from leaderboard.entries import read_all
+    from leaderboard.exams import read_exams
+
+    exams = read_exams(questions or [])
+    (reading,) = read_all([run_folder.resolve()], exams)
+    if reading.entry is None:
+        raise UserError(f"{reading.name}/{reading.problems[0].message}", exit_code=1)
+    found = published.reproduce(
+        reading.entry, results=results or published.SHIPPED, exams=exams, date=date or _today()
+    )
+    typer.echo(f"{found.num_agreeing} of {found.num_questions} answers agree")
+
+
+def _today() -> str:
+    """The date of a change is the one thing here that is read from the clock."""
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC).date().isoformat()
+
+
+def _typed(paths: list[Path]) -> str:
+    import shlex
+
+    return shlex.join(map(str, paths))
 
 
 def main() -> None:

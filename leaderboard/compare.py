@@ -118,7 +118,7 @@ def _noise_floor(off: Sequence[Entry] | None) -> float:
     rates = []
     for repeat in off[1:]:
         try:
-            rates.append(flip_rate(repeat.graded, off[0].graded))
+            rates.append(flip_rate(repeat, off[0]))
         except UserError:
             continue
     return max(rates, default=0.0)
@@ -143,7 +143,7 @@ def _control_of(arm: Entry, by_arm: Sequence[tuple[Entry, ...]]) -> tuple[Entry,
 
 
 def _effect(arms: Sequence[Entry], others: Sequence[Entry], noise_floor: float) -> Effect:
-    comparison = compare_arms(arms[0].graded, others[0].graded, noise_floor=noise_floor)
+    comparison = compare_arms(arms[0], others[0], noise_floor=noise_floor, with_bootstrap=False)
     differences = (
         ours.accuracy - theirs.accuracy
         for ours, theirs in itertools.product(arms, others)

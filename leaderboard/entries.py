@@ -3,60 +3,58 @@
 Nothing a run says about itself is taken on trust that can be recomputed from its predictions.
 """
 
+import json
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from hlvid import datasets, runs
+from hlvid import runs
 from hlvid.errors import UserError
-from hlvid.files import read_jsonl
-from hlvid.statistics import QuantileInterval, quantile_interval
-from hlvid.types import BenchmarkId, Outcome, Prediction, Question, RunRecord
+from hlvid.files import MAX_JSON_BYTES, read_bytes
+from hlvid.statistics.columns import Columns
+from hlvid.types import RunRecord
+from leaderboard import divisions, measures
+from leaderboard.exams import Exam, find_exam
+from leaderboard.measures import EvidenceRecall, Latency, MeanTokens
+from leaderboard.parallel import in_processes
+from leaderboard.rules import Problem, Rule, Submission, answers, problems_of, records
+from leaderboard.rules.groups import group_problems
 
-RECALL_COVER = 0.9
-"""Share of an evidence box that kept tokens must cover for the question to count as recalled."""
-KNOWN_BENCHMARKS = (datasets.HLVID, datasets.HLVID_SYNTHETIC)
-"""Names whose questions can be found without `--questions`."""
-
-
-@dataclass(frozen=True)
-class QuestionSet:
-    """What runs were asked."""
-
-    name: str
-    questions_sha256: str
-    questions: tuple[Question, ...]
-
-
-@dataclass(frozen=True)
-class EvidenceRecall:
-    """How often the tokens that were kept show the answer: recall = temporal hit x spatial."""
-
-    recall: float
-    temporal_hit: float
-    """Share of questions with a sampled frame inside an evidence span."""
-    spatial_given_hit: float | None
-    """Share of those whose box is covered; None without any hit."""
-    num_questions: int
+RULES: tuple[tuple[str, Rule], ...] = (
+    ("status", records.status),
+    ("settings", records.settings),
+    ("division", records.division),
+    ("hardware", records.hardware),
+    ("text", records.text),
+    ("tokens", answers.tokens),
+    ("timings", answers.timings),
+)
+"""Rules about one run that cost it its badge, not its row."""
+MIN_BYTES_FOR_PROCESSES = 16 * 2**20
+"""Less than this is read faster than processes start."""
 
 
 @dataclass(frozen=True)
-class Latency:
-    """Milliseconds a question took: quantiles over all questions with a timing."""
+class Standing:
+    """What the published results say about a run."""
 
-    p50: QuantileInterval
-    p90: QuantileInterval
-    num_videos: int
+    withdrawn: str | None = None
+    """Why the run was withdrawn; its row stays, greyed and unranked."""
+    reproduced: str | None = None
+    """How a second run of the same settings agreed, where one did."""
 
 
 @dataclass(frozen=True)
 class Entry:
     """A run that passed, and what its row shows."""
 
-    graded: runs.GradedRun
+    record: RunRecord
+    columns: Columns
     kept_ratio: float | None
     """Visual tokens / visual tokens of `off` on the same canvas, over all questions."""
+    mean_tokens: MeanTokens | None
     parse_rate: float
     """Share of all questions whose reply yielded a letter."""
     recall: EvidenceRecall | None
@@ -65,16 +63,38 @@ class Entry:
     peak_memory_bytes: int | None
     chance: float | None
     """Expected accuracy of guessing: the mean of 1 / number of choices."""
-
-    @property
-    def record(self) -> RunRecord:
-        """The run's own record."""
-        return self.graded.record
+    problems: tuple[Problem, ...] = ()
+    """What `check` finds: with any, the run counts as self-reported."""
+    standing: Standing = Standing()
 
     @property
     def arm(self) -> str:
         """The arm's name, 'off' or 'detail@0.1'."""
         return self.record.arm.name
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.record.run_id
+
+    @property
+    def slug(self) -> str:
+        """What its page is called; a withdrawn run leaves its id to the one that replaces it."""
+        if self.standing.withdrawn is None:
+            return self.run_id
+        return f"{self.run_id}-{self.record.predictions_sha256[:12]}"
+
+    @property
+    def division(self) -> str:
+        """'closed' or 'open'."""
+        return divisions.division_of(self.record)
+
+    @property
+    def badge(self) -> str:
+        """How far the numbers were verified, in words."""
+        if self.problems:
+            return "self-reported"
+        return "logs-checked" if self.standing.reproduced is None else "reproduced"
 
     @property
     def accuracy(self) -> float | None:
@@ -89,6 +109,8 @@ class Entry:
         """Why the run is shown without a rank; empty for a ranked one."""
         record = self.record
         reasons = []
+        if self.standing.withdrawn is not None:
+            reasons.append(f"withdrawn: {self.standing.withdrawn}")
         if record.status == "infeasible":
             reasons.append("infeasible: this arm could not run at all")
         if record.status in ("partial", "failed") and record.summary is not None:
@@ -111,10 +133,33 @@ class Refusal:
     reason: str
 
 
-def find_runs(paths: Iterable[Path]) -> list[Path]:
+@dataclass(frozen=True)
+class Reading:
+    """What came of one folder: an entry, or the problem that stood in its way."""
+
+    name: str
+    entry: Entry | None
+    problems: tuple[Problem, ...]
+
+
+@dataclass
+class _Desk:
+    """What a reading process has at hand."""
+
+    exams: list[Exam] = field(default_factory=list)
+
+
+_DESK = _Desk()
+
+
+def find_runs(paths: Iterable[Path], *, may_be_empty: bool = False) -> list[Path]:
     """All run folders (those with a run.json) at or below the paths, each once, sorted.
 
     Links are not followed below the paths given.
+
+    Args:
+        paths: Run folders, or folders that contain some.
+        may_be_empty: Whether a folder without any run is in order.
 
     Raises:
         UserError: A path does not exist, or there is no run in or below it.
@@ -128,69 +173,65 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
             if "run.json" in files:
                 inside.append(Path(folder).resolve())
                 subfolders.clear()
-        if not inside:
+        if not inside and not may_be_empty:
             raise UserError(f"{path}: no run in or below it. A run folder holds a run.json.")
         found.update(dict.fromkeys(inside))
     return sorted(found)
 
 
-def read_questions(paths: Iterable[Path]) -> list[QuestionSet]:
-    """Question sets that the user brought.
-
-    Args:
-        paths: Each a questions.jsonl, a folder with a benchmark.json, or HLVid as released: the
-            folder or its parquet file.
-
-    Raises:
-        UserError: A path does not exist or does not hold questions.
-    """
-    return [_read_question_set(path) for path in paths]
+Standings = Mapping[tuple[str, str], Standing]
+"""(run_id, digest of the predictions) -> what is published about that run."""
 
 
-def _read_question_set(path: Path) -> QuestionSet:
-    if not path.exists():
-        raise UserError(f"--questions: {path} is not there. Give a questions.jsonl or its folder.")
-    if path.is_dir() and (path / "benchmark.json").exists():
-        return _question_set(datasets.read(path, root=None))
-    if path.is_dir() or path.suffix == ".parquet":
-        root = path if path.is_dir() else path.parent.parent
-        return _question_set(datasets.load(datasets.HLVID, data=root))
-    questions = tuple(read_jsonl(path, Question))
-    return _question_set(
-        datasets.Benchmark(name=path.stem, revision="", questions=questions, videos={})
-    )
-
-
-def _question_set(benchmark: datasets.Benchmark) -> QuestionSet:
-    return QuestionSet(benchmark.name, benchmark.questions_sha256, benchmark.questions)
-
-
-def read_entries(
-    folders: Sequence[Path], question_sets: Sequence[QuestionSet]
-) -> tuple[list[Entry], list[Refusal]]:
-    """Verify and re-grade runs.
+def read_all(
+    folders: Sequence[Path], exams: Sequence[Exam], *, standings: Standings | None = None
+) -> list[Reading]:
+    """Verify and re-grade runs, on all cores where there is much to read.
 
     Args:
         folders: Run folders.
-        question_sets: What the runs were asked, as far as the user brought it; the benchmarks in
+        exams: What the runs were asked, as far as the user brought it; the benchmarks in
             KNOWN_BENCHMARKS are found without.
+        standings: What is published about them.
+
+    Returns:
+        One reading a folder, in their order; what is wrong between runs is told of the later one.
+    """
+    num_bytes = sum(_size(folder / runs.PREDICTIONS_FILE) for folder in folders)
+    readings = in_processes(
+        read_one,
+        folders,
+        is_worth_it=num_bytes > MIN_BYTES_FOR_PROCESSES,
+        prepare=_prepare,
+        given=(list(exams),),
+    )
+    standing = (_standing(reading, standings or {}) for reading in readings)
+    return list(_with_group_problems(_shared(_without_doubles(standing))))
+
+
+def _standing(reading: Reading, standings: Standings) -> Reading:
+    if (entry := reading.entry) is None:
+        return reading
+    known = standings.get((entry.run_id, entry.record.predictions_sha256), Standing())
+    return replace(reading, entry=replace(entry, standing=known))
+
+
+def read_entries(
+    folders: Sequence[Path], exams: Sequence[Exam], *, standings: Standings | None = None
+) -> tuple[list[Entry], list[Refusal]]:
+    """`read_all`, sorted out.
 
     Returns:
         Entries in an order that depends on their contents only, and what was refused.
     """
-    known = list(question_sets)
     entries: dict[str, Entry] = {}
-    refusals: list[Refusal] = []
-    for folder in folders:
-        try:
-            run = runs.read_run(folder)
-            asked = _questions_of(run.record.benchmark, known)
-            entry = _entry(runs.grade_run(run, asked), asked)
-            _refuse_double(folder, entry, entries.get(run.record.run_id))
-        except UserError as error:
-            refusals.append(Refusal(folder.name, _without_parents(str(error), folder)))
-            continue
-        entries[run.record.run_id] = entry
+    refusals = []
+    for reading in read_all(folders, exams, standings=standings):
+        if reading.entry is not None:
+            entries[reading.entry.slug] = reading.entry
+        else:
+            reason = f"{reading.name}/{reading.problems[0].message}"
+            refusals.append(Refusal(reading.name, reason))
     return sorted(entries.values(), key=_by_model), sorted(
         refusals, key=lambda r: (r.name, r.reason)
     )
@@ -203,101 +244,129 @@ def _by_model(entry: Entry) -> tuple[str, ...]:
     return (*names, entry.arm, record.run_id)
 
 
-def _questions_of(benchmark: BenchmarkId, known: list[QuestionSet]) -> tuple[Question, ...]:
-    """The questions that the run names: by digest, else by name, which marking will hold it to."""
-
-    def find() -> QuestionSet | None:
-        same = [s for s in known if s.questions_sha256 == benchmark.questions_sha256]
-        same += [s for s in known if s.name == benchmark.name]
-        return next(iter(same), None)
-
-    if find() is None and benchmark.name in KNOWN_BENCHMARKS:
-        known.append(_question_set(datasets.load(benchmark.name)))
-    if (found := find()) is None:
-        raise UserError(
-            f"run.json: benchmark {benchmark.name} is not known here (questions "
-            f"{benchmark.questions_sha256}). Bring its questions with --questions FILE."
-        )
-    return found.questions
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
-def _refuse_double(folder: Path, entry: Entry, other: Entry | None) -> None:
-    """The same run twice is one row; two different results under one run_id are none."""
-    if other is None or other.record == entry.record:
-        return
-    raise UserError(
-        f"{folder.name}/run.json: run_id {entry.record.run_id}: another run of this name has "
-        f"predictions {other.record.predictions_sha256}, this one has "
-        f"{entry.record.predictions_sha256}. "
-        "One run_id stands for one run: leave one of the two out."
-    )
+def _prepare(exams: list[Exam]) -> None:
+    _DESK.exams = exams
 
 
-def _without_parents(message: str, folder: Path) -> str:
-    """A message without the place of the run on this machine."""
-    return message.replace(f"{folder.parent}{os.sep}", "")
+def read_one(folder: Path) -> Reading:
+    """Verify one run with what the process has at hand; never raises for what a run says."""
+    name = folder.name
+
+    def refused(rule: str, message: str) -> Reading:
+        return Reading(name, None, (Problem(rule, message.removeprefix(f"{name}/")),))
+
+    try:
+        run = runs.read_run(folder)
+        for message in records.run_id(_content(folder), run.record):
+            return refused("run-id", message)
+    except UserError as error:
+        return refused("folder", str(error).replace(f"{folder.parent}{os.sep}", ""))
+    try:
+        exam = find_exam(run.record.benchmark, _DESK.exams)
+    except UserError as error:
+        return refused("benchmark", str(error))
+    try:
+        graded = runs.grade_run(run, exam.asked)
+    except UserError as error:
+        return refused("marks", str(error))
+    entry = _entry(graded, exam)
+    submission = submission_of(entry)
+    for message in answers.prompts(entry.columns, exam.asked):
+        return refused("prompts", message)
+    problems = tuple(problems_of(RULES, submission))
+    return Reading(name, replace(entry, problems=problems), problems)
 
 
-def _entry(graded: runs.GradedRun, asked: Sequence[Question]) -> Entry:
-    predictions = graded.predictions
-    outcomes = [grade.outcome for grade in graded.grades]
-    num_parsed = sum(o in (Outcome.CORRECT, Outcome.WRONG) for o in outcomes)
+def _content(folder: Path) -> dict[str, Any]:
+    """The record as the file spells it: fields that later versions add are not in it."""
+    data = read_bytes(folder / runs.RECORD_FILE, max_bytes=MAX_JSON_BYTES)
+    content: dict[str, Any] = json.loads(data)
+    return content
+
+
+def submission_of(entry: Entry) -> Submission:
+    """The run as the rules see it."""
+    return Submission(entry.record, entry.columns, entry.peak_memory_bytes)
+
+
+def _entry(graded: runs.GradedRun, exam: Exam) -> Entry:
+    predictions, columns = graded.predictions, replace(graded.columns, log_probabilities=())
     memory = [p.peak_memory_bytes for p in predictions if p.peak_memory_bytes is not None]
-    answered = {p.question_id for p in predictions}
-    choices = [len(q.choices) for q in asked if q.question_id in answered]
+    answered = set(columns.question_ids)
+    choices = [len(q.choices) for q in exam.questions if q.question_id in answered]
     return Entry(
-        graded=graded,
-        kept_ratio=_kept_ratio(predictions),
-        parse_rate=num_parsed / len(outcomes) if outcomes else 0.0,
-        recall=_evidence_recall(predictions),
-        end_to_end=_latency(graded, minus=None),
-        model_only=_latency(graded, minus="decode"),
+        record=graded.record,
+        columns=columns,
+        kept_ratio=measures.kept_ratio(predictions),
+        mean_tokens=measures.mean_tokens(predictions),
+        parse_rate=float((columns.letters != b"").mean()) if len(columns) else 0.0,
+        recall=measures.evidence_recall(columns),
+        end_to_end=measures.latency(columns),
+        model_only=measures.latency(columns, without=measures.DECODE),
         peak_memory_bytes=max(memory, default=None),
         chance=sum(1 / n for n in choices) / len(choices) if choices else None,
     )
 
 
-def _kept_ratio(predictions: Sequence[Prediction]) -> float | None:
-    counts = [p.tokens for p in predictions if p.tokens is not None]
-    num_off = sum(c.visual_off for c in counts)
-    try:
-        return sum(c.visual for c in counts) / num_off if num_off else None
-    except OverflowError:
-        return None
+def _without_doubles(readings: Iterable[Reading]) -> Iterator[Reading]:
+    """The same run twice is one row; two different results under one run_id are none."""
+    first: dict[str, RunRecord] = {}
+    for reading in readings:
+        if reading.entry is None:
+            yield reading
+            continue
+        record = reading.entry.record
+        other = first.setdefault(reading.entry.slug, record)
+        if other == record:
+            yield reading
+            continue
+        message = (
+            f"run.json: run_id {record.run_id}: another run of this name has predictions "
+            f"{other.predictions_sha256}, this one has {record.predictions_sha256}. "
+            "One run_id stands for one run: leave one of the two out."
+        )
+        yield Reading(reading.name, None, (Problem("run-id", message),))
 
 
-def _evidence_recall(predictions: Sequence[Prediction]) -> EvidenceRecall | None:
-    """Over the questions whose evidence is known."""
-    known = [p for p in predictions if p.temporal_hit is not None]
-    if not known:
-        return None
-    hits = [p for p in known if p.temporal_hit]
-    num_covered = sum((p.spatial_cover or 0.0) >= RECALL_COVER for p in hits)
-    return EvidenceRecall(
-        recall=num_covered / len(known),
-        temporal_hit=len(hits) / len(known),
-        spatial_given_hit=num_covered / len(hits) if hits else None,
-        num_questions=len(known),
-    )
+def _shared(readings: Iterable[Reading]) -> Iterator[Reading]:
+    """Readings whose equal columns are one object: hundreds of runs then fit into memory."""
+    seen: dict[object, Any] = {}
+
+    def shared(key: object, value: Any) -> Any:  # noqa: ANN401
+        return seen.setdefault(key, value)
+
+    for reading in readings:
+        if (entry := reading.entry) is None:
+            yield reading
+            continue
+        columns = entry.columns
+        texts = ("question_ids", "video_ids", "categories")
+        arrays = ("prompts", "frames", "canvases")
+        changes = {name: shared(getattr(columns, name), getattr(columns, name)) for name in texts}
+        changes |= {
+            name: shared(getattr(columns, name).tobytes(), getattr(columns, name))
+            for name in arrays
+        }
+        yield replace(reading, entry=replace(entry, columns=replace(columns, **changes)))
 
 
-def _latency(graded: runs.GradedRun, *, minus: str | None) -> Latency | None:
-    """Quantiles of the end-to-end time, less one stage; None where no question was timed.
-
-    Args:
-        graded: The run.
-        minus: The stage to take off. A question without that stage has no such time.
-    """
-    values, videos = [], []
-    for prediction, grade in zip(graded.predictions, graded.grades, strict=True):
-        stages = prediction.stage_ms
-        if "end_to_end" in stages and (minus is None or minus in stages):
-            values.append(stages["end_to_end"] - (stages[minus] if minus else 0.0))
-            videos.append(grade.video_id)
-    if not values:
-        return None
-    return Latency(
-        p50=quantile_interval(values, 0.5, clusters=videos),
-        p90=quantile_interval(values, 0.9, clusters=videos),
-        num_videos=len(set(videos)),
-    )
+def _with_group_problems(readings: Iterable[Reading]) -> Iterator[Reading]:
+    held = list(readings)
+    stand = [r.entry for r in held if r.entry and r.entry.standing.withdrawn is None]
+    entries = {entry.run_id: entry for entry in stand}
+    found: dict[str, list[Problem]] = {}
+    for run_id, problem in group_problems([submission_of(e) for e in entries.values()]):
+        found.setdefault(run_id, []).append(problem)
+    for reading in held:
+        if reading.entry is None or reading.entry.slug not in found:
+            yield reading
+            continue
+        problems = (*reading.problems, *dict.fromkeys(found[reading.entry.run_id]))
+        yield Reading(reading.name, replace(reading.entry, problems=problems), problems)

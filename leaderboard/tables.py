@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from hlvid.statistics import QuantileInterval
 from hlvid.types import ArmSettings, FrameSettings
 from leaderboard import bars, wording
-from leaderboard.entries import Entry, Latency
+from leaderboard.entries import Entry
+from leaderboard.measures import Latency
 
 NOTHING = "\N{EN DASH}"
 """What a cell says where there is no such number."""
@@ -174,7 +175,7 @@ def _recall(entry: Entry) -> Cell:
         return Cell(value, "no frame hit")
     hit = wording.percent(found.temporal_hit, digits=0)
     cover = wording.percent(found.spatial_given_hit, digits=0)
-    is_all = found.num_questions == len(entry.graded.predictions)
+    is_all = found.num_questions == len(entry.columns)
     of = "" if is_all else f", n = {wording.count(found.num_questions)}"
     return Cell(value, f"{hit} × {cover}{of}")
 

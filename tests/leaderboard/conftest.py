@@ -1,6 +1,8 @@
 """Runs to build pages from: seeded and plausible, made of the real types by the real writers."""
 
+import json
 import random
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from hlvid import datasets, prompt, runs
-from hlvid.files import digest
+from hlvid.files import digest, json_bytes, sha256_file, write_bytes
 from hlvid.grading import grade_all, summarize
 from hlvid.types import (
     ArmSettings,
@@ -23,7 +25,9 @@ from hlvid.types import (
     TokenCounts,
     Video,
 )
-from leaderboard.entries import find_runs, read_entries, read_questions
+from leaderboard import cli
+from leaderboard.entries import find_runs, read_entries
+from leaderboard.exams import read_exams
 from leaderboard.page import make_page, render
 
 LETTERS = "ABCD"
@@ -59,7 +63,9 @@ SEES = {"off": 0.95, "detail": 0.62, "text": 0.9, "oracle": 0.96, "random-matche
 """How often a selector at 10 % shows the evidence."""
 
 
-def exam(*, num_videos: int = 24, per_video: int = 8, seed: int = 0) -> datasets.Benchmark:
+def exam(
+    *, num_videos: int = 24, per_video: int = 8, seed: int = 0, name: str = "street-signs"
+) -> datasets.Benchmark:
     """A small benchmark of its own, with evidence, whose videos nobody needs."""
     rng = random.Random(seed)
     questions, videos = [], {}
@@ -96,9 +102,7 @@ def exam(*, num_videos: int = 24, per_video: int = 8, seed: int = 0) -> datasets
                     ),
                 )
             )
-    return datasets.Benchmark(
-        name="street-signs", revision="1", questions=tuple(questions), videos=videos
-    )
+    return datasets.Benchmark(name=name, revision="1", questions=tuple(questions), videos=videos)
 
 
 def arms(name: str) -> list[ArmSettings]:
@@ -195,13 +199,13 @@ def record(
     """The record of a run; `changes` replace its fields."""
     frames = FrameSettings(num_frames=6)
     fields: dict[str, object] = {
-        "run_id": digest([sat_by.model_dump(), arm.name, sorted(changes)])[:16],
         "group_id": digest(sat_by.model_dump())[:16],
         "adaptation": "training-free" if arm.gaze == "on" else "none",
         "benchmark": exam.id,
         "model": sat_by,
         "arm": arm,
         "frames": frames,
+        "generation": {"do_sample": False, "max_new_tokens": 16},
         "provenance": Provenance(
             command=("hlvid-eval", "--model", sat_by.name, "--gaze", "both", "--out", "runs"),
             git_commit="0" * 40,
@@ -215,7 +219,11 @@ def record(
         "summary": summarize(grade_all(exam.questions, answers)),
         "status": "complete",
     }
-    return RunRecord.model_validate(fields | changes)
+    fields |= changes
+    settings = ("benchmark", "model", "arm", "frames", "generation", "seed", "limit", "repeat")
+    defaults = {"generation": {}, "seed": 0, "limit": None, "repeat": 0}
+    run_id = runs.make_run_id(**{name: (defaults | fields)[name] for name in settings})
+    return RunRecord.model_validate({"run_id": run_id} | fields)
 
 
 def write(folder: Path, exam: datasets.Benchmark, name: str, arm: ArmSettings, **changes):
@@ -290,6 +298,47 @@ class Reader(HTMLParser):
         return [attrs[name] or "" for _, attrs in self.tags if name in attrs]
 
 
+def tamper(folder: Path, change) -> None:
+    """Change a run's record as JSON and make all digests fit again, as a forger would."""
+    content = json.loads((folder / "run.json").read_text())
+    change(content)
+    write_bytes(folder / "run.json", [json_bytes(content)])
+    sign(folder)
+
+
+def sign(folder: Path) -> None:
+    """Write SHA256SUMS for what lies in the folder."""
+    digests = {name: sha256_file(folder / name) for name in ("predictions.jsonl", "run.json")}
+    sums = "".join(f"{found}  {name}\n" for name, found in digests.items())
+    write_bytes(folder / "SHA256SUMS", [sums.encode()])
+
+
+@pytest.fixture
+def run_command(monkeypatch, capsys):
+    """Run hlvid-leaderboard in this process: (exit code, stdout, stderr)."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["hlvid-leaderboard", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        said = capsys.readouterr()
+        return stopped.value.code or 0, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def small(tmp_path, lab):
+    """Two runs on a small exam: (folder with exam/ and runs/, their records)."""
+    exam = lab.exam(num_videos=4, per_video=3)
+    datasets.write(tmp_path / "exam", exam)
+    detail = ArmSettings(gaze="on", selector="detail", budget=0.1)
+    records = [
+        lab.write(tmp_path / "runs", exam, "ocr", arm) for arm in (ArmSettings(gaze="off"), detail)
+    ]
+    return tmp_path, records
+
+
 @pytest.fixture(scope="session")
 def lab() -> SimpleNamespace:
     """The functions above, for tests."""
@@ -298,8 +347,12 @@ def lab() -> SimpleNamespace:
         Reader=Reader,
         arms=arms,
         exam=exam,
+        group_of=lambda name: digest(MODELS[name].model_dump())[:16],
         predictions=predictions,
         record=record,
+        sha256_file=sha256_file,
+        sign=sign,
+        tamper=tamper,
         write=write,
         write_wall=write_wall,
     )
@@ -316,6 +369,6 @@ def wall(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def page(wall: Path) -> str:
     """The page of the wall."""
-    entries, refusals = read_entries(find_runs([wall / "runs"]), read_questions([wall / "exam"]))
+    entries, refusals = read_entries(find_runs([wall / "runs"]), read_exams([wall / "exam"]))
     assert not refusals
     return render(make_page(entries, refusals))

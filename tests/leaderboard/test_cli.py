@@ -1,52 +1,14 @@
 """The command: what it refuses, what it says and with which exit code."""
 
-import json
 import shutil
 import subprocess
 import sys
 
 import pytest
 
-from hlvid import datasets, runs
-from hlvid.files import json_bytes, read_json, sha256_file, write_bytes
+from hlvid import runs
+from hlvid.files import read_json
 from hlvid.types import ArmSettings, RunRecord
-from leaderboard import cli
-
-
-@pytest.fixture
-def run_command(monkeypatch, capsys):
-    """Run hlvid-leaderboard in this process: (exit code, stdout, stderr)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["hlvid-leaderboard", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        said = capsys.readouterr()
-        return stopped.value.code or 0, said.out, said.err
-
-    return run
-
-
-@pytest.fixture
-def small(tmp_path, lab):
-    """Two runs on a small exam: (folder with exam/ and runs/, their records)."""
-    exam = lab.exam(num_videos=4, per_video=3)
-    datasets.write(tmp_path / "exam", exam)
-    detail = ArmSettings(gaze="on", selector="detail", budget=0.1)
-    records = [
-        lab.write(tmp_path / "runs", exam, "ocr", arm) for arm in (ArmSettings(gaze="off"), detail)
-    ]
-    return tmp_path, records
-
-
-def tamper(folder, change):
-    """Change a record and make all digests fit again, as a forger would."""
-    record = json.loads((folder / "run.json").read_text())
-    change(record)
-    write_bytes(folder / "run.json", [json_bytes(record)])
-    digests = {name: sha256_file(folder / name) for name in ("predictions.jsonl", "run.json")}
-    sums = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
-    write_bytes(folder / "SHA256SUMS", [sums.encode()])
 
 
 def build(run_command, folder, *more):
@@ -65,7 +27,7 @@ def test_build_prints_the_table_and_where_the_page_is(run_command, small):
     assert (folder / "site" / "index.html").read_text().startswith("<!doctype html>")
 
 
-def test_edited_score_is_refused_with_file_field_and_both_values(run_command, small):
+def test_edited_score_is_refused_with_file_field_and_both_values(run_command, small, lab):
     folder, records = small
     summary = records[1].summary
     claimed = summary.num_correct - 1
@@ -74,7 +36,7 @@ def test_edited_score_is_refused_with_file_field_and_both_values(run_command, sm
         record["summary"]["num_correct"] = claimed
         record["summary"]["num_wrong"] += 1
 
-    tamper(folder / "runs" / records[1].run_id, change)
+    lab.tamper(folder / "runs" / records[1].run_id, change)
     code, _, err = build(run_command, folder)
     assert code == 1
     assert f"{records[1].run_id}/run.json: summary.num_correct is {claimed}" in err
@@ -82,9 +44,9 @@ def test_edited_score_is_refused_with_file_field_and_both_values(run_command, sm
     assert not (folder / "site" / "index.html").exists()
 
 
-def test_keep_going_leaves_refused_runs_out_and_lists_them(run_command, small):
+def test_keep_going_leaves_refused_runs_out_and_lists_them(run_command, small, lab):
     folder, records = small
-    tamper(
+    lab.tamper(
         folder / "runs" / records[1].run_id, lambda record: record["summary"].update(accuracy=0.125)
     )
     code, out, err = build(run_command, folder, "--keep-going")
@@ -96,10 +58,10 @@ def test_keep_going_leaves_refused_runs_out_and_lists_them(run_command, small):
     assert str(folder) not in page
 
 
-def test_nothing_left_is_a_failure_even_when_going_on(run_command, small):
+def test_nothing_left_is_a_failure_even_when_going_on(run_command, small, lab):
     folder, records = small
     for record in records:
-        tamper(
+        lab.tamper(
             folder / "runs" / record.run_id, lambda record: record["summary"].update(accuracy=0.125)
         )
     code, _, _ = build(run_command, folder, "--keep-going")

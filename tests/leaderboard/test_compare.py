@@ -7,12 +7,13 @@ from hlvid.statistics import Contrast, holm
 from hlvid.types import ArmSettings
 from leaderboard.compare import compare_groups
 from leaderboard.effects import effect_table
-from leaderboard.entries import find_runs, read_entries, read_questions
+from leaderboard.entries import find_runs, read_entries
+from leaderboard.exams import read_exams
 from leaderboard.findings import findings_of
 
 
 def groups_in(folder, exam):
-    entries, refusals = read_entries(find_runs([folder]), read_questions([exam]))
+    entries, refusals = read_entries(find_runs([folder]), read_exams([exam]))
     assert not refusals
     return compare_groups(entries)
 

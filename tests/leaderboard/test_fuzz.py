@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from hlvid import runs
 from hlvid.types import ArmSettings, TokenCounts
-from leaderboard.entries import QuestionSet, read_entries
+from leaderboard.entries import read_entries
+from leaderboard.exams import exam_of
 from leaderboard.page import make_page, render
 from leaderboard.summary import text_table
 
@@ -75,7 +76,7 @@ def test_any_valid_record_gives_a_well_formed_page(lab, tmp_path_factory, data):
         answers = data.draw(answers_of(lab, exam, arm))
         made = lab.record(exam, model, arm, answers, generation=generation)
         runs.write_run(folder / made.run_id, made, answers)
-    known = [QuestionSet("any", exam.questions_sha256, exam.questions)]
+    known = [exam_of(exam)]
     entries, refusals = read_entries(sorted(folder.iterdir()), known)
     assert not refusals
     reader = lab.Reader(render(make_page(entries, refusals)))

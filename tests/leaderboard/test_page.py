@@ -10,13 +10,14 @@ import pytest
 
 from hlvid import datasets
 from hlvid.types import ArmSettings, TokenCounts
-from leaderboard.entries import find_runs, read_entries, read_questions
+from leaderboard.entries import find_runs, read_entries
+from leaderboard.exams import read_exams
 from leaderboard.page import make_page, render
 from leaderboard.wording import percent
 
 
 def entries_of(folder, exam):
-    entries, refusals = read_entries(find_runs([folder]), read_questions([exam]))
+    entries, refusals = read_entries(find_runs([folder]), read_exams([exam]))
     assert not refusals
     return entries
 

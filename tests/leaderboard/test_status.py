@@ -4,7 +4,8 @@ import pytest
 
 from hlvid import datasets
 from hlvid.types import ArmSettings, Prediction
-from leaderboard.entries import find_runs, read_entries, read_questions
+from leaderboard.entries import find_runs, read_entries
+from leaderboard.exams import read_exams
 from leaderboard.page import make_page, render
 
 OFF = ArmSettings(gaze="off")
@@ -54,7 +55,14 @@ def odd(tmp_path_factory, lab):
     write("qwen", OFF, model=dummy, group_id="d" * 16)
     write("qwen", gaze("detail"), model=dummy, group_id="d" * 16)
     write("text-only", OFF)
-    write("qwen", OFF, group_id="e" * 16, adaptation="fine-tuned", provenance=_other(lab, exam))
+    write(
+        "qwen",
+        OFF,
+        model=qwen.model_copy(update={"revision": "tuned"}),
+        group_id="e" * 16,
+        adaptation="fine-tuned",
+        provenance=_other(lab, exam),
+    )
     lab.write(
         folder / "runs",
         exam.subset(limit=8),
@@ -78,7 +86,7 @@ def _other(lab, exam):
 
 @pytest.fixture(scope="module")
 def page(odd):
-    entries, refusals = read_entries(find_runs([odd / "runs"]), read_questions([odd / "exam"]))
+    entries, refusals = read_entries(find_runs([odd / "runs"]), read_exams([odd / "exam"]))
     assert not refusals
     return render(make_page(entries, refusals))
 

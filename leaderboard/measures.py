@@ -1,0 +1,134 @@
+"""What a run's row shows beside its accuracy: tokens, evidence recall, times, memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hlvid.statistics import QuantileInterval, quantile_interval
+from hlvid.statistics.columns import Columns
+from hlvid.types import Prediction
+
+RECALL_COVER = 0.9
+"""Share of an evidence box that kept tokens must cover for the question to count as recalled."""
+END_TO_END, DECODE, GAZE = "end_to_end", "decode", "gaze"
+"""Stages with a meaning of their own; model only is end to end without decode."""
+TOWER = ("vision_encode", "read")
+"""Stages that gaze makes shorter before anything else: a vision tower's, a reader's."""
+
+
+@dataclass(frozen=True)
+class EvidenceRecall:
+    """How often the tokens that were kept show the answer: recall = temporal hit x spatial."""
+
+    recall: float
+    temporal_hit: float
+    """Share of questions with a sampled frame inside an evidence span."""
+    spatial_given_hit: float | None
+    """Share of those whose box is covered; None without any hit."""
+    num_questions: int
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds a question took: quantiles over all questions with a timing."""
+
+    p50: QuantileInterval
+    p90: QuantileInterval
+    num_videos: int
+
+
+@dataclass(frozen=True)
+class MeanTokens:
+    """The four counts of a question, on average over all that have them."""
+
+    selector: float
+    encoded: float
+    visual: float
+    text: float
+
+
+def kept_ratio(predictions: Sequence[Prediction]) -> float | None:
+    """Visual tokens / visual tokens of `off` on the same canvas; None where any is unknown."""
+    counts = [p.tokens for p in predictions if p.tokens is not None]
+    # Sums of integers: a stranger's counts may be too large for a double, their ratio is not.
+    off = sum(count.visual_off for count in counts)
+    if not counts or off == 0:
+        return None
+    return _ratio(sum(count.visual for count in counts), off)
+
+
+def mean_tokens(predictions: Sequence[Prediction]) -> MeanTokens | None:
+    """Mean of each of the four counts; None where no question has any."""
+    counts = [p.tokens for p in predictions if p.tokens is not None]
+    if not counts:
+        return None
+    sums = [sum(getattr(c, name) for c in counts) for name in MeanTokens.__dataclass_fields__]
+    return MeanTokens(*(_ratio(total, len(counts)) for total in sums))
+
+
+def _ratio(number: int, of: int) -> float:
+    try:
+        return number / of
+    except OverflowError:
+        return float("inf")
+
+
+def evidence_recall(columns: Columns) -> EvidenceRecall | None:
+    """Over the questions whose evidence is known; None without any."""
+    is_known = ~np.isnan(columns.temporal_hit)
+    if not is_known.any():
+        return None
+    is_hit = columns.temporal_hit[is_known] == 1
+    # NaN covers nothing.
+    is_covered = is_hit & (columns.spatial_cover[is_known] >= RECALL_COVER)
+    return EvidenceRecall(
+        recall=float(is_covered.mean()),
+        temporal_hit=float(is_hit.mean()),
+        spatial_given_hit=float(is_covered.sum() / is_hit.sum()) if is_hit.any() else None,
+        num_questions=int(is_known.sum()),
+    )
+
+
+def latency(columns: Columns, *, without: str | None = None) -> Latency | None:
+    """Quantiles of the end-to-end time, less one stage; None where no question was timed.
+
+    Args:
+        columns: The run.
+        without: The stage to take off. A question without that stage has no such time.
+    """
+    unknown = np.full(len(columns), np.nan)
+    times = columns.stage_ms.get(END_TO_END, unknown)
+    if without is not None:
+        times = times - columns.stage_ms.get(without, unknown)
+    is_timed = np.isfinite(times)
+    if not is_timed.any():
+        return None
+    videos = columns.clusters[is_timed]
+    return Latency(
+        p50=quantile_interval(times[is_timed], 0.5, clusters=videos),
+        p90=quantile_interval(times[is_timed], 0.9, clusters=videos),
+        num_videos=len(np.unique(videos)),
+    )
+
+
+def mean_stages(columns: Columns) -> dict[str, float]:
+    """Mean milliseconds of each stage over the questions that have it."""
+    means = {}
+    for name, times in columns.stage_ms.items():
+        is_timed = np.isfinite(times)
+        if is_timed.any():
+            means[name] = float(times[is_timed].mean())
+    return means
+
+
+def selector_tax(on: Columns, off: Columns) -> float | None:
+    """t_gaze / (t_tower off - t_tower on): what choosing costs of what it saves in the tower.
+
+    None where a stage is not known, or nothing is saved.
+    """
+    ours, theirs = mean_stages(on), mean_stages(off)
+    tower = next((stage for stage in TOWER if stage in ours and stage in theirs), None)
+    if tower is None or GAZE not in ours or theirs[tower] <= ours[tower]:
+        return None
+    return ours[GAZE] / (theirs[tower] - ours[tower])

@@ -1,0 +1,270 @@
+"""The folder of published results: runs, an entry a run, quoted tables, and a log of all changes.
+
+    runs/<run_id>-<digest>/      the run as it was sent
+    entries/<run_id>-<digest>.json
+    quoted/*.json                tables from papers and audits, shown and never ranked
+    log.jsonl                    every change, oldest first
+
+It is changed by pull requests. Nothing is ever taken out: what is withdrawn says why.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from hlvid import runs
+from hlvid.errors import UserError
+from hlvid.files import read_json, read_jsonl, write_json, write_jsonl
+from hlvid.types import Count, Record, RunRecord, Sha256
+from leaderboard.check import as_lines, check
+from leaderboard.entries import Entry, Standing, Standings
+from leaderboard.exams import Exam
+
+SHIPPED = Path(__file__).parent / "results"
+"""The results that this checkout holds."""
+RUNS, ENTRIES, QUOTED, LOG = "runs", "entries", "quoted", "log.jsonl"
+DIGEST_DIGITS = 12
+MIN_AGREEMENT = 0.99
+"""Share of answers that a second run must give alike for the first to count as reproduced."""
+
+RunId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+Date = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+Reason = Annotated[str, StringConstraints(min_length=3, max_length=400)]
+
+
+class Reproduction(Record):
+    """A second run of the same settings, made by somebody else, and how far it agrees."""
+
+    predictions_sha256: Sha256
+    num_agreeing: Count
+    num_questions: Annotated[int, Field(gt=0)]
+
+
+class ResultEntry(Record):
+    """What is published of a run beside the run itself."""
+
+    schema_version: Literal[1] = 1
+    run_id: RunId
+    predictions_sha256: Sha256
+    reproduction: Reproduction | None = None
+    withdrawn: Reason | None = None
+    """Why its row is greyed and has no rank."""
+
+
+class Change(Record):
+    """A line of the log."""
+
+    date: Date
+    change: Literal["added", "withdrawn", "reproduced"]
+    run_id: RunId
+    predictions_sha256: Sha256
+    what: str
+    """Benchmark, model and arm, for those who read the log alone."""
+    reason: str | None = None
+
+
+class QuotedRow(Record):
+    """A row of a table that others published; None where they give no number."""
+
+    name: str
+    cells: tuple[str | None, ...]
+    note: str = ""
+
+
+class QuotedTable(Record):
+    """A table that others published, as they did."""
+
+    title: str
+    source: str
+    url: Annotated[str, StringConstraints(pattern=r"^https://[A-Za-z0-9./_~#%?=&+-]+$")]
+    badge: Literal["paper", "third party"]
+    note: str = ""
+    columns: tuple[str, ...]
+    rows: tuple[QuotedRow, ...]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a results folder says about runs."""
+
+    entries: dict[tuple[str, str], ResultEntry]
+    """(run_id, digest of the predictions) -> entry."""
+    quoted: tuple[QuotedTable, ...]
+    log: tuple[Change, ...]
+
+
+def key(record: RunRecord) -> str:
+    """How a run and its entry are called: '<run_id>-<digest>'."""
+    return f"{record.run_id}-{record.predictions_sha256[:DIGEST_DIGITS]}"
+
+
+def read_results(folder: Path) -> Results:
+    """Read entries, quoted tables and the log; what is not there is empty.
+
+    Raises:
+        UserError: A file is not in order.
+    """
+    entries = {}
+    for path in sorted((folder / ENTRIES).glob("*.json")):
+        entry = read_json(path, ResultEntry)
+        entries[entry.run_id, entry.predictions_sha256] = entry
+    log = folder / LOG
+    return Results(
+        entries=entries,
+        quoted=tuple(read_json(p, QuotedTable) for p in sorted((folder / QUOTED).glob("*.json"))),
+        log=tuple(read_jsonl(log, Change, may_be_empty=True)) if log.exists() else (),
+    )
+
+
+def standings(results: Results) -> Standings:
+    """What the entries say about their runs."""
+    found = {}
+    for place, entry in results.entries.items():
+        again = entry.reproduction
+        agreed = (
+            None
+            if again is None
+            else f"{again.num_agreeing} of {again.num_questions} answers agree"
+        )
+        found[place] = Standing(withdrawn=entry.withdrawn, reproduced=agreed)
+    return found
+
+
+def add(
+    folders: Sequence[Path],
+    exams: Sequence[Exam],
+    *,
+    results: Path,
+    date: str,
+    is_self_reported: bool = False,
+) -> list[str]:
+    """Copy runs into the results, once they pass every rule.
+
+    Args:
+        folders: Run folders; the arms of one command belong together.
+        exams: What they were asked.
+        results: The results folder.
+        date: Of the change, as in 2026-11-23.
+        is_self_reported: Whether runs may be added that break a rule which does not refuse them;
+            their rows say so.
+
+    Returns:
+        The names of the entries made.
+
+    Raises:
+        UserError: A run breaks a rule, or is there already.
+    """
+    readings, findings = check(folders, exams)
+    barring = [f for f in findings if f.is_refusing or not is_self_reported]
+    if barring:
+        raise UserError("\n".join(["nothing was added:", *as_lines(barring)]), exit_code=1)
+    known = read_results(results)
+    pairs = [(f, r.entry) for f, r in zip(folders, readings, strict=True) if r.entry is not None]
+    live = {run_id for (run_id, _), entry in known.entries.items() if entry.withdrawn is None}
+    for _, entry in pairs:
+        if entry.run_id in live:
+            raise UserError(
+                f"run_id {entry.run_id}: is published already. Withdraw that entry first, or "
+                "record a second run of it with: hlvid-leaderboard reproduce RUN",
+                exit_code=1,
+            )
+    changes = []
+    for folder, entry in pairs:
+        record = entry.record
+        _copy(folder, results / RUNS / key(record))
+        published = ResultEntry(run_id=record.run_id, predictions_sha256=record.predictions_sha256)
+        write_json(results / ENTRIES / f"{key(record)}.json", published)
+        changes.append(_change("added", record, date))
+    write_jsonl(results / LOG, [*known.log, *changes])
+    return [key(entry.record) for _, entry in pairs]
+
+
+def withdraw(run_id: str, *, reason: str, results: Path, date: str) -> str:
+    """Mark an entry as withdrawn; its run and its row stay.
+
+    Raises:
+        UserError: There is no such entry, or it is withdrawn already.
+    """
+    known, published, record = _published(run_id, results)
+    if not 3 <= len(reason) <= 400:
+        raise UserError("--reason: 3 to 400 characters are allowed. Say what is wrong with it.")
+    write_json(
+        results / ENTRIES / f"{key(record)}.json",
+        published.model_copy(update={"withdrawn": reason}),
+    )
+    write_jsonl(results / LOG, [*known.log, _change("withdrawn", record, date, reason)])
+    return key(record)
+
+
+def reproduce(again: Entry, *, results: Path, exams: Sequence[Exam], date: str) -> Reproduction:
+    """Record a second run of a published run's settings.
+
+    Raises:
+        UserError: There is no such entry, it is the same run, or too few answers agree.
+    """
+    known, published, record = _published(again.run_id, results)
+    if again.record.predictions_sha256 == published.predictions_sha256:
+        raise UserError(
+            f"run_id {again.run_id}: is the published run itself. Times differ in a second one.",
+            exit_code=1,
+        )
+    (first,), _ = check([results / RUNS / key(record)], exams)
+    if first.entry is None:
+        raise UserError(f"{key(record)}: {first.problems[0].message}", exit_code=1)
+    ours, theirs = again.columns, first.entry.columns
+    is_same = (ours.letters == theirs.letters) & (ours.outcomes == theirs.outcomes)
+    found = Reproduction(
+        predictions_sha256=again.record.predictions_sha256,
+        num_agreeing=int(is_same.sum()),
+        num_questions=len(is_same),
+    )
+    if found.num_agreeing < MIN_AGREEMENT * found.num_questions:
+        raise UserError(
+            f"run_id {again.run_id}: {found.num_agreeing} of {found.num_questions} answers agree. "
+            f"Reproduced means at least {MIN_AGREEMENT:.0%}.",
+            exit_code=1,
+        )
+    write_json(
+        results / ENTRIES / f"{key(record)}.json",
+        published.model_copy(update={"reproduction": found}),
+    )
+    write_jsonl(results / LOG, [*known.log, _change("reproduced", record, date)])
+    return found
+
+
+def _published(run_id: str, results: Path) -> tuple[Results, ResultEntry, RunRecord]:
+    known = read_results(results)
+    live = [e for e in known.entries.values() if e.run_id == run_id and e.withdrawn is None]
+    if not live:
+        raise UserError(f"run_id {run_id[:60]!r}: has no entry in {results} that stands.")
+    name = f"{run_id}-{live[0].predictions_sha256[:DIGEST_DIGITS]}"
+    return known, live[0], runs.read_run(results / RUNS / name).record
+
+
+def _copy(folder: Path, target: Path) -> None:
+    """Copy a run's three files as they are, and nothing that lies beside them."""
+    target.mkdir(parents=True)
+    for name in (runs.PREDICTIONS_FILE, runs.SUMS_FILE, runs.RECORD_FILE):
+        shutil.copyfile(folder / name, target / name, follow_symlinks=False)
+    runs.read_run(target)
+
+
+def _change(
+    change: Literal["added", "withdrawn", "reproduced"],
+    record: RunRecord,
+    date: str,
+    reason: str | None = None,
+) -> Change:
+    what = f"{record.benchmark.name}, {record.model.name}, {record.arm.name}"
+    return Change(
+        date=date,
+        change=change,
+        run_id=record.run_id,
+        predictions_sha256=record.predictions_sha256,
+        what=what,
+        reason=reason,
+    )

@@ -1,0 +1,72 @@
+"""Rules about single answers: prompts, times, tokens."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hlvid.runs import QuestionSet
+from hlvid.statistics.columns import Columns
+from leaderboard.measures import END_TO_END
+from leaderboard.rules import Submission, at_questions
+
+STAGES_TOLERANCE = 0.01
+"""How far stages may add up to more than the total."""
+MAX_UNACCOUNTED = 0.05
+"""Share of the total time, in the median, that no stage may account for."""
+
+
+def prompts(columns: Columns, asked: QuestionSet) -> Iterator[str]:
+    """Each prompt's digest is that of the question's text."""
+    digests = (asked.prompts[question_id] for question_id in columns.question_ids)
+    expected = np.array([digest.encode() for digest in digests], dtype="S64")
+    yield from at_questions(
+        columns,
+        columns.prompts != expected,
+        "predictions.jsonl: prompt_sha256 is not that of the question's text",
+    )
+
+
+def timings(submission: Submission) -> Iterator[str]:
+    """Stages fit into the total, and leave little of it unaccounted for."""
+    columns, kind = submission.columns, submission.record.model.kind
+    total = columns.stage_ms.get(END_TO_END)
+    stages = [times for name, times in columns.stage_ms.items() if name != END_TO_END]
+    if total is None:
+        if stages:
+            yield "predictions.jsonl: stage_ms has stages but no end_to_end."
+        return
+    is_timed = np.isfinite(total)
+    if kind in ("mllm", "reader"):
+        yield from at_questions(
+            columns, is_timed & (total <= 0), "predictions.jsonl: end_to_end is 0"
+        )
+    if not stages:
+        return
+    spent = np.nansum(stages, axis=0)
+    yield from at_questions(
+        columns,
+        is_timed & (spent > (1 + STAGES_TOLERANCE) * total + 0.01),
+        "predictions.jsonl: stages add up to more than end_to_end",
+    )
+    is_known = is_timed & (total > 0)
+    if is_known.any():
+        with np.errstate(over="ignore"):
+            gap = float(np.median(1 - spent[is_known] / total[is_known]))
+        if gap > MAX_UNACCOUNTED:
+            yield (
+                f"predictions.jsonl: {gap:.0%} of end_to_end is in no stage (median). "
+                f"Allowed are {MAX_UNACCOUNTED:.0%}."
+            )
+
+
+def tokens(submission: Submission) -> Iterator[str]:
+    """Counts agree with the arm: one that keeps something counts it, and counts it everywhere."""
+    record, columns = submission.record, submission.columns
+    if record.model.kind not in ("mllm", "reader"):
+        return
+    is_answered = submission.columns.letters != b""
+    is_unknown = np.isnan(columns.visual)
+    if record.arm.gaze == "on" or not is_unknown.all():
+        yield from at_questions(
+            columns, is_answered & is_unknown, "predictions.jsonl: tokens are not counted"
+        )

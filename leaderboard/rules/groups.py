@@ -1,0 +1,113 @@
+"""Rules about several runs: the arms of a group are paired, and asking again changes nothing."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from hlvid.errors import UserError
+from hlvid.files import digest
+from hlvid.statistics.pairing import NOT_COMPARABLE, on_one_machine, pair_runs, paired_times_ms
+from hlvid.types import RunRecord
+from leaderboard.rules import Problem, Submission
+
+MAX_FASTER = 0.1
+"""How much faster a question may be when it is asked again: more means that it was remembered."""
+MAX_CHANGED = 0.01
+"""Share of answers that may change when they are given again."""
+
+
+def group_problems(submissions: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
+    """What is wrong between runs: (run_id, problem), told of the later one of two."""
+    able = [s for s in submissions if s.record.status not in NOT_COMPARABLE]
+    for same in _together(able, lambda record: record.group_id):
+        yield from _pairing(same)
+        yield from _controls(same)
+    for same in _together(able, _all_but_repeat):
+        yield from _repeats(sorted(same, key=lambda s: (s.record.repeat, s.record.run_id)))
+
+
+def _together(submissions: Sequence[Submission], key: object) -> Iterator[list[Submission]]:
+    found: dict[object, list[Submission]] = {}
+    for submission in submissions:
+        found.setdefault(key(submission.record), []).append(submission)  # type: ignore[operator]
+    yield from (same for same in found.values() if len(same) > 1)
+
+
+def _all_but_repeat(record: RunRecord) -> str:
+    names = {"benchmark", "model", "arm", "frames", "generation", "seed", "limit"}
+    return digest(record.model_dump(mode="json", include=names))
+
+
+def _pairing(group: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
+    """Arms of one command sat the same questions with the same prompts, frames and pixels."""
+    first = min(group, key=lambda s: (s.record.arm.gaze != "off", s.record.run_id))
+    for other in group:
+        if other is first:
+            continue
+        if other.record.model != first.record.model:
+            message = f"run.json: its group {other.record.group_id} holds two models."
+            yield other.record.run_id, Problem("pairing", message)
+            continue
+        try:
+            pair_runs(other, first)
+        except UserError as error:
+            said = str(error).removeprefix(
+                f"{other.record.arm.name} ({other.record.run_id}) against "
+            )
+            yield other.record.run_id, Problem("pairing", f"against {said}")
+
+
+def _controls(group: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
+    """A matched control spends its partner's tokens, question by question."""
+    for control in group:
+        base, _, partner = (control.record.arm.selector or "").partition(":")
+        if not base.endswith("-matched"):
+            continue
+        for other in group:
+            theirs, ours = other.record.arm, control.record.arm
+            is_partner = theirs.selector == partner and theirs.seed in (0, ours.seed)
+            if not is_partner or (theirs.budget, theirs.threshold) != (ours.budget, ours.threshold):
+                continue
+            spent, allowed = control.columns.visual, other.columns.visual
+            if control.columns.question_ids != other.columns.question_ids:
+                continue
+            is_other = np.isfinite(spent) & np.isfinite(allowed) & (spent != allowed)
+            if is_other.any():
+                row = int(np.flatnonzero(is_other)[0])
+                message = (
+                    f"predictions.jsonl: question {control.columns.question_ids[row]}: spends "
+                    f"{spent[row]:.0f} visual tokens, its partner {allowed[row]:.0f}. "
+                    "A matched control spends as many."
+                )
+                yield control.record.run_id, Problem("controls", message)
+
+
+def _repeats(runs: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
+    """A run that was made again gives the same answers, and is not suspiciously faster."""
+    first = runs[0]
+    for again in runs[1:]:
+        if again.record.repeat == first.record.repeat:
+            continue
+        try:
+            pairs = pair_runs(again, first, allow_other_group=True)
+        except UserError as error:
+            yield again.record.run_id, Problem("repeats", str(error))
+            continue
+        changed, of = pairs.num_changed, len(pairs)
+        if changed > MAX_CHANGED * of:
+            message = (
+                f"predictions.jsonl: {changed} of {of} answers differ from those of repeat "
+                f"{first.record.repeat}. Allowed are {MAX_CHANGED:.0%}."
+            )
+            yield again.record.run_id, Problem("repeats", message)
+        times = paired_times_ms(pairs, "end_to_end")
+        if times is None or not on_one_machine(again.record, first.record):
+            continue
+        ratio = float(np.median(times[0] / times[1]))
+        if ratio < 1 - MAX_FASTER:
+            message = (
+                f"predictions.jsonl: asked again, a question takes {ratio:.0%} of its first "
+                f"time (median). Allowed is no less than {1 - MAX_FASTER:.0%}: nothing may be "
+                "remembered."
+            )
+            yield again.record.run_id, Problem("caching", message)

@@ -1,0 +1,161 @@
+"""The published results: nothing gets in unchecked, nothing gets out, every change is logged."""
+
+import json
+
+import pytest
+
+from hlvid import runs
+from hlvid.files import read_json, read_jsonl
+from leaderboard.entries import find_runs, read_entries
+from leaderboard.exams import read_exams
+from leaderboard.results import SHIPPED, Change, QuotedTable, ResultEntry, read_results, standings
+
+
+@pytest.fixture
+def published(run_command, small):
+    """Two published runs: (folder, their records)."""
+    folder, records = small
+    code, out, _ = run_command(
+        "add", folder / "runs", "--questions", folder / "exam",
+        "--results", folder / "results", "--date", "2026-11-23",
+    )  # fmt: skip
+    assert code == 0
+    assert len(out.splitlines()) == 2
+    return folder, records
+
+
+def log_of(folder):
+    lines = read_jsonl(folder / "results" / "log.jsonl", Change)
+    return [(line.change, line.run_id, line.reason) for line in lines]
+
+
+def entries_of(folder):
+    results = read_results(folder / "results")
+    found, refusals = read_entries(
+        find_runs([folder / "results"]),
+        read_exams([folder / "exam"]),
+        standings=standings(results),
+    )
+    assert not refusals
+    return {entry.slug: entry for entry in found}
+
+
+def test_added_runs_are_entries_files_and_lines_of_the_log(published):
+    folder, records = published
+    assert sorted(log_of(folder)) == sorted(("added", r.run_id, None) for r in records)
+    for record in records:
+        name = f"{record.run_id}-{record.predictions_sha256[:12]}"
+        entry = read_json(folder / "results" / "entries" / f"{name}.json", ResultEntry)
+        assert entry.predictions_sha256 == record.predictions_sha256
+        assert runs.read_run(folder / "results" / "runs" / name).record == record
+    assert {entry.badge for entry in entries_of(folder).values()} == {"logs-checked"}
+
+
+def test_files_beside_a_run_are_not_copied(run_command, small):
+    folder, records = small
+    (folder / "runs" / records[0].run_id / "evil.html").write_text("<script>")
+    run_command(
+        "add", folder / "runs", "--questions", folder / "exam", "--results", folder / "results"
+    )
+    assert not list((folder / "results").rglob("*.html"))
+
+
+def test_run_that_breaks_a_rule_is_not_added_unless_as_self_reported(run_command, small, lab):
+    folder, records = small
+    lab.tamper(folder / "runs" / records[0].run_id, lambda record: record.update(status="partial"))
+    arguments = ("add", folder / "runs", "--questions", folder / "exam")
+    arguments += ("--results", folder / "results")
+    code, _, err = run_command(*arguments)
+    assert code == 1
+    assert "status: run.json: status is 'partial'" in err
+    assert not (folder / "results").exists()
+    assert run_command(*arguments, "--self-reported")[0] == 0
+    assert entries_of(folder)[records[0].run_id].badge == "self-reported"
+
+
+def test_unverifiable_run_is_never_added(run_command, small, lab):
+    folder, records = small
+    lab.tamper(
+        folder / "runs" / records[0].run_id, lambda record: record["summary"].update(accuracy=0.125)
+    )
+    code, _, err = run_command(
+        "add", folder / "runs", "--questions", folder / "exam",
+        "--results", folder / "results", "--self-reported",
+    )  # fmt: skip
+    assert code == 1
+    assert "summary.accuracy is 0.125" in err
+
+
+def test_withdrawn_run_keeps_its_row_without_a_rank(run_command, published):
+    folder, records = published
+    arguments = ("withdraw", records[0].run_id, "--results", folder / "results")
+    assert run_command(*arguments, "--reason", "frames were read twice")[0] == 0
+    assert log_of(folder)[-1] == ("withdrawn", records[0].run_id, "frames were read twice")
+    found = entries_of(folder)
+    slug = f"{records[0].run_id}-{records[0].predictions_sha256[:12]}"
+    assert found[slug].unranked_because[0] == "withdrawn: frames were read twice"
+    code, _, err = run_command(*arguments, "--reason", "again")
+    assert code == 2
+    assert "no entry" in err
+
+
+def test_a_better_run_may_take_the_place_of_a_withdrawn_one(run_command, published, lab):
+    folder, records = published
+    again = ("add", folder / "second", "--questions", folder / "exam")
+    again += ("--results", folder / "results")
+    exam = lab.exam(num_videos=4, per_video=3)
+    answers = [
+        answer.model_copy(update={"peak_memory_bytes": 1 + answer.peak_memory_bytes})
+        for answer in lab.predictions(exam, lab.MODELS["ocr"], records[0].arm)
+    ]
+    lab.write(folder / "second", exam, "ocr", records[0].arm, answers=answers)
+    code, _, err = run_command(*again)
+    assert code == 1
+    assert "is published already" in err
+    run_command(
+        "withdraw", records[0].run_id, "--results", folder / "results", "--reason", "mended"
+    )
+    assert run_command(*again)[0] == 0
+    found = entries_of(folder)
+    assert len(found) == 3
+    assert records[0].run_id in found
+
+
+def test_second_run_that_agrees_makes_it_reproduced(run_command, published, lab):
+    folder, records = published
+    exam = lab.exam(num_videos=4, per_video=3)
+    arguments = ("--questions", folder / "exam", "--results", folder / "results")
+    code, _, err = run_command("reproduce", folder / "runs" / records[0].run_id, *arguments)
+    assert code == 1
+    assert "is the published run itself" in err
+
+    def second(name, change):
+        answers = lab.predictions(exam, lab.MODELS["ocr"], records[0].arm)
+        changed = [answer.model_copy(update=change) for answer in answers]
+        lab.write(folder / name, exam, "ocr", records[0].arm, answers=changed)
+        return folder / name / records[0].run_id
+
+    code, _, err = run_command("reproduce", second("other", {"response": "A"}), *arguments)
+    assert code == 1
+    assert "answers agree" in err
+    code, out, _ = run_command("reproduce", second("same", {"peak_memory_bytes": 1}), *arguments)
+    assert (code, out.strip()) == (0, "12 of 12 answers agree")
+    assert entries_of(folder)[records[0].run_id].badge == "reproduced"
+
+
+def test_quoted_tables_have_a_source_and_as_many_cells_as_columns():
+    quoted = read_results(SHIPPED).quoted
+    assert {table.badge for table in quoted} == {"paper", "third party"}
+    for table in quoted:
+        assert isinstance(table, QuotedTable)
+        assert table.source
+        assert table.url.startswith("https://")
+        for row in table.rows:
+            assert len(row.cells) == len(table.columns), row.name
+
+
+def test_published_files_are_what_their_types_say():
+    for path in (SHIPPED / "quoted").glob("*.json"):
+        content = json.loads(path.read_text())
+        written = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
+        assert path.read_text() == f"{written}\n"
