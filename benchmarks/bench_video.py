@@ -1,34 +1,40 @@
 """Reading sampled 4K frames against plain sequential decode, and the memory of streaming them.
 
-Prints JSON lines: one a measurement, then one a comparison with the median ratio. Two ways that are
-compared alternate in one run, so that a machine that slows down slows both. Sixteen frames are read
-in every round, other numbers in the first only. It takes about 20 minutes on two cores.
+Two ways that are compared alternate in one run, so that a machine that slows down slows both.
+Sixteen frames are read in every round, other numbers in the first only. A run that was stopped goes
+on with the same command.
 
-    python benchmarks/bench_video.py [--rounds 3] [--codecs h264 vp9] [--num-frames 16 64 128]
+    python benchmarks/bench_video.py                # writes benchmarks/results/bench_video.jsonl
+    python benchmarks/bench_video.py --quick
+    python benchmarks/bench_video.py --codecs h264 vp9 --num-frames 16 64 128 --out /tmp/video.jsonl
 """
 
 import argparse
 import itertools
 import json
 import os
-import resource
-import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from measure import Rows, parser, result_file, times_faster
 from numpy.typing import NDArray
 
+from evaluators.timing import peak_memory_bytes
 from gaze.views import Views, chunks
+from hlvid.console import progress, say
 from hlvid.files import cache_dir
 from hlvid.pixels import ToRgb
 from hlvid.video import VideoReader, uniform_indices
 
+BENCHMARK = "bench_video"
 WIDTH, HEIGHT = 3840, 2160
 FRAMES_PER_SECOND = 10
 SEGMENT_SECONDS = 5
@@ -39,7 +45,9 @@ CLIPS = {
     "h264": ("mp4", "libx264", {"preset": "veryfast", "crf": "23", "x264-params": "scenecut=0"}),
     "vp9": ("webm", "libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "row-mt": "1"}),
 }
+NUM_CLIP_FRAMES = FRAMES_PER_SECOND * SEGMENT_SECONDS * NUM_SEGMENTS
 TARGET_NUM_FRAMES, TARGET_RATIO = 16, 4.0
+MEMORY_NUM_FRAMES = (64, 256)
 TARGET_MEMORY_RATIO = 1.10
 
 
@@ -66,6 +74,7 @@ def encode_segment(path: Path, encoder: str, options: dict[str, str]) -> None:
     scene = paint_scene(rng, height=HEIGHT, width=WIDTH + PAN_PIXELS * num_frames)
     with av.open(os.fspath(path), "w") as container:
         stream = container.add_stream(encoder, rate=FRAMES_PER_SECOND, options=options)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.gop_size = num_frames
         for i in range(num_frames):
@@ -92,12 +101,14 @@ def repeat(segment: Path, path: Path) -> None:
     with av.open(os.fspath(segment)) as source, av.open(os.fspath(path), "w") as target:
         stream = source.streams.video[0]
         output = target.add_stream_from_template(stream)
+        assert stream.time_base is not None
         step = round(Fraction(SEGMENT_SECONDS) / stream.time_base)
         for i in range(NUM_SEGMENTS):
             source.seek(0)
             for packet in source.demux(stream):
                 if packet.size == 0:
                     continue
+                assert packet.pts is not None
                 packet.pts += i * step
                 packet.dts = None if packet.dts is None else packet.dts + i * step
                 packet.stream = output
@@ -125,113 +136,148 @@ def read_plainly(path: Path, wanted: Sequence[int]) -> list[int]:
 
 def read_sampled(path: Path, wanted: Sequence[int]) -> list[int]:
     """The same frames through the reader, which has never seen the file."""
-    for note in (cache_dir() / "frame-index").glob("*.npz"):
-        note.unlink()
-    with VideoReader(path) as reader:
+    with empty_cache(), VideoReader(path) as reader:
         return [frame.pts for frame in reader.frames(wanted)]
 
 
-def timed(read: Callable[[Path, Sequence[int]], list[int]], path: Path, n: int) -> float:
-    """Seconds that a way of reading n uniform frames takes; refuses wrong frames."""
-    wanted = uniform_indices(FRAMES_PER_SECOND * SEGMENT_SECONDS * NUM_SEGMENTS, n).tolist()
+@contextmanager
+def empty_cache() -> Iterator[None]:
+    """Where nothing is remembered of any video; the user's own cache stays as it is."""
+    before = os.environ.get("HLVID_CACHE")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["HLVID_CACHE"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["HLVID_CACHE"]
+            if before is not None:
+                os.environ["HLVID_CACHE"] = before
+
+
+def timed(
+    read: Callable[[Path, Sequence[int]], list[int]], path: Path, wanted: Sequence[int]
+) -> float:
+    """Seconds that a way of reading frames takes; refuses wrong frames."""
     start = time.perf_counter()
     pts = read(path, wanted)
     seconds = time.perf_counter() - start
-    expected = VideoReader(path).index.pts[wanted].tolist()
+    expected = VideoReader(path).index.pts[list(wanted)].tolist()
     if pts != expected:
         raise AssertionError(f"{read.__name__} read {pts} and not {expected}")
     return seconds
 
 
-def compare_speed(codecs: Sequence[str], counts: Sequence[int], rounds: int) -> None:
-    """Print how many times faster the reader is than plain decode."""
-    paths = {codec: make_clip(codec) for codec in codecs}
-    ratios: dict[tuple[str, int], list[float]] = {}
-    for i, codec, n in itertools.product(range(rounds), codecs, counts):
-        if i > 0 and n != TARGET_NUM_FRAMES:
-            continue
-        ways = (read_plainly, read_sampled)
-        order = ways if i % 2 == 0 else ways[::-1]
-        seconds = {way: timed(way, paths[codec], n) for way in order}
-        plain, sampled = seconds[read_plainly], seconds[read_sampled]
-        ratios.setdefault((codec, n), []).append(plain / sampled)
-        tell(
-            "read",
-            codec=codec,
-            num_frames=n,
-            round=i,
-            plain_seconds=round(plain, 3),
-            reader_seconds=round(sampled, 3),
-            ratio=round(plain / sampled, 3),
+def compare_speed(asked: argparse.Namespace, rows: Rows) -> None:
+    """How many times faster the reader is than plain decode."""
+    say("making the clips, unless they are there")
+    paths = {codec: make_clip(codec) for codec in asked.codecs}
+    turns = [
+        (number, codec, n)
+        for number, codec, n in itertools.product(range(asked.rounds), paths, asked.num_frames)
+        if number == 0 or n == TARGET_NUM_FRAMES
+    ]
+    with progress(len(turns), "reading") as bar:
+        for number, codec, n in turns:
+            bar.advance(note=f"{n} frames of {codec}")
+            if rows.find("read", codec=codec, num_frames=n, round=number):
+                continue
+            wanted = uniform_indices(asked.of_frames, n).tolist()
+            ways = (read_plainly, read_sampled)
+            order = ways if number % 2 == 0 else ways[::-1]
+            seconds = {way: timed(way, paths[codec], wanted) for way in order}
+            rows.add(
+                "read",
+                codec=codec,
+                num_frames=n,
+                round=number,
+                plain_seconds=round(seconds[read_plainly], 3),
+                reader_seconds=round(seconds[read_sampled], 3),
+            )
+    for codec, n in itertools.product(paths, asked.num_frames):
+        found = rows.find("read", codec=codec, num_frames=n)
+        ratio = times_faster(
+            [row["plain_seconds"] for row in found], [row["reader_seconds"] for row in found]
         )
-    for (codec, n), values in ratios.items():
-        ratio = statistics.median(values)
-        target = {"target": TARGET_RATIO, "is_met": ratio >= TARGET_RATIO}
-        tell(
+        is_target = n == TARGET_NUM_FRAMES
+        rows.add(
             "read ratio",
             codec=codec,
             num_frames=n,
-            median_ratio=round(ratio, 3),
-            **(target if n == TARGET_NUM_FRAMES else {}),
+            rounds=len(found),
+            **ratio,
+            target=TARGET_RATIO if is_target else None,
+            is_met=ratio["speed_up"] >= TARGET_RATIO if is_target else None,
         )
 
 
-def stream_views(path: Path, n: int, step: int) -> None:
-    """Stream every step-th of the 4K frames as views, n in all, and print the peak memory of it."""
+def wanted_frames(spread: str, n: int) -> list[int]:
+    """Numbers of n frames of the clip: 'one a second', or 'even' over the whole of it."""
+    if spread == "even":
+        return [int(i) for i in uniform_indices(NUM_CLIP_FRAMES, n)]
+    return list(range(0, n * FRAMES_PER_SECOND, FRAMES_PER_SECOND))
+
+
+def stream_views(path: Path, spread: str, n: int) -> None:
+    """Stream n of the 4K frames as views, and print the peak memory of it."""
     views = Views(height=HEIGHT, width=WIDTH)
     with VideoReader(path) as reader:
-        frames = reader.frames(range(0, n * step, step))
+        frames = reader.frames(wanted_frames(spread, n))
         num_views = 0
         for chunk in chunks(frame.pixels for frame in frames):
             num_views += sum(len(views.cut(pixels)) for pixels in chunk)
             # Else it would still be held while the next one is read.
             del chunk
-    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    tell("views memory", num_frames=n, step=step, num_views=num_views, peak_rss_bytes=peak_bytes)
+    print(json.dumps({"num_views": num_views, "peak_rss_bytes": peak_memory_bytes()}))
 
 
-def compare_memory() -> None:
-    """Print the peak memory of streaming frames as views, each in a fresh process.
+def compare_memory(asked: argparse.Namespace, rows: Rows) -> None:
+    """The peak memory of streaming frames as views, each in a fresh process.
 
-    64 and 256 frames at one a second differ in nothing but their number. 64 frames as far apart as
-    the clip allows show what decoding side by side takes.
+    One a second, few and many frames differ in nothing but their number. Spread evenly over the
+    clip, they differ in how many lie between two keyframes too, and so in how they are decoded.
     """
     path = make_clip("h264")
-    peaks = {}
-    for n, step in ((64, 10), (256, 10), (64, 46)):
-        command = [sys.executable, __file__, "--stream-views", os.fspath(path), str(n), str(step)]
-        line = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        print(line, end="", flush=True)
-        peaks[n, step] = json.loads(line)["peak_rss_bytes"]
-    ratio = peaks[256, 10] / peaks[64, 10]
-    tell(
-        "views memory ratio",
-        num_frames=[64, 256],
-        ratio=round(ratio, 3),
-        target=TARGET_MEMORY_RATIO,
-        is_met=1 / TARGET_MEMORY_RATIO <= ratio <= TARGET_MEMORY_RATIO,
-    )
-
-
-def tell(benchmark: str, **values: object) -> None:
-    """Print one measurement."""
-    print(json.dumps({"benchmark": benchmark, **values}), flush=True)
+    cases = list(itertools.product(("one a second", "even"), asked.memory_num_frames))
+    with progress(len(cases), "memory") as bar:
+        for spread, n in cases:
+            bar.advance(note=f"{n} frames, {spread}")
+            if rows.find("views memory", spread=spread, num_frames=n):
+                continue
+            words = [sys.executable, __file__, "--stream-views", os.fspath(path), spread, str(n)]
+            found = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
+            rows.add("views memory", spread=spread, num_frames=n, **json.loads(found))
+    for spread in ("one a second", "even"):
+        few, many = (row["peak_rss_bytes"] for row in rows.find("views memory", spread=spread))
+        rows.add(
+            "views memory ratio",
+            spread=spread,
+            num_frames=asked.memory_num_frames,
+            ratio=round(many / few, 4),
+            target=TARGET_MEMORY_RATIO,
+            is_met=1 / TARGET_MEMORY_RATIO <= many / few <= TARGET_MEMORY_RATIO,
+        )
 
 
 def main() -> None:
     """Run what the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--codecs", nargs="+", choices=sorted(CLIPS), default=sorted(CLIPS))
-    parser.add_argument("--num-frames", nargs="+", type=int, default=[16, 64, 128])
-    parser.add_argument("--stream-views", nargs=3, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
+    options = parser(BENCHMARK, __doc__)
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--codecs", nargs="+", choices=sorted(CLIPS), default=sorted(CLIPS))
+    options.add_argument("--num-frames", nargs="+", type=int, default=[TARGET_NUM_FRAMES, 64])
+    options.add_argument("--stream-views", nargs=3, help=argparse.SUPPRESS)
+    asked = options.parse_args()
     if asked.stream_views:
-        path, n, step = asked.stream_views
-        stream_views(Path(path), int(n), int(step))
+        path, spread, n = asked.stream_views
+        stream_views(Path(path), spread, int(n))
         return
-    compare_speed(asked.codecs, asked.num_frames, asked.rounds)
-    compare_memory()
+    asked.of_frames, asked.memory_num_frames = NUM_CLIP_FRAMES, list(MEMORY_NUM_FRAMES)
+    if asked.quick:
+        asked.rounds, asked.codecs, asked.num_frames, asked.of_frames = 1, ["h264"], [4], 60
+        asked.memory_num_frames = [1, 2]
+    settings = {"rounds": asked.rounds, "codecs": asked.codecs, "num_frames": asked.num_frames}
+    with Rows(BENCHMARK, result_file(BENCHMARK, asked), settings) as rows:
+        compare_speed(asked, rows)
+        compare_memory(asked, rows)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,22 @@
 """How often the intervals of hlvid.statistics hold the truth, and how often a test cries wolf.
 
 Beta-binomial data: every video has an accuracy of its own. For two arms, every video has a share
-of discordant questions of its own, and an arm of its own that these favour. One JSON line a
-scenario; rates have a standard error of about 0.0035 at 4,000 repetitions.
+of discordant questions of its own, and an arm of its own that these favour. Rates have a standard
+error of about 0.0035 at 4,000 repetitions.
 
-    python benchmarks/coverage_simulation.py --num-videos 77 --questions 3 4 --icc 0.3
+    python benchmarks/coverage_simulation.py        # writes benchmarks/results/coverage.jsonl
+    python benchmarks/coverage_simulation.py --quick
+    python benchmarks/coverage_simulation.py --num-videos 24 --questions 9 --out /tmp/coverage.jsonl
 """
-
-import argparse
-import json
 
 import numpy as np
 import numpy.typing as npt
+from measure import Rows, parser, result_file
 
+from hlvid.console import progress
 from hlvid.statistics import accuracy_interval, paired_difference
 
+BENCHMARK = "coverage"
 ACCURACIES = (0.25, 0.5, 0.75, 0.95)
 DISCORDANCE = 0.2
 FAVOURS = (0.5, 0.75)
@@ -24,24 +26,35 @@ Integers = npt.NDArray[np.int64]
 
 
 def main() -> None:
-    """Print one line a scenario."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--repetitions", type=int, default=4000)
-    parser.add_argument("--num-videos", type=int, default=77)
-    parser.add_argument("--questions", type=int, nargs="+", default=[3, 4], help="sizes, in turns")
-    parser.add_argument("--icc", type=float, default=0.3, help="intra-cluster correlation")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    sizes = np.resize(options.questions, options.num_videos)
-    rng = np.random.default_rng(options.seed)
-    given = {"num_videos": options.num_videos, "questions": options.questions, "icc": options.icc}
-    for accuracy in ACCURACIES:
-        rates = accuracy_coverage(accuracy, sizes, options.icc, options.repetitions, rng)
-        print(json.dumps({"scenario": "accuracy", "truth": accuracy, **given, **rates}))
-    for favour in FAVOURS:
-        rates = difference_coverage(favour, sizes, options.icc, options.repetitions, rng)
-        truth = DISCORDANCE * (2 * favour - 1)
-        print(json.dumps({"scenario": "difference", "truth": truth, **given, **rates}))
+    """Write one row a scenario."""
+    options = parser(BENCHMARK, __doc__)
+    options.add_argument("--repetitions", type=int, default=4000)
+    options.add_argument("--num-videos", type=int, default=77)
+    options.add_argument("--questions", type=int, nargs="+", default=[3, 4], help="sizes, in turns")
+    options.add_argument("--icc", type=float, default=0.3, help="intra-cluster correlation")
+    options.add_argument("--seed", type=int, default=0)
+    asked = options.parse_args()
+    if asked.quick:
+        asked.repetitions = 20
+    sizes = np.resize(asked.questions, asked.num_videos)
+    names = ("repetitions", "num_videos", "questions", "icc", "seed")
+    settings = {name: getattr(asked, name) for name in names}
+    scenarios = [("accuracy", truth) for truth in ACCURACIES]
+    scenarios += [("difference", favour) for favour in FAVOURS]
+    with (
+        Rows(BENCHMARK, result_file(BENCHMARK, asked), settings) as rows,
+        progress(len(scenarios), BENCHMARK) as bar,
+    ):
+        for number, (scenario, share) in enumerate(scenarios):
+            bar.advance(note=f"{scenario} at {share}")
+            is_accuracy = scenario == "accuracy"
+            truth = share if is_accuracy else DISCORDANCE * (2 * share - 1)
+            if rows.find(scenario, truth=truth):
+                continue
+            rng = np.random.default_rng([asked.seed, number])
+            measure = accuracy_coverage if is_accuracy else difference_coverage
+            found = measure(share, sizes, asked.icc, asked.repetitions, rng)
+            rows.add(scenario, truth=truth, **{k: round(v, 5) for k, v in found.items()})
 
 
 def accuracy_coverage(

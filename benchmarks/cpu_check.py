@@ -4,28 +4,30 @@ Same weights (seeded, of the released sizes), same clips, fp32. Machines drift f
 minute, so each repeat times ours, theirs and a matrix product one after the other, and ratios are
 of one repeat. Needs a checkout of NVlabs/AutoGaze and a Python that has transformers 4.51.
 
-    python benchmarks/cpu_check.py --upstream PATH
+    python benchmarks/cpu_check.py --upstream PATH   # writes benchmarks/results/cpu_check.jsonl
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402
+from measure import Row, Rows, parser, result_file  # noqa: E402
 from upstream import load_upstream, select  # noqa: E402
 
 from gaze.config import autogaze_base  # noqa: E402
 from gaze.model import AutoGaze  # noqa: E402
+from hlvid.console import progress  # noqa: E402
 
+BENCHMARK = "cpu_check"
 CASES = [(1, 0.1, 2.0), (4, 0.1, 2.3), (1, 0.75, 2.8)]
 """Batch, gazing ratio, and how many times faster ours must be."""
 GFLOP_A_CLIP = {0.1: 30.4, 0.75: 68.8}
@@ -45,50 +47,55 @@ def matmul_gflops() -> float:
     return 2 * 1536**3 / min(seconds(lambda: a @ a) for _ in range(4)) / 1e9
 
 
+def compare(batch: int, ratio: float, models: tuple[Any, Any], repeats: int) -> Row:
+    """Time one case, ours and theirs by turns."""
+    ours, theirs = models
+    video = torch.randn(batch, 16, 3, 224, 224, generator=torch.Generator().manual_seed(batch))
+    found = ours.select(video, gazing_ratio=ratio).positions
+    expected = select(theirs, video, gazing_ratio=ratio)
+    runs = []
+    for _ in range(repeats):
+        rate = matmul_gflops()
+        mine = seconds(lambda: ours.select(video, gazing_ratio=ratio))
+        other = seconds(lambda: select(theirs, video, gazing_ratio=ratio))
+        runs.append((other / mine, mine, other, mine / (GFLOP_A_CLIP[ratio] * batch / rate)))
+    times, mine_s, other_s, share = (
+        statistics.median(column) for column in zip(*runs, strict=True)
+    )
+    return {
+        "equal": torch.equal(found, expected),
+        "repeats": repeats,
+        "ours_s": round(mine_s, 3),
+        "upstream_s": round(other_s, 3),
+        "times_faster": round(times, 2),
+        "times_faster_spread": [round(f([run[0] for run in runs]), 2) for f in (min, max)],
+        "time_over_matmul_time": round(share, 2),
+    }
+
+
 def main() -> int:
     """Time all cases; 0 when the choices are equal and every ratio is met."""
-    parser = argparse.ArgumentParser(description="Time AutoGaze on a CPU beside the released code.")
-    parser.add_argument(
-        "--upstream", type=Path, required=True, help="a checkout of NVlabs/AutoGaze"
-    )
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    options = parser(BENCHMARK, __doc__)
+    options.add_argument("--upstream", type=Path, required=True, help="a checkout of it")
+    options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--threads", type=int, default=torch.get_num_threads())
+    asked = options.parse_args()
+    torch.set_num_threads(asked.threads)
+    cases = CASES[:1] if asked.quick else CASES
     config = autogaze_base()
-    theirs = load_upstream(arguments.upstream, config, seed=0)
-    ours = AutoGaze.from_seed(config, 0)
-    passed = True
-    for batch, ratio, wanted in CASES:
-        video = torch.randn(batch, 16, 3, 224, 224, generator=torch.Generator().manual_seed(batch))
-        found = ours.select(video, gazing_ratio=ratio).positions
-        expected = select(theirs, video, gazing_ratio=ratio)
-        runs = []
-        for _ in range(arguments.repeats):
-            rate = matmul_gflops()
-            mine = seconds(lambda: ours.select(video, gazing_ratio=ratio))  # noqa: B023
-            other = seconds(lambda: select(theirs, video, gazing_ratio=ratio))  # noqa: B023
-            runs.append((other / mine, mine, other, mine / (GFLOP_A_CLIP[ratio] * batch / rate)))
-        times, mine_s, other_s, share = (
-            statistics.median(column) for column in zip(*runs, strict=True)
-        )
-        line = {
-            "batch": batch,
-            "gazing_ratio": ratio,
-            "threads": arguments.threads,
-            "repeats": arguments.repeats,
-            "equal": torch.equal(found, expected),
-            "ours_s": round(mine_s, 3),
-            "upstream_s": round(other_s, 3),
-            "times_faster": round(times, 2),
-            "times_faster_spread": [round(f([run[0] for run in runs]), 2) for f in (min, max)],
-            "wanted": wanted,
-            "time_over_matmul_time": round(share, 2),
-        }
-        passed &= line["equal"] is True and times >= wanted
-        sys.stdout.write(json.dumps(line) + "\n")
-        sys.stdout.flush()
-    return 0 if passed else 1
+    models = AutoGaze.from_seed(config, 0), load_upstream(asked.upstream, config, seed=0)
+    settings = {"threads": asked.threads, "repeats": asked.repeats}
+    with (
+        Rows(BENCHMARK, result_file(BENCHMARK, asked), settings) as rows,
+        progress(len(cases), BENCHMARK) as bar,
+    ):
+        for batch, ratio, wanted in cases:
+            bar.advance(note=f"{batch} clips at ratio {ratio}")
+            key = {"batch": batch, "gazing_ratio": ratio}
+            if not rows.find("case", **key):
+                row = compare(batch, ratio, models, 1 if asked.quick else asked.repeats)
+                rows.add("case", **key, **row, wanted=wanted, is_met=row["times_faster"] >= wanted)
+        return 0 if all(row["equal"] and row["is_met"] for row in rows.find("case")) else 1
 
 
 if __name__ == "__main__":

@@ -20,6 +20,23 @@ from gaze.weights import random_weights
 FIXTURE_CONFIG = Path(__file__).resolve().parents[1] / "tests/fixtures/autogaze/config.json"
 
 
+def config_json(config: GazeConfig) -> dict[str, Any]:
+    """A `config.json` as the released code writes it, of a model of these sizes."""
+    raw: dict[str, Any] = json.loads(FIXTURE_CONFIG.read_text(encoding="utf-8"))
+    model = raw["gaze_model_config"]
+    model["vision_model_config"] |= {"hidden_dim": config.width, "out_dim": config.width}
+    model["connector_config"]["hidden_dim"] = config.width
+    model["gaze_decoder_config"] |= {
+        "hidden_size": config.width,
+        "head_dim": config.head_width,
+        "intermediate_size": config.mlp_width,
+        "num_attention_heads": config.num_heads,
+        "num_key_value_heads": config.num_heads,
+        "num_hidden_layers": config.num_layers,
+    }
+    return raw
+
+
 def load_upstream(checkout: Path, config: GazeConfig, *, seed: int) -> Any:  # noqa: ANN401
     """An upstream model of these sizes with the weights of ``AutoGaze.from_seed(config, seed)``."""
     for name in ("generation", "modeling_utils", "models.llama.modeling_llama"):
@@ -32,17 +49,7 @@ def load_upstream(checkout: Path, config: GazeConfig, *, seed: int) -> Any:  # n
             sys.modules[name].logger = None  # type: ignore[attr-defined]
     sys.path.insert(0, str(checkout))
     package = importlib.import_module("autogaze.models.autogaze")
-    raw = json.loads(FIXTURE_CONFIG.read_text(encoding="utf-8"))
-    model = raw["gaze_model_config"]
-    model["vision_model_config"] |= {"hidden_dim": config.width, "out_dim": config.width}
-    model["connector_config"]["hidden_dim"] = config.width
-    model["gaze_decoder_config"] |= {
-        "hidden_size": config.width,
-        "head_dim": config.head_width,
-        "intermediate_size": config.mlp_width,
-        "num_hidden_layers": config.num_layers,
-    }
-    built = package.AutoGaze(package.AutoGazeConfig(**raw))
+    built = package.AutoGaze(package.AutoGazeConfig(**config_json(config)))
     built.load_state_dict(random_weights(config, seed))
     return built.eval()
 
