@@ -56,6 +56,11 @@ class Group:
     uncompared: tuple[Uncompared, ...]
 
 
+def is_off(entry: Entry) -> bool:
+    """Whether a run is `off` itself: the same canvas, all tokens kept."""
+    return entry.record.arm.gaze == "off" and entry.record.arm.variant is None
+
+
 def compare_groups(entries: Iterable[Entry]) -> tuple[Group, ...]:
     """Compare the arms of each group, in the order in which the groups first appear."""
     together: dict[tuple[str, ...], list[Entry]] = {}
@@ -69,7 +74,7 @@ def compare_groups(entries: Iterable[Entry]) -> tuple[Group, ...]:
 
 def _compare_group(entries: Sequence[Entry]) -> Group:
     by_arm = _seeds_together(entries)
-    off = next((seeds for seeds in by_arm if seeds[0].record.arm.gaze == "off"), None)
+    off = next((seeds for seeds in by_arm if is_off(seeds[0])), None)
     noise_floor = _noise_floor(off)
     found: list[tuple[str, Effect]] = []
     uncompared: dict[Uncompared, None] = {}

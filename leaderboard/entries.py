@@ -348,7 +348,7 @@ def _shared(readings: Iterable[Reading]) -> Iterator[Reading]:
             continue
         columns = entry.columns
         texts = ("question_ids", "video_ids", "categories")
-        arrays = ("prompts", "frames", "canvases")
+        arrays = ("prompts", "prompt_ids", "frames", "canvases")
         changes = {name: shared(getattr(columns, name), getattr(columns, name)) for name in texts}
         changes |= {
             name: shared(getattr(columns, name).tobytes(), getattr(columns, name))

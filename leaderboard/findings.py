@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from hlvid.statistics import MIN_VIDEOS, Comparison
 from leaderboard import wording
-from leaderboard.compare import OFF, RANDOM_MATCHED, Effect, Group
+from leaderboard.compare import OFF, RANDOM_MATCHED, Effect, Group, is_off
 from leaderboard.entries import Entry
 from leaderboard.tables import model_name, role_of
 
@@ -44,7 +44,7 @@ def findings_of(groups: Iterable[Group]) -> tuple[Findings, ...]:
     found = []
     for group in groups:
         shown = [e for e in group.entries if _may_speak(e)]
-        off = next((e for e in shown if e.record.arm.gaze == "off"), None)
+        off = next((e for e in shown if is_off(e)), None)
         if off is None or off.record.model.kind == "control":
             continue
         sentences = tuple(_sentences(group, shown, off))

@@ -207,7 +207,7 @@ def _board(anchor: str, kind: str, groups: Sequence[compare.Group], numbers: Num
         ranked=ranked,
         unranked=unranked,
         axis=ACCURACY_AXIS,
-        has_gaze=any(entry.record.arm.gaze == "on" for entry in entries),
+        has_gaze=any(entry.arm != "off" for entry in entries),
         has_tokens=has_tokens,
         has_recall=has_recall,
         has_frames=len(frames) > 1,

@@ -24,6 +24,8 @@ ROLES = {
     "privileged": "privileged: is told what no user knows",
 }
 """Role of an arm -> its words in a legend. Each role has a shape of its own, not only a colour."""
+VARIANT_ROLES = {"off": "off", "off-stock": "off", "off-bare": "off", "evs": "selector"}
+"""Arms without a selector; those that see less without choosing are controls."""
 ACCURACY_AXIS = bars.share_axis()
 
 
@@ -61,7 +63,7 @@ class RunRow:
 def role_of(arm: ArmSettings) -> str:
     """How an arm is drawn: a key of ROLES."""
     if arm.selector is None:
-        return "off"
+        return VARIANT_ROLES.get(arm.variant or "off", "content-free")
     if arm.privileged:
         return "privileged"
     if arm.selector.partition(":")[0] in CONTENT_FREE:
@@ -86,7 +88,7 @@ def run_rows(entries: Sequence[Entry]) -> tuple[tuple[RunRow, ...], tuple[RunRow
     ordered = sorted(entries, key=_standing)
     ranked = [entry for entry in ordered if not entry.unranked_because]
     scores = [entry.accuracy for entry in ranked]
-    has_gaze = any(entry.record.arm.gaze == "on" for entry in entries)
+    has_gaze = any(entry.arm != "off" for entry in entries)
     is_model_named = len({model_name(entry) for entry in entries}) > 1
 
     def row(entry: Entry, rank: str) -> RunRow:

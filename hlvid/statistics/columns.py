@@ -36,6 +36,7 @@ class Columns:
     outcomes: npt.NDArray[np.int8]
     """Positions in OUTCOMES."""
     prompts: Texts
+    prompt_ids: Texts
     frames: Texts
     canvases: Texts
     """Digests in hex, b'' where unknown."""
@@ -107,6 +108,7 @@ def columns_of(predictions: Sequence[Prediction], grades: Sequence[Grade]) -> Co
         letters=_texts((grade.letter for grade in marked), 1),
         outcomes=np.array([position[grade.outcome] for grade in marked], dtype=np.int8),
         prompts=_texts((p.prompt_sha256 for p in predictions), 64),
+        prompt_ids=_texts((p.prompt_ids_sha256 for p in predictions), 64),
         frames=_texts((p.frames_sha256 for p in predictions), 64),
         canvases=_texts((p.canvas_sha256 for p in predictions), 64),
         visual=_floats(None if p.tokens is None else p.tokens.visual for p in predictions),

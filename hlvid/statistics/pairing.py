@@ -15,6 +15,11 @@ from hlvid.types import RunRecord
 
 NOT_COMPARABLE = ("infeasible", "failed")
 """Status of a run that has no accuracy: gaze never wins because the other arm could not run."""
+OTHER_FRAMES = frozenset(("fewer-frames", "off-stock"))
+OTHER_PIXELS = OTHER_FRAMES | {"lower-resolution"}
+"""Variants of an arm that see other frames, or the same ones at another size, by what they are."""
+SAME_PROMPT = frozenset((None, "after-tower"))
+"""Variants whose prompt has the same ids as that of `off`."""
 LATENCY_TOLERANCE = 0.05
 """Median end-to-end times that differ by at most this share count as the same."""
 
@@ -116,7 +121,7 @@ def derive_contrast(arm: RunRecord, reference: RunRecord, pairs: Pairs) -> Contr
     # Unknown counts are NaN, which equals nothing.
     if len(ours) and bool((ours == theirs).all()):
         return Contrast.ISO_TOKEN
-    if arm.frames == reference.frames:
+    if _has_same_pixels(arm, reference):
         return Contrast.ISO_INPUT
     times = paired_times_ms(pairs, "end_to_end")
     found = "are not known"
@@ -183,14 +188,20 @@ def _run_differences(
         yield "questions that only one has", only_ours[:3], only_theirs[:3]
 
 
+def _has_same_pixels(arm: RunRecord, reference: RunRecord) -> bool:
+    variants = {arm.arm.variant, reference.arm.variant}
+    return arm.frames == reference.frames and not variants & OTHER_PIXELS
+
+
 def _check_pairs(arm: RunRecord, reference: RunRecord, pairs: Pairs) -> None:
     """Raise where one question was not the same for both runs: the first one is named."""
     ours, theirs = pairs.arm, pairs.reference
+    variants = {arm.arm.variant, reference.arm.variant}
     same_frames = (
         arm.frames.num_frames == reference.frames.num_frames
         and arm.frames.sampling == reference.frames.sampling
+        and not variants & OTHER_FRAMES
     )
-    same_canvas = arm.frames == reference.frames
     found: list[tuple[int, str, object, object]] = []
     if ours.video_ids != theirs.video_ids:
         differ = [
@@ -202,7 +213,8 @@ def _check_pairs(arm: RunRecord, reference: RunRecord, pairs: Pairs) -> None:
     for what, first, second, must_agree in (
         ("prompt digest", ours.prompts, theirs.prompts, True),
         ("frames digest", ours.frames, theirs.frames, same_frames),
-        ("canvas digest", ours.canvases, theirs.canvases, same_canvas),
+        ("canvas digest", ours.canvases, theirs.canvases, _has_same_pixels(arm, reference)),
+        ("digest of the ids", ours.prompt_ids, theirs.prompt_ids, variants <= SAME_PROMPT),
     ):
         is_other = (first != second) & (first != b"") & (second != b"")
         if must_agree and is_other.any():

@@ -40,7 +40,7 @@ def _all_but_repeat(record: RunRecord) -> str:
 
 def _pairing(group: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
     """Arms of one command sat the same questions with the same prompts, frames and pixels."""
-    first = min(group, key=lambda s: (s.record.arm.gaze != "off", s.record.run_id))
+    first = min(group, key=lambda s: (s.record.arm.name != "off", s.record.run_id))
     for other in group:
         if other is first:
             continue
