@@ -1,0 +1,211 @@
+"""Qwen2.5-VL and Qwen3-VL with and without gaze, pruned before the vision tower."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from evaluators import attention
+from evaluators.canvas import Shape
+from evaluators.examinee import Answer, Examinee, Infeasible, View
+from evaluators.mapping import Pairing
+from evaluators.models.qwen.generate import generate
+from evaluators.models.qwen.geometry import native_size, parse_canvas
+from evaluators.models.qwen.prompt import Prefix, Prompter
+from evaluators.models.qwen.streams import KEEPS_AFTER, VARIANTS, Shown, context_grid, show
+from evaluators.models.qwen.tower import Features, Tower, most_changed
+from evaluators.models.qwen.weights import LoadFormat, load
+from evaluators.pruning import ROWS, Stream
+from evaluators.task import GENERATION
+from evaluators.timing import Stopwatch
+from gaze.selectors.budget import budget_tokens
+from hlvid.errors import UserError
+from hlvid.types import Question, TokenCounts
+
+CONTEXT = 7
+"""Native tokens along a side that a context token covers: the coarsest cells of AutoGaze."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of a video in one arm.
+
+    Args:
+        shown: The streams.
+        prefix: The prompt as far as all questions share it.
+        features: Of the visual tokens of the prompt, on the host; None where there are none.
+        num_encoded: Patches that the tower encoded.
+    """
+
+    shown: Sequence[Shown]
+    prefix: Prefix
+    features: Features | None
+    num_encoded: int
+
+
+class Qwen(Examinee):
+    """The family; the adapter follows the weights' `model_type`.
+
+    Args:
+        seed: Of the run; draws random values of `dummy`.
+        weights: A folder, a hub id, or a size for `dummy`; '' for the default.
+        load_format: 'weights', or 'dummy' for random values: latency only.
+        device: Where to run; '' for CUDA where there is one.
+        canvas: 'native', or 'WIDTHxHEIGHT'.
+        pairing: Which frames share a token: 'stock' or 'repeat'.
+        context: Native tokens along a side that a context token covers; 0 for no context stream.
+
+    Raises:
+        UserError: The weights are not here, or of another family.
+    """
+
+    sees_video = True
+    forgets = True
+    takes_weights = True
+    variants = VARIANTS
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        weights: str = "",
+        load_format: LoadFormat = "weights",
+        device: str = "",
+        canvas: str = "native",
+        pairing: Pairing = "stock",
+        context: int = CONTEXT,
+    ) -> None:
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        loaded = load(weights, load_format=load_format, device=self.device, seed=seed)
+        self.model = loaded.about
+        self._network, self._processor = loaded.model, loaded.processor
+        self._prompter = Prompter(self._network, self._processor)
+        self._tower = Tower.of(self._network, self._processor.video_processor)
+        video = self._processor.video_processor
+        side = video.patch_size * video.merge_size
+        wanted = parse_canvas(canvas)
+        self.shape = Shape(
+            canvas=canvas,
+            fit=lambda width, height: native_size(*(wanted or (width, height)), side=side),
+            token_pixels=side,
+            pairing=pairing,
+            context=context,
+        )
+        vision = self._network.config.vision_config
+        head_size = vision.hidden_size // vision.num_heads
+        self.settings = {
+            "attention": attention.backend(self._network.device, self._network.dtype, head_size),
+            "dtype": str(self._network.dtype).removeprefix("torch."),
+            "repetition_penalty": 1.0,
+        }
+        self._warm: set[tuple[int, ...]] = set()
+
+    def watch(self, view: View, clock: Stopwatch) -> Look:
+        """Encode what the arm shows, and drop what it drops after the tower."""
+        with _memory_told():
+            with clock.stage("preprocess"):
+                shown = show(view, self._processor.video_processor)
+            if view.arm.variant not in KEEPS_AFTER:
+                self._check_context(sum(one.stream.index.size for one in shown))
+            self._warm_up(shown)
+            features = self._tower.encode(shown, clock)
+            kept = [one.stream for one in shown]
+            num_encoded = sum(stream.index.size for stream in kept) * ROWS
+            if view.arm.variant in KEEPS_AFTER and features is not None:
+                with clock.stage("prune"):
+                    kept, features = self._drop(view, shown, features)
+            with clock.stage("preprocess"):
+                prefix = self._prompter.prefix(shown, kept)
+            stored = None if features is None else features.to("cpu")
+            bare = [one.without_pixels() for one in shown]
+            return Look(bare, prefix, stored, num_encoded)
+
+    def count(self, view: View, notes: Look) -> TokenCounts:
+        """What the tower encoded, and what it left of `off` on this canvas."""
+        num_slices = view.kept.num_frames
+        cols, rows = context_grid(view) or (0, 0)
+        return TokenCounts(
+            selector=0,
+            encoded=notes.num_encoded,
+            visual=0 if notes.features is None else len(notes.features.tokens),
+            text=0,
+            visual_off=num_slices * (cols * rows + view.views.num_tokens),
+        )
+
+    def answer(self, question: Question, notes: Look, clock: Stopwatch) -> Answer:
+        """Generate greedily, and read the letters off the first token's probabilities."""
+        with _memory_told():
+            with clock.stage("preprocess"):
+                prompt = self._prompter.prompt(question.text, notes.shown, notes.prefix)
+            self._check_context(len(prompt.ids))
+            features = None if notes.features is None else notes.features.to(self.device)
+            (generated,) = generate(
+                self._network,
+                [prompt],
+                [features],
+                max_new_tokens=int(GENERATION["max_new_tokens"]),
+                clock=clock,
+            )
+        tokenizer = self._processor.tokenizer
+        scores = generated.first_logits.log_softmax(-1)
+        return Answer(
+            response=tokenizer.decode(generated.ids, skip_special_tokens=True).strip(),
+            letter_log_probabilities={
+                letter: float(scores[self._letter(letter)]) for letter in question.letters
+            },
+            num_text_tokens=len(prompt.ids) - prompt.num_visual,
+            prompt_ids_sha256=prompt.symbols_sha256,
+        )
+
+    def _drop(
+        self, view: View, shown: Sequence[Shown], features: Features
+    ) -> tuple[list[Stream], Features]:
+        """Keep of the last stream, after the tower, what the arm keeps."""
+        *before, video = (one.stream for one in shown)
+        first = sum(stream.num_all for stream in before)
+        if view.arm.variant == "evs":
+            num_kept = budget_tokens(view.arm.budget or 1.0, video.num_all)
+            index = most_changed(features.tokens[first:], video.slices, num_kept)
+            kept = Stream(video.slices, video.rows, video.cols, index.cpu().numpy())
+        else:
+            kept = Stream.of(view.kept)
+        index = torch.cat([torch.arange(first), torch.from_numpy(kept.index) + first])
+        return [*before, kept], features[index.to(features.tokens.device)]
+
+    def _warm_up(self, shown: Sequence[Shown]) -> None:
+        """On CUDA, run new shapes once before they are timed."""
+        shapes = self._tower.shapes(shown)
+        if self.device.startswith("cuda") and shapes not in self._warm:
+            self._tower.encode(shown, Stopwatch())
+            self._warm.add(shapes)
+
+    def _check_context(self, num_tokens: int) -> None:
+        """Refuse a prompt that is too long.
+
+        Raises:
+            Infeasible: It is.
+        """
+        text = self._network.config.text_config
+        most = text.max_position_embeddings - int(GENERATION["max_new_tokens"])
+        if num_tokens > most:
+            raise Infeasible(
+                f"a prompt of {num_tokens} tokens does not fit the model's context of {most}. Use "
+                "fewer --frames, a smaller --canvas or a smaller --budget."
+            )
+
+    def _letter(self, letter: str) -> int:
+        (token,) = self._processor.tokenizer.encode(letter, add_special_tokens=False)
+        return int(token)
+
+
+@contextmanager
+def _memory_told() -> Iterator[None]:
+    """Say in one sentence that the device's memory ran out, and let go of it."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        torch.cuda.empty_cache()
+        raise UserError(
+            "out of memory on the device. Use fewer --frames or a smaller --budget."
+        ) from None

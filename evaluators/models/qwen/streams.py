@@ -1,0 +1,156 @@
+"""What an arm shows of a video: streams of slices, and where the pixels of each come from."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from evaluators.examinee import View
+from evaluators.mapping import slice_frames
+from evaluators.models.qwen.geometry import stock_pixels
+from evaluators.pruning import Stream
+from gaze.selectors.budget import budget_tokens
+from hlvid.types import Variant
+from hlvid.video import uniform_indices
+
+VARIANTS: tuple[Variant, ...] = (
+    "off-stock",
+    "off-bare",
+    "blind",
+    "context-only",
+    "fewer-frames",
+    "lower-resolution",
+    "evs",
+    "after-tower",
+)
+WITHOUT_CONTEXT: tuple[Variant, ...] = ("off-stock", "off-bare", "blind")
+KEEPS_AFTER: tuple[Variant, ...] = ("after-tower", "evs")
+"""Arms whose tower encodes all tokens."""
+NEEDS_BUDGET: tuple[Variant, ...] = ("fewer-frames", "lower-resolution", "evs")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One video stream of a prompt.
+
+    Args:
+        stream: Its grid, and which tokens of it are shown.
+        pixels: (num_frames, height, width, 3) uint8, RGB; the grid covers a frame exactly.
+        frames: The two frames of every slice.
+        seconds: When each frame is shown, (num_frames,).
+    """
+
+    stream: Stream
+    pixels: NDArray[np.uint8]
+    frames: Sequence[tuple[int, int]]
+    seconds: NDArray[np.float64]
+
+    @property
+    def slice_seconds(self) -> list[float]:
+        """When the frames of all slices are shown, two a slice."""
+        return [float(self.seconds[frame]) for pair in self.frames for frame in pair]
+
+    def without_pixels(self) -> "Shown":
+        """What a prompt needs of it, after the tower."""
+        return replace(self, pixels=np.empty((0, 0, 0, 3), dtype=np.uint8))
+
+    def part(self, first: int, last: int) -> "Shown":
+        """The slices [first, last)."""
+        part = self.stream.part(first, last)
+        return Shown(part, self.pixels, self.frames[first:last], self.seconds)
+
+
+def show(view: View, video_processor: Any) -> list[Shown]:  # noqa: ANN401
+    """The streams of an arm, in the order of the prompt: the context, then the video.
+
+    Args:
+        view: What the arm may see.
+        video_processor: Of the weights, for the arm that is run as people run it.
+    """
+    variant = view.arm.variant
+    shown = []
+    if variant not in WITHOUT_CONTEXT and (grid := context_grid(view)) is not None:
+        shown.append(_resized(view, *grid))
+    if variant in ("blind", "context-only"):
+        return shown
+    if variant == "off-stock":
+        return [_stock(view, video_processor)]
+    if variant == "lower-resolution":
+        return [*shown, _resized(view, *_lower(view))]
+    if variant == "fewer-frames":
+        return [*shown, _fewer_frames(view)]
+    return [*shown, _video(view, is_whole=view.arm.gaze == "off" or variant in KEEPS_AFTER)]
+
+
+def context_grid(view: View) -> tuple[int, int] | None:
+    """Columns and rows of the context stream, the same for every arm; None where there is none."""
+    wide = view.canvas.shape.context
+    return None if wide == 0 else (-(-view.views.cols // wide), -(-view.views.rows // wide))
+
+
+def shrink(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """Frames at another size, bicubic, widened where it shrinks; the same on every CPU."""
+    resized = np.empty((len(pixels), height, width, 3), dtype=np.uint8)
+    for i in range(len(pixels)):
+        image = Image.fromarray(np.asarray(pixels[i]))
+        resized[i] = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
+    return resized
+
+
+def _video(view: View, *, is_whole: bool) -> Shown:
+    canvas = view.canvas
+    frames = slice_frames(canvas.num_frames, canvas.shape.pairing)
+    stream = Stream.of(view.kept)
+    if is_whole:
+        stream = Stream.whole(len(frames), view.views.rows, view.views.cols)
+    return Shown(stream, canvas.pixels, frames, canvas.frame_seconds)
+
+
+def _resized(view: View, cols: int, rows: int) -> Shown:
+    """All frames on a smaller grid, all tokens of it."""
+    canvas, side = view.canvas, view.views.token_pixels
+    frames = slice_frames(canvas.num_frames, canvas.shape.pairing)
+    pixels = shrink(canvas.pixels, cols * side, rows * side)
+    return Shown(Stream.whole(len(frames), rows, cols), pixels, frames, canvas.frame_seconds)
+
+
+def _stock(view: View, video_processor: Any) -> Shown:  # noqa: ANN401
+    """The same frames, paired and sized as the stock processor does by default."""
+    canvas, side = view.canvas, view.views.token_pixels
+    pixels = stock_pixels(canvas.pixels, video_processor)
+    frames = slice_frames(canvas.num_frames, "stock")
+    rows, cols = pixels.shape[1] // side, pixels.shape[2] // side
+    return Shown(Stream.whole(len(frames), rows, cols), pixels, frames, canvas.frame_seconds)
+
+
+def _fewer_frames(view: View) -> Shown:
+    """As many uniform slices as the budget has whole frames for; one at least."""
+    canvas, pairing = view.canvas, view.canvas.shape.pairing
+    size = view.views.num_tokens
+    num_slices = len(slice_frames(canvas.num_frames, pairing))
+    wanted = max(1, budget_tokens(_budget(view), num_slices * size) // size)
+    per_slice = 2 if pairing == "stock" else 1
+    chosen = uniform_indices(canvas.num_frames, min(wanted * per_slice, canvas.num_frames))
+    frames = [
+        (int(chosen[first]), int(chosen[second]))
+        for first, second in slice_frames(len(chosen), pairing)
+    ]
+    stream = Stream.whole(len(frames), view.views.rows, view.views.cols)
+    return Shown(stream, canvas.pixels, frames, canvas.frame_seconds)
+
+
+def _lower(view: View) -> tuple[int, int]:
+    """Columns and rows of the largest grid of about the same shape within the budget."""
+    views = view.views
+    most = max(1, budget_tokens(_budget(view), views.num_tokens))
+    rows = max(1, min(most, math.floor(views.rows * math.sqrt(most / views.num_tokens))))
+    return max(1, min(views.cols, most // rows)), rows
+
+
+def _budget(view: View) -> float:
+    assert view.arm.budget is not None
+    return view.arm.budget
