@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hlvid.errors import UserError
 
 MAX_CONFIG_BYTES = 1 << 20
 """An upstream config.json holds about 8 kB."""
+
+Positions = Literal["released", "natural"]
+"""Rotary positions of the later blocks of a frame: those of the frame's last vision tokens, as the
+released code has them, or the next free ones, as training has them."""
+RELEASED_LOSS = "videomae"
+"""Loss that the released checkpoint predicts: pixels, DINOv2 and SigLIP2 of a video MAE (arXiv
+2603.12254, appendix A)."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,13 @@ class GazeConfig:
     clip_frames: int = 16
     default_ratio: float | None = 0.75
     default_threshold: float | None = 0.7
+    positions: Positions = "released"
+    """What a checkpoint was made for; upstream's config.json has no such key, ours says 'natural'.
+    """
+    loss_kind: str = RELEASED_LOSS
+    """The kind of loss that is predicted, to which any threshold belongs; ours names its own."""
+    license: str | None = None
+    """Terms of the weights; None where config.json names none, as upstream's does not."""
 
     @property
     def head_width(self) -> int:
@@ -127,6 +142,14 @@ class _Section:
             )
         return float(value)
 
+    def word(self, name: str, allowed: re.Pattern[str], default: str) -> str:
+        value = self.value.get(name, default)
+        if not isinstance(value, str) or not allowed.fullmatch(value):
+            raise UserError(
+                f"{self.where}: {name} is {_short(value)}. Allowed is {allowed.pattern}."
+            )
+        return value
+
     def must_be(self, name: str, expected: object) -> None:
         if (value := self.value.get(name, expected)) != expected:
             raise UserError(
@@ -140,6 +163,9 @@ class _Section:
         return value
 
 
+_POSITIONS = re.compile("released|natural")
+_LOSS_KIND = re.compile("[a-z0-9][a-z0-9-]{0,31}")
+_LICENSE = re.compile("[A-Za-z0-9][A-Za-z0-9 .+()-]{0,79}")
 _EXPECTED = "Expected is the config.json of an AutoGaze checkpoint, as save_pretrained writes it."
 
 
@@ -169,6 +195,9 @@ def read_config(path: Path) -> GazeConfig:
 def parse_config(raw: object, *, where: str = "config.json") -> GazeConfig:
     """Check an upstream configuration and reduce it to what the model needs.
 
+    Three keys at the top are ours: `positions`, `loss_kind` and `license`. A checkpoint without
+    them is taken for a released one. Keys that are not known are left alone, as upstream does.
+
     Raises:
         UserError: A field is missing, of the wrong kind, out of bounds, or two disagree.
     """
@@ -177,6 +206,7 @@ def parse_config(raw: object, *, where: str = "config.json") -> GazeConfig:
     vision = model.section("vision_model_config")
     decoder = model.section("gaze_decoder_config")
     width = decoder.integer("hidden_size", 1, 4096)
+    raw_license = top.value.get("license")
     config = GazeConfig(
         width=width,
         num_layers=decoder.integer("num_hidden_layers", 1, 64),
@@ -195,6 +225,9 @@ def parse_config(raw: object, *, where: str = "config.json") -> GazeConfig:
         clip_frames=top.integer("max_num_frames", 1, 1024, default=16),
         default_ratio=_default_ratio(top),
         default_threshold=_default_threshold(top),
+        positions=top.word("positions", _POSITIONS, "released"),  # type: ignore[arg-type]
+        loss_kind=top.word("loss_kind", _LOSS_KIND, RELEASED_LOSS),
+        license=None if raw_license is None else top.word("license", _LICENSE, ""),
     )
     vision.must_be("temporal_patch_size", 1)
     vision.must_be("hidden_dim", width)

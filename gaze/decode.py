@@ -15,12 +15,10 @@ from torch import Tensor
 from gaze.attention import Backend, Lanes
 from gaze.choose import Choice, choose
 from gaze.config import GazeConfig
+from gaze.config import Positions as Positions
 from gaze.decoder import Cache, Decoder, Step
 from gaze.encoder import History
 
-Positions = Literal["released", "natural"]
-"""Rotary positions of the later blocks of a frame: those of the frame's last vision tokens, as the
-released code has them, or the next free ones, as training has them."""
 BatchRule = Literal["alone", "released"]
 """Whether a clip is decoded as if alone, or as the released code decodes it among its batch."""
 

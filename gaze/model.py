@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gaze.config import GazeConfig, read_config
+from gaze.checkpoint import find_checkpoint, tell_terms
+from gaze.config import GazeConfig, Positions
 from gaze.controls import (
     Ratio,
     Threshold,
@@ -33,7 +34,6 @@ from gaze.decode import (
     FrameDecoder,
     FrameGaze,
     GazeState,
-    Positions,
     new_state,
     slot_rows,
 )
@@ -41,15 +41,7 @@ from gaze.decoder import Decoder
 from gaze.encoder import Encoder
 from gaze.gazes import Gaze
 from gaze.tiles import Tiling, merge_tiles
-from gaze.weights import (
-    CONFIG_NAME,
-    WEIGHTS_NAME,
-    checkpoint_folder,
-    from_upstream,
-    random_weights,
-    read_weights,
-    upstream_shapes,
-)
+from gaze.weights import from_upstream, random_weights, read_weights, upstream_shapes
 from hlvid.errors import UserError
 
 if TYPE_CHECKING:
@@ -71,10 +63,10 @@ class Score(NamedTuple):
 class AutoGaze(nn.Module):
     """The encoder, the decoder, and the two things one asks of them: select and score."""
 
-    def __init__(self, config: GazeConfig, *, positions: Positions = "released") -> None:
+    def __init__(self, config: GazeConfig, *, positions: Positions | None = None) -> None:
         super().__init__()
         self.config = config
-        self.positions: Positions = positions
+        self.positions: Positions = positions or config.positions
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
         self._on_device: tuple[object, Driver] | None = None
@@ -86,24 +78,26 @@ class AutoGaze(nn.Module):
         *,
         device: str | torch.device = "cpu",
         dtype: torch.dtype | None = None,
-        positions: Positions = "released",
+        positions: Positions | None = None,
     ) -> Self:
         """Load an upstream checkpoint directory, unchanged and strictly.
 
         Args:
-            path_or_hub_id: A folder with ``config.json`` and ``model.safetensors``, or a hub id.
+            path_or_hub_id: A folder with ``config.json`` and ``model.safetensors``, or a hub id;
+                pinned or not (:mod:`gaze.checkpoint`).
             device: Where the model goes.
             dtype: Working type of matrix products and attention. By default float32 on CPU and
                 float16 on CUDA, where it is as fast as bfloat16 and chooses far more often what
                 float32 chooses (benchmarks/results).
-            positions: ``natural`` for checkpoints trained by this project.
+            positions: By default those that the checkpoint was made for.
 
         Raises:
             UserError: The checkpoint is missing, corrupt, or of another model.
         """
-        folder = checkpoint_folder(path_or_hub_id)
-        config = read_config(folder / CONFIG_NAME)
-        weights = read_weights(folder / WEIGHTS_NAME, upstream_shapes(config))
+        checkpoint = find_checkpoint(path_or_hub_id)
+        config = checkpoint.config
+        weights = read_weights(checkpoint.weights, upstream_shapes(config))
+        tell_terms(checkpoint)
         if dtype is None:
             is_cuda = torch.device(device).type == "cuda"
             dtype = torch.float16 if is_cuda else torch.float32
@@ -117,7 +111,7 @@ class AutoGaze(nn.Module):
         *,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
-        positions: Positions = "released",
+        positions: Positions | None = None,
     ) -> Self:
         """A model with seeded random weights: for timing and tests, never for accuracy."""
         return cls._build(config, random_weights(config, seed), device, dtype, positions)
@@ -129,7 +123,7 @@ class AutoGaze(nn.Module):
         weights: Mapping[str, Tensor],
         device: str | torch.device,
         dtype: torch.dtype,
-        positions: Positions,
+        positions: Positions | None,
     ) -> Self:
         model = cls(config, positions=positions)
         model.load_state_dict(from_upstream(weights, config))

@@ -112,19 +112,29 @@ class Views:
         Returns:
             (num_views, side, side, channels) with side = size * token_pixels; a copy.
         """
+        origins = [self.origin(view) for view in range(self.num_views)]
+        return np.stack([self.square(frame, row, col, self.size) for row, col in origins])
+
+    def square(self, frame: Frame, row: int, col: int, size: int) -> Frame:
+        """Cut a square of tokens out of a frame, replicating the canvas's edge outside it.
+
+        Args:
+            frame: (height, width, channels).
+            row: Of the token in its top left corner, inside the canvas.
+            col: Of that token.
+            size: Tokens along its side.
+
+        Returns:
+            (side, side, channels) with side = size * token_pixels; no copy where it lies inside.
+        """
         if frame.shape[:2] != (self.height, self.width):
             raise ValueError(f"frame {frame.shape[:2]} is not {(self.height, self.width)}")
-        side = self.size * self.token_pixels
-        cut = np.empty((self.num_views, side, side, frame.shape[2]), dtype=frame.dtype)
-        for view in range(self.num_views):
-            row, col = self.origin(view)
-            top, left = row * self.token_pixels, col * self.token_pixels
-            inside = frame[top : top + side, left : left + side]
-            height, width = inside.shape[:2]
-            cut[view, :height, :width] = inside
-            cut[view, :height, width:] = inside[:, -1:]
-            cut[view, height:] = cut[view, height - 1]
-        return cut
+        side, top, left = (number * self.token_pixels for number in (size, row, col))
+        inside = frame[top : top + side, left : left + side]
+        down, across = side - inside.shape[0], side - inside.shape[1]
+        if not (down or across):
+            return inside
+        return np.pad(inside, ((0, down), (0, across), (0, 0)), mode="edge")
 
 
 def chunks(frames: Iterable[Frame]) -> Iterator[tuple[Frame, ...]]:

@@ -14,42 +14,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gaze.checkpoint import CONFIG_NAME, WEIGHTS_NAME
 from gaze.config import GazeConfig
 from hlvid.errors import UserError
 
-CONFIG_NAME = "config.json"
-WEIGHTS_NAME = "model.safetensors"
-
 _ENCODER = "gazing_model.vision_model."
 _DECODER = "gazing_model.gaze_decoder."
-
-
-def checkpoint_folder(path_or_hub_id: str | Path) -> Path:
-    """A local checkpoint directory, downloaded from the Hugging Face hub if it is an id.
-
-    Raises:
-        UserError: Neither a directory nor a hub id that can be reached.
-    """
-    folder = Path(path_or_hub_id).expanduser()
-    if folder.is_dir():
-        return folder
-    name = str(path_or_hub_id)
-    looks_like_id = name.count("/") == 1 and not name.startswith((".", "/", "~"))
-    if folder.exists() or not looks_like_id:
-        raise UserError(
-            f"{name}: this is no checkpoint directory. "
-            f"Allowed are a folder with {CONFIG_NAME} and {WEIGHTS_NAME}, "
-            "or a hub id like nvidia/AutoGaze."
-        )
-    try:
-        from huggingface_hub import snapshot_download
-
-        return Path(snapshot_download(name, allow_patterns=[CONFIG_NAME, WEIGHTS_NAME]))
-    except Exception as error:  # any failure of a network client is the same to the user
-        raise UserError(
-            f"{name}: the hub could not give this checkpoint ({type(error).__name__}). "
-            f"Download it elsewhere and pass its folder (with {CONFIG_NAME} and {WEIGHTS_NAME})."
-        ) from error
 
 
 def read_weights(path: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:

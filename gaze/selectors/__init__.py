@@ -11,6 +11,8 @@ each selector does within that:
 
 | selector         | its order                                      | exact within              |
 |------------------|------------------------------------------------|---------------------------|
+| autogaze         | as AutoGaze gazes at every view                | at most, each clip of one |
+| autogaze-native  | as AutoGaze gazes at every quarter of a view   | at most, each clip of one |
 | all              | everything                                     | takes no budget           |
 | random           | drawn by (seed, video, clip, view)             | each frame of each view   |
 | uniform          | even raster steps, shifted from frame to frame | each frame of each view   |
@@ -24,17 +26,20 @@ each selector does within that:
 | transplanted     | a donor's choice, frame by frame in proportion | the video                 |
 | oracle           | evidence, then as uniform                      | the video                 |
 
-`change` may move tokens between the frames of a clip: one threshold for all of them is its rule.
-`oracle` may move them anywhere, to be a ceiling for all others.
+`change` and `autogaze` may move tokens between the frames of a clip; `oracle` may move them
+anywhere, to be a ceiling for all others. `autogaze` stops by itself and may keep fewer than its
+budget: 'detail:autogaze' is `detail` with exactly as many tokens as `autogaze` kept of the video.
 """
 
 from gaze.selectors.budget import budget_tokens, share
 from gaze.selectors.catalog import list_selectors, load, name_partner
 from gaze.selectors.harness import Request, select, select_stream
-from gaze.selectors.kept import Kept
-from gaze.selectors.protocol import Choose, Chunk, Selector, SelectorInfo, selector
+from gaze.selectors.kept import Cells, Kept
+from gaze.selectors.protocol import Choice, Choose, Chunk, Selector, SelectorInfo, selector
 
 __all__ = [
+    "Cells",
+    "Choice",
     "Choose",
     "Chunk",
     "Kept",

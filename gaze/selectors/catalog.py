@@ -73,7 +73,8 @@ def name_partner(name: str, selectors: Sequence[str]) -> str:
     """Complete a selector's name by its partner's: 'random-matched' -> 'random-matched:autogaze'.
 
     A bare name takes the first selector of the command that is no control. Where all are controls,
-    it takes the first that needs no partner itself.
+    it takes the first that needs no partner itself. Any other selector with a budget may name a
+    partner too, and then spends what that one kept of the video: 'detail:autogaze'.
 
     Args:
         name: As typed. One that needs no partner comes back unchanged.
@@ -84,14 +85,14 @@ def name_partner(name: str, selectors: Sequence[str]) -> str:
     """
     base, _, partner = name.partition(":")
     info = load(base).info
-    if not (info.needs_partner or info.needs_donor):
-        if partner:
-            raise UserError(f"selector {name!r}: {base} takes no partner. Write {base!r}.")
-        return name
     if partner:
         of = load(partner).info
         if of.needs_partner or of.needs_donor:
             raise UserError(f"selector {name!r}: {partner} needs a partner itself. Name another.")
+        if not info.takes_budget:
+            raise UserError(f"selector {name!r}: {base} takes no partner. Write {base!r}.")
+        return name
+    if not (info.needs_partner or info.needs_donor):
         return name
     others = [(other, load(other).info) for other in selectors if other.partition(":")[0] != base]
     able = [(other, of) for other, of in others if not (of.needs_partner or of.needs_donor)]

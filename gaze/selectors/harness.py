@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from gaze.selectors.budget import Shares, budget_tokens, cut, share
 from gaze.selectors.catalog import load
-from gaze.selectors.kept import Kept
-from gaze.selectors.protocol import Chunk, Plan, Privileged, Selector, SelectorInfo
+from gaze.selectors.kept import Cells, Kept
+from gaze.selectors.protocol import Choice, Chunk, Plan, Privileged, Selector, SelectorInfo
 from gaze.views import CLIP_FRAMES, TOKEN_PIXELS, Frame, Ids, Views, chunks
 from hlvid.errors import UserError
 from hlvid.types import Evidence
@@ -34,6 +34,7 @@ class Request:
     donor: Kept | None = None
     frame_seconds: Sequence[float] | NDArray[np.float64] | None = None
     token_pixels: int = TOKEN_PIXELS
+    weights: str | None = None
 
 
 def select(  # noqa: PLR0913
@@ -51,6 +52,7 @@ def select(  # noqa: PLR0913
     donor: Kept | None = None,
     frame_seconds: Sequence[float] | NDArray[np.float64] | None = None,
     token_pixels: int = TOKEN_PIXELS,
+    weights: str | None = None,
 ) -> Kept:
     """Choose tokens of a canvas.
 
@@ -70,6 +72,7 @@ def select(  # noqa: PLR0913
             the donor's own number of tokens is kept, scaled to this canvas.
         frame_seconds: When each frame is shown, in seconds; for `oracle` only.
         token_pixels: Side of a native token.
+        weights: Checkpoint of a selector that is a model, a folder or hub id; its own by default.
 
     Raises:
         UserError: As `select_stream`.
@@ -88,6 +91,7 @@ def select(  # noqa: PLR0913
         donor=donor,
         frame_seconds=frame_seconds,
         token_pixels=token_pixels,
+        weights=weights,
     )
     height, width = canvas[0].shape[:2]
     frames = (canvas[frame] for frame in range(len(canvas)))
@@ -121,9 +125,10 @@ def select_stream(
     if isinstance(selector, Privileged):
         assert shares is not None
         tokens = selector.plan(_plan(request, views, num_frames, shares))
-    else:
-        tokens = list(_run(selector, frames, request, views, num_frames, shares))
-    return Kept(tuple(tokens), views.rows, views.cols)
+        return Kept(tuple(tokens), views.rows, views.cols)
+    kept = list(_run(selector, frames, request, views, num_frames, shares))
+    cells = tuple(of for _, of in kept if of is not None)
+    return Kept(tuple(ids for ids, _ in kept), views.rows, views.cols, cells or None)
 
 
 def _shares(info: SelectorInfo, request: Request, views: Views, num_frames: int) -> Shares | None:
@@ -133,6 +138,8 @@ def _shares(info: SelectorInfo, request: Request, views: Views, num_frames: int)
         raise UserError(f"{where}: it needs --threshold.")
     if request.threshold is not None and not info.takes_threshold:
         raise UserError(f"{where}: it takes no --threshold. Give --budget.")
+    if request.weights is not None and info.weights is None:
+        raise UserError(f"{where}: it has no weights ({request.weights}). Leave them out.")
     is_limited = request.budget is not None or request.num_kept is not None
     if is_limited and not info.takes_budget:
         raise UserError(f"{where}: it takes no --budget.")
@@ -184,7 +191,7 @@ def _run(
     views: Views,
     num_frames: int,
     shares: Shares | None,
-) -> Iterator[Ids]:
+) -> Iterator[tuple[Ids, Cells | None]]:
     """Call a selector chunk by chunk and cut what it returns to the shares."""
     choose = selector.start()
     first = 0
@@ -199,9 +206,13 @@ def _run(
             question=request.question,
             seed=request.seed,
             video_id=request.video_id,
+            weights=request.weights or selector.info.weights,
         )
-        orders = _checked(choose(chunk), chunk, selector.info.name)
-        yield from orders if chunk.shares is None else _cut(orders, chunk, selector.info)
+        chosen = choose(chunk)
+        choice = chosen if isinstance(chosen, Choice) else Choice(chosen, [None] * len(held))
+        orders = _checked(choice.orders, chunk, selector.info.name)
+        kept = orders if chunk.shares is None else _cut(orders, chunk, selector.info)
+        yield from zip(kept, choice.cells, strict=True)
         first += len(held)
         del chunk, held  # or two chunks would be in memory while the next is read
     if first != num_frames:

@@ -11,6 +11,26 @@ from gaze.views import Ids, Views
 
 
 @dataclass(frozen=True)
+class Cells:
+    """Cells of several scales that were gazed at in one frame, first choice first.
+
+    Args:
+        boxes: Top, left, bottom and right of each in native tokens, float32 (n, 4).
+        scale: Of each, 0 the coarsest, int8 (n,).
+        sides: Cells along a side of what the selector reads at once, a scale.
+    """
+
+    boxes: NDArray[np.float32]
+    scale: NDArray[np.int8]
+    sides: tuple[int, ...]
+
+    @property
+    def num_per_scale(self) -> NDArray[np.int64]:
+        """Cells of each scale, coarse to fine."""
+        return np.bincount(self.scale, minlength=len(self.sides))
+
+
+@dataclass(frozen=True)
 class Kept:
     """The native tokens that a selector kept, frame by frame, in the order of gazing.
 
@@ -18,11 +38,14 @@ class Kept:
         tokens: One int32 array a frame of distinct ids `row * cols + col`, first chosen first.
         rows: Rows of the token grid.
         cols: Columns of the token grid.
+        cells: What was gazed at in every frame, where the selector has several scales. A cell too
+            coarse to become native tokens is here and nowhere else.
     """
 
     tokens: tuple[Ids, ...]
     rows: int
     cols: int
+    cells: tuple[Cells, ...] | None = None
 
     def __post_init__(self) -> None:
         for frame, ids in enumerate(self.tokens):

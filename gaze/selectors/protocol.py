@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaze.selectors.budget import Shares
-from gaze.selectors.kept import Kept
+from gaze.selectors.kept import Cells, Kept
 from gaze.views import Frame, Ids, Views
 from hlvid.types import Evidence
 
@@ -35,6 +35,8 @@ class SelectorInfo:
         needs_partner: It copies another selector's counts: 'random-matched:autogaze'.
         needs_donor: It copies another video's choice: 'transplanted:autogaze'.
         spends: Within what its budget is exact.
+        weights: Its default checkpoint, if it is a model: a hub id. Others may be given.
+        reads: Tokens that it reads itself, a native token; 0 without a model.
     """
 
     name: str
@@ -49,6 +51,8 @@ class SelectorInfo:
     needs_partner: bool = False
     needs_donor: bool = False
     spends: Spends = "view"
+    weights: str | None = None
+    reads: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Chunk:
         question: The question's text as a model is sent it, if there is one.
         seed: Of the run.
         video_id: Of the video.
+        weights: The selector's checkpoint, a folder or hub id; None where it has no model.
     """
 
     frames: tuple[Frame, ...]
@@ -76,6 +81,7 @@ class Chunk:
     question: str | None
     seed: int
     video_id: str
+    weights: str | None = None
 
     def random_bits(self, view: int, count: int) -> NDArray[np.uint64]:
         """Random integers that depend on (seed, video_id, clip, view) and on nothing else."""
@@ -84,7 +90,20 @@ class Chunk:
         return np.random.PCG64(seed).random_raw(count)
 
 
-Choose = Callable[[Chunk], Sequence[Ids]]
+@dataclass(frozen=True)
+class Choice:
+    """What a selector of several scales returns: its order of tokens, and the cells behind it.
+
+    Args:
+        orders: As a selector of one scale returns them.
+        cells: Of every frame, those whose tokens the shares allow.
+    """
+
+    orders: Sequence[Ids]
+    cells: Sequence[Cells | None]
+
+
+Choose = Callable[[Chunk], Sequence[Ids] | Choice]
 """Orders tokens: one array a frame of distinct ids `row * cols + col`, first choice first."""
 
 

@@ -18,6 +18,8 @@ PACKAGE = Path(__file__).parents[1] / "fixtures" / "selector_package"
     [
         ("detail", ["detail"], "detail"),
         ("random-matched:text", ["detail"], "random-matched:text"),
+        ("detail:autogaze", ["random"], "detail:autogaze"),
+        ("random-matched", ["detail", "autogaze", "text"], "random-matched:autogaze"),
         ("random-matched", ["random-matched", "detail", "text"], "random-matched:detail"),
         ("transplanted", ["random-matched", "transplanted", "change"], "transplanted:change"),
     ],
@@ -31,7 +33,8 @@ def test_partners_are_named(name: str, selectors: list[str], full: str) -> None:
     [
         ("random-matched", "no selector to go with"),
         ("random-matched:transplanted", "needs a partner itself"),
-        ("detail:text", "takes no partner"),
+        ("all:text", "takes no partner"),
+        ("detail:random-matched", "needs a partner itself"),
         ("random-matched:nonsense", "not known"),
     ],
 )

@@ -130,6 +130,7 @@ def test_a_selector_sees_frames_question_budget_and_seed_and_nothing_else() -> N
         "question",
         "seed",
         "video_id",
+        "weights",
     }
 
 
