@@ -1,18 +1,23 @@
 """Arms: one gaze setting each, as typed on a command line, as named in tables, as sent to a model.
 
 An arm is written the same way everywhere: `detail@0.1`, `random-matched:detail@0.1#3`. On the
-command line its budget, threshold and seed may be left out, and `#0-4` means five seeds.
+command line its budget, threshold and seed may be left out, and `#0-4` means five seeds. Weights
+are no part of the name: all arms of a command, and all that lie in one folder, share theirs.
 """
 
 import difflib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from gaze.checkpoint import find_checkpoint
 from gaze.selectors import SelectorInfo, list_selectors, name_partner
 from hlvid.errors import UserError
 from hlvid.types import ArmSettings
 
+DEFAULT_SELECTOR = "autogaze"
+"""What gaze means where no selector is named."""
 DEFAULT_BUDGET = 0.1
 """Of every selector that cannot stop by itself."""
 REQUIRED_SEEDS = "#0-4"
@@ -36,16 +41,20 @@ def plan_arms(
     *,
     budgets: Sequence[float] = (),
     threshold: float | None = None,
+    weights: str | None = None,
 ) -> tuple[ArmSettings, ...]:
     """All arms that a command asks for, each once, `off` first.
 
     Args:
         gaze: 'off' alone, the selectors' arms alone ('on'), or 'both'.
-        selectors: As typed: 'detail', 'random-matched:detail', 'random-matched@0.1#0-4'.
+        selectors: As typed: 'detail', 'random-matched:detail', 'random-matched@0.1#0-4'. None are
+            AutoGaze.
         budgets: For the selectors that take one and name none; the default where there are none.
         threshold: For the selectors that take one and name none.
+        weights: For the selectors that are models; their own default where None is given.
 
     Raises:
+        MissingWeights: A selector's weights cannot be had.
         UserError: A selector, budget or threshold is not allowed, or gaze and selectors disagree.
     """
     if gaze == "off":
@@ -54,29 +63,40 @@ def plan_arms(
                 f"--selector: {','.join(selectors)} with --gaze off. Use --gaze on or both."
             )
         return (OFF,)
-    if not selectors:
-        raise UserError(f"--gaze {gaze}: needs --selector. {_allowed(list_selectors())}")
-    parsed = [_parse(text) for text in selectors]
+    parsed = [_parse(text) for text in selectors or (DEFAULT_SELECTOR,)]
     bases = [written["selector"] for written in parsed]
     arms = [OFF] if gaze == "both" else []
     for written in parsed:
         name = name_partner(known(written["selector"]), bases)
-        arms += _cross(name, written, budgets=budgets, threshold=threshold)
+        arms += _cross(name, written, budgets=budgets, threshold=threshold, weights=weights)
+    if weights is not None and all(arm.weights is None for arm in arms):
+        raise UserError(f"--gaze-weights: none of {', '.join(bases)} has any. Leave them out.")
     if threshold is not None and all(arm.threshold is None for arm in arms):
         raise UserError(f"--threshold: none of {', '.join(bases)} takes one. Leave it out.")
     return tuple({arm.name: arm for arm in arms}.values())
 
 
 def make_arm(
-    selector: str, *, budget: float | None, threshold: float | None = None, seed: int = 0
+    selector: str,
+    *,
+    budget: float | None,
+    threshold: float | None = None,
+    seed: int = 0,
+    weights: str | None = None,
 ) -> ArmSettings:
     """One gaze arm, checked against what its selector, and the one it copies, can do.
 
+    Its weights are pinned: by what they held now, they will be told from any others.
+
     Raises:
+        MissingWeights: The weights cannot be had.
         UserError: The selector is not known, or budget and threshold do not suit it.
     """
     info = list_selectors()[known(selector).partition(":")[0]]
     lead = leading(selector)
+    own_weights = info.weights or lead.weights
+    if weights is not None and own_weights is None:
+        raise UserError(f"selector {selector}: has no weights ({weights}). Leave them out.")
     if info.needs_donor and lead.is_privileged:
         raise UserError(f"selector {selector}: what {lead.name} keeps cannot be transplanted.")
     for name, value, is_taken, is_needed in (
@@ -89,9 +109,12 @@ def make_arm(
             raise UserError(f"selector {selector}: takes no {name} ({value:g}). Leave it out.")
     if budget is not None and not 0 < budget <= 1:
         raise UserError(f"--budget: {budget:g} is out of range. Allowed are ratios in (0, 1].")
+    if threshold is not None and not math.isfinite(threshold):
+        raise UserError(f"--threshold: {threshold:g}. Allowed is a finite number.")
     return ArmSettings(
         gaze="on",
         selector=selector,
+        weights=own_weights and find_checkpoint(weights or own_weights).pinned,
         budget=budget,
         threshold=threshold,
         seed=seed,
@@ -113,6 +136,7 @@ def to_generation_kwargs(arm: ArmSettings) -> dict[str, Any]:
         kwargs |= {"selector": arm.selector, "selector_seed": arm.seed}
         kwargs |= {} if arm.budget is None else {"budget": arm.budget}
         kwargs |= {} if arm.threshold is None else {"threshold": arm.threshold}
+        kwargs |= {} if arm.weights is None else {"gaze_weights": arm.weights}
     return kwargs
 
 
@@ -136,16 +160,22 @@ def from_generation_kwargs(kwargs: Mapping[str, Any]) -> ArmSettings:
         raise UserError(
             f"generation_kwargs: selector is {selector!r}. {_allowed(list_selectors())}"
         )
+    weights = kwargs.get("gaze_weights")
+    if not isinstance(weights, str | None):
+        raise UserError(f"generation_kwargs: gaze_weights is {weights!r}. Allowed is a string.")
     return make_arm(
         selector,
         budget=_number("budget", kwargs.get("budget")),
         threshold=_number("threshold", kwargs.get("threshold")),
         seed=int(_number("selector_seed", kwargs.get("selector_seed")) or 0),
+        weights=weights,
     )
 
 
 def missing_controls(arms: Sequence[ArmSettings]) -> list[str]:
     """What still has to stand beside these arms before anyone may say that gaze helps.
+
+    Controls of a selector that stops by itself spend what it kept: they name it as their partner.
 
     Returns:
         Selectors as `--selector` takes them: those of the arms first, then the required ones.
@@ -155,17 +185,15 @@ def missing_controls(arms: Sequence[ArmSettings]) -> list[str]:
     lead = next((arm for arm in arms if arm.selector and ":" not in arm.selector), None)
     if lead is None or lead.selector is None:
         return typed
-    suffix = "" if lead.budget is None else f"@{lead.budget:g}"
+    infos = list_selectors()
+    limits = lead.model_copy(update={"seed": 0}).name.removeprefix(lead.selector)
     for control in REQUIRED_CONTROLS:
-        if control in bases:
+        if control in bases or control not in infos:
             continue
-        info = list_selectors().get(control)
-        if info is None:
-            continue
-        is_copy = info.needs_partner or info.needs_donor
+        is_copy = infos[control].needs_partner or infos[control].needs_donor
+        is_copy |= not infos[lead.selector].needs_budget
         name = f"{control}:{lead.selector}" if is_copy else control
-        seeds = REQUIRED_SEEDS if control == "random-matched" else ""
-        typed.append(f"{name}{suffix or ('' if is_copy else f'@{DEFAULT_BUDGET:g}')}{seeds}")
+        typed.append(f"{name}{limits}{REQUIRED_SEEDS if control == 'random-matched' else ''}")
     return typed
 
 
@@ -204,7 +232,12 @@ def _parse(text: str) -> dict[str, Any]:
 
 
 def _cross(
-    name: str, written: Mapping[str, Any], *, budgets: Sequence[float], threshold: float | None
+    name: str,
+    written: Mapping[str, Any],
+    *,
+    budgets: Sequence[float],
+    threshold: float | None,
+    weights: str | None,
 ) -> list[ArmSettings]:
     lead = leading(name)
     ratios: Sequence[float | None] = [written["budget"]]
@@ -213,8 +246,10 @@ def _cross(
     limit = written["threshold"]
     if limit is None and lead.takes_threshold:
         limit = threshold
+    if not (leading(name).weights or list_selectors()[name.partition(":")[0]].weights):
+        weights = None
     return [
-        make_arm(name, budget=ratio, threshold=limit, seed=seed)
+        make_arm(name, budget=ratio, threshold=limit, seed=seed, weights=weights)
         for ratio in ratios
         for seed in written["seeds"]
     ]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -33,6 +34,10 @@ Selector = Annotated[
 ]
 Budget = Annotated[str, typer.Option(help="R,...: shares of the native tokens, in (0, 1].")]
 Threshold = Annotated[float | None, typer.Option(help="Of selectors that take one.")]
+GazeWeights = Annotated[
+    str | None,
+    typer.Option(help="PATH or hub id of AutoGaze's weights; nvidia/AutoGaze by default."),
+]
 Known = Annotated[str, typer.Option("--benchmark", help="Folder, if the run's was a folder.")]
 
 
@@ -44,6 +49,7 @@ def sit(  # noqa: PLR0913
     selector: Selector = "",
     budget: Budget = "",
     threshold: Threshold = None,
+    gaze_weights: GazeWeights = None,
     benchmark: Name = "hlvid",
     data: Data = None,
     frames: Frames = 16,
@@ -57,8 +63,9 @@ def sit(  # noqa: PLR0913
     Example: hlvid-eval --model ocr --benchmark hlvid-synthetic --gaze both
     --selector detail,random-matched@0.1#0-4 --budget 0.02,0.1 --frames 6
 
-    The same command goes on where it was stopped. Exit codes: 0 all answered, 3 some questions
-    failed, 1 all failed, 2 usage, 130 stopped.
+    Without --selector gaze is AutoGaze, which stops by itself unless --budget or --threshold says
+    when. The same command goes on where it was stopped. Exit codes: 0 all answered, 3 some
+    questions failed, 1 all failed, 2 usage, 130 stopped.
     """
     if context.invoked_subcommand is not None:
         return
@@ -72,24 +79,21 @@ def sit(  # noqa: PLR0913
         )
     if gaze not in ("off", "on", "both"):
         raise UserError(f"--gaze: {gaze!r} is not allowed. Allowed are off, on and both.")
-    from evaluators.arms import plan_arms
     from evaluators.run import Settings, run
 
     settings = Settings(
         model=model,
-        arms=plan_arms(
-            gaze,  # type: ignore[arg-type]
-            _words(selector),
-            budgets=_ratios(budget),
-            threshold=threshold,
-        ),
+        arms=(),
         benchmark=benchmark,
         data=data,
         num_frames=frames,
         out=out,
         limit=limit,
         seed=seed,
+        gaze_weights=gaze_weights,
     )
+    arms = _plan(settings, gaze, _words(selector), _ratios(budget), threshold)
+    settings = replace(settings, arms=arms)
     _tell(settings, run(settings, _command()), as_json=as_json)
 
 
@@ -114,6 +118,7 @@ def recall(  # noqa: PLR0913
     selector: Selector = "",
     budget: Budget = "",
     threshold: Threshold = None,
+    gaze_weights: GazeWeights = None,
     data: Data = None,
     frames: Frames = 16,
     out: Out = Path("runs"),
@@ -123,8 +128,9 @@ def recall(  # noqa: PLR0913
 ) -> None:
     """Measure how often selectors keep the evidence, without a model.
 
-    All selectors at 2, 5, 10 and 25 % by default; the oracle and what random tokens are expected
-    to give stand beside them. Single questions go to OUT/recall.jsonl. Goes on where it stopped.
+    All selectors at 2, 5, 10 and 25 % by default, AutoGaze where --gaze-weights is given; the
+    oracle and what random tokens are expected to give stand beside them. Single questions go to
+    OUT/recall.jsonl. Goes on where it stopped.
     """
     from dataclasses import asdict
 
@@ -139,9 +145,10 @@ def recall(  # noqa: PLR0913
         arms=measuring.with_ceiling(
             plan_arms(
                 "on",
-                _words(selector) or measuring.all_selectors(),
+                _words(selector) or measuring.all_selectors(with_weights=gaze_weights is not None),
                 budgets=_ratios(budget) or measuring.BUDGETS,
                 threshold=threshold,
+                weights=gaze_weights,
             )
         ),
         num_frames=frames,
@@ -215,6 +222,33 @@ def models(as_json: AsJson = False) -> None:
 def main() -> NoReturn:
     """The console script."""
     console.run(app)
+
+
+def _plan(
+    settings: Any,  # noqa: ANN401
+    gaze: str,
+    selectors: list[str],
+    budgets: list[float],
+    threshold: float | None,
+) -> Any:  # noqa: ANN401
+    """The arms; where weights are missing, say of all that is missing what it is, and what runs."""
+    from evaluators.arms import plan_arms
+    from evaluators.report import command
+    from gaze.checkpoint import MissingWeights
+    from hlvid.datasets import HLVID_SYNTHETIC, load
+
+    weights = settings.gaze_weights
+    try:
+        return plan_arms(gaze, selectors, budgets=budgets, threshold=threshold, weights=weights)  # type: ignore[arg-type]
+    except MissingWeights as missing:
+        told, instead = [str(missing)], replace(settings, gaze_weights=None)
+        try:
+            load(settings.benchmark, data=settings.data)
+        except UserError as error:
+            told.append(str(error))
+            instead = replace(instead, benchmark=HLVID_SYNTHETIC, data=None)
+        runs_here = command(instead, "--gaze", gaze, "--selector", "detail,random-matched")
+        raise UserError(f"{' '.join(told)} This runs here: {runs_here}") from None
 
 
 def _tell(settings: Any, runs: list[Any], *, as_json: bool) -> None:  # noqa: ANN401

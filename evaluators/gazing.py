@@ -5,14 +5,23 @@ canvas; `transplanted:detail` needs it on another video's.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evaluators.arms import leading
-from evaluators.canvas import Canvas, decode
+from evaluators.canvas import SOURCE, Canvas, Shape, decode
 from evaluators.halting import CannotGoOn, Halt
+from evaluators.mapping import first_frames, num_slices, unite
 from evaluators.timing import Stopwatch
-from gaze.selectors import Kept, list_selectors, select
+from gaze.selectors import (
+    Kept,
+    Request,
+    SelectorInfo,
+    budget_tokens,
+    list_selectors,
+    select_stream,
+)
+from gaze.views import CLIP_FRAMES
 from hlvid.errors import UserError
 from hlvid.files import digest
 from hlvid.types import ArmSettings, Evidence
@@ -24,7 +33,10 @@ MAX_SENTENCE_CHARACTERS = 500
 
 @dataclass(frozen=True)
 class Chosen:
-    """What an arm keeps of a canvas, and how long it took to choose."""
+    """What an arm keeps of a canvas, and how long it took to choose.
+
+    With pairs of frames it is kept slice by slice.
+    """
 
     kept: Kept
     gaze_ms: float
@@ -90,48 +102,109 @@ def choose_all(
 
 
 def partner_of(arm: ArmSettings) -> ArmSettings | None:
-    """The arm whose choice a control copies: the same budget and threshold, first seed."""
+    """The arm whose choice another copies: the same weights and limits, first seed."""
     _, _, partner = (arm.selector or "").partition(":")
     if not partner:
         return None
-    return ArmSettings(gaze="on", selector=partner, budget=arm.budget, threshold=arm.threshold)
+    has_weights = list_selectors()[partner].weights is not None
+    return ArmSettings(
+        gaze="on",
+        selector=partner,
+        weights=arm.weights if has_weights else None,
+        budget=arm.budget,
+        threshold=arm.threshold,
+    )
 
 
 def _choose(place: Place, arm: ArmSettings, copied: Chosen | None) -> Chosen | Failure:
-    """Run one selector; with a partner, its counts stand for budget and threshold.
+    """Run one selector; with a partner, what that one kept stands for budget and threshold.
 
-    A video is gazed at once for all its questions, so the oracle is shown the evidence of all.
+    A matched control has its partner's counts in every frame and view, all others their sum. A
+    video is gazed at once for all its questions, so the oracle is shown the evidence of all.
     """
-    partner = partner_of(arm)
-    donor = place.foreign[partner.name] if partner and _needs_donor(arm) else None
+    partner, about, canvas = partner_of(arm), about_selector(arm), place.canvas
+    donor = place.foreign[partner.name] if partner and about.needs_donor else None
     if isinstance(donor, Failure):
         return donor
+    budget = arm.budget
+    if copied is not None:
+        budget = None if about.needs_partner else _as_budget(copied.kept)
+    request = Request(
+        budget=budget,
+        threshold=None if copied else arm.threshold,
+        seed=place.seed + arm.seed,
+        video_id=place.video_id,
+        evidence=tuple(one for many in place.evidence.values() for one in many)
+        if _is_privileged(arm)
+        else None,
+        partner=copied.kept if copied and about.needs_partner else None,
+        donor=donor,
+        token_pixels=canvas.shape.token_pixels,
+        weights=arm.weights if about.weights else None,
+    )
+    if about.reads:
+        _warm_up(arm, canvas, request)
     clock = Stopwatch()
     with clock.stage("gaze"):
-        kept = select(
-            arm.selector or KEEP_ALL,
-            place.canvas.pixels,
-            budget=None if copied else arm.budget,
-            threshold=None if copied else arm.threshold,
-            num_kept=copied.kept.num_tokens if copied and donor else None,
-            seed=place.seed + arm.seed,
-            video_id=place.video_id,
-            evidence=tuple(one for many in place.evidence.values() for one in many)
-            if _is_privileged(arm)
-            else None,
-            partner=copied.kept if copied and not donor else None,
-            donor=donor,
-            frame_seconds=place.canvas.frame_seconds,
-        )
+        kept = _run(arm, canvas, request)
     return Chosen(kept, 0.0 if arm.selector is None else clock.stage_ms["gaze"])
+
+
+def _as_budget(kept: Kept) -> float:
+    """A budget that allows exactly as many tokens of the same grid as were kept."""
+    return min(1.0, (kept.num_tokens + 0.5) / (kept.num_frames * kept.rows * kept.cols))
+
+
+_warm: set[tuple[object, ...]] = set()
+
+
+def _warm_up(arm: ArmSettings, canvas: Canvas, request: Request) -> None:
+    """Load a selector's model, and run it once on a chunk, before it is timed."""
+    num_frames = min(CLIP_FRAMES, canvas.num_frames)
+    key: tuple[object, ...] = (about_selector(arm).name,)
+    if arm.weights is not None:  # on a GPU each size and limit has kernels of its own
+        limits = (request.budget, request.threshold)
+        key = (*key, arm.weights, *limits, canvas.size, canvas.shape.token_pixels, num_frames)
+    if key not in _warm:
+        _run(arm, canvas, request, num_frames=num_frames)
+        _warm.add(key)
+
+
+def _run(
+    arm: ArmSettings, canvas: Canvas, request: Request, *, num_frames: int | None = None
+) -> Kept:
+    """Select from the first frames, or all, and unite the pairs; copies see no pixels, only slices.
+
+    What they copy was united already.
+    """
+    about, pairing = about_selector(arm), canvas.shape.pairing
+    is_copy = about.needs_partner or about.needs_donor
+    frames, seconds = canvas.pixels[:num_frames], canvas.frame_seconds[:num_frames]
+    if is_copy:
+        frames, seconds = first_frames(frames, pairing), first_frames(seconds, pairing)
+    kept = select_stream(
+        arm.selector or KEEP_ALL,
+        (frames[i] for i in range(len(frames))),
+        replace(request, frame_seconds=seconds),
+        size=canvas.size,
+        num_frames=len(frames),
+    )
+    if is_copy:
+        return kept
+    num_kept = None
+    if request.budget is not None:
+        num_tokens = num_slices(len(frames), pairing) * canvas.views.num_tokens
+        num_kept = budget_tokens(request.budget, num_tokens)
+    return unite(kept, canvas.views, pairing=pairing, num_kept=num_kept, spends=about.spends)
+
+
+def about_selector(arm: ArmSettings) -> SelectorInfo:
+    """What is known of an arm's own selector, whoever it copies."""
+    return list_selectors()[(arm.selector or KEEP_ALL).partition(":")[0]]
 
 
 def _is_privileged(arm: ArmSettings) -> bool:
     return arm.selector is not None and leading(arm.selector).is_privileged
-
-
-def _needs_donor(arm: ArmSettings) -> bool:
-    return arm.selector is not None and list_selectors()[arm.selector.partition(":")[0]].needs_donor
 
 
 class Donors:
@@ -146,16 +219,24 @@ class Donors:
         num_frames: Frames to sample.
         scratch: Folder for the donor's canvas.
         seed: Of the run.
+        shape: How the donor's frames are put on its canvas.
     """
 
     def __init__(
-        self, videos: Mapping[str, Path | None], *, num_frames: int, scratch: Path, seed: int
+        self,
+        videos: Mapping[str, Path | None],
+        *,
+        num_frames: int,
+        scratch: Path,
+        seed: int,
+        shape: Shape = SOURCE,
     ) -> None:
         self._videos = videos
         self._circle = sorted(videos, key=lambda video_id: digest(["donor", video_id]))
         self._num_frames = num_frames
         self._scratch = scratch
         self._seed = seed
+        self._shape = shape
         self._at_hand: dict[tuple[str, str], Kept] = {}
 
     def sitting_order(self, video_ids: Iterable[str]) -> list[str]:
@@ -185,7 +266,7 @@ class Donors:
         self, video_id: str, arms: Iterable[ArmSettings], halt: Halt
     ) -> dict[str, Kept | Failure]:
         """What the partners of transplanting arms keep of the donor, by the partner arm's name."""
-        wanted = [partner_of(arm) for arm in arms if _needs_donor(arm)]
+        wanted = [partner_of(arm) for arm in arms if about_selector(arm).needs_donor]
         partners = {arm.name: arm for arm in wanted if arm is not None}
         if not partners:
             return {}
@@ -209,5 +290,7 @@ class Donors:
         path = self._videos[donor]
         if path is None:
             raise UserError(f"transplanted: the donor video {donor} is missing.")
-        with decode(path, num_frames=self._num_frames, scratch=self._scratch) as canvas:
+        with decode(
+            path, num_frames=self._num_frames, scratch=self._scratch, shape=self._shape
+        ) as canvas:
             return choose_all(Place(canvas, donor, self._seed), arms, halt)

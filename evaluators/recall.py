@@ -93,6 +93,7 @@ class Survey:
     def config(self) -> str:
         """What finished items are kept under."""
         parts = [self.benchmark.id.model_dump(mode="json"), self.num_frames, self.seed]
+        parts += sorted({arm.weights for arm in self.arms if arm.weights is not None})
         return digest([*parts, metadata.version("hlvid")])[:ID_DIGITS]
 
     @property
@@ -103,10 +104,19 @@ class Survey:
         return {**{arm.name: arm for arm in self.arms}, **expected}
 
 
-def all_selectors() -> list[str]:
-    """Every selector that takes a budget and copies no other."""
-    infos = list_selectors().values()
-    return [i.name for i in infos if i.takes_budget and not (i.needs_partner or i.needs_donor)]
+def all_selectors(*, with_weights: bool) -> list[str]:
+    """Every selector that takes a budget and copies no other.
+
+    Args:
+        with_weights: Whether those are wanted that need weights, which may not be here.
+    """
+    return [
+        info.name
+        for info in list_selectors().values()
+        if info.takes_budget
+        and not (info.needs_partner or info.needs_donor)
+        and (with_weights or info.weights is None)
+    ]
 
 
 def with_ceiling(arms: Iterable[ArmSettings]) -> tuple[ArmSettings, ...]:

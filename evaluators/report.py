@@ -146,6 +146,7 @@ def command(settings: Settings, *gaze: str) -> str:
     words += [] if settings.data is None else ["--data", str(settings.data)]
     words += [] if settings.limit is None else ["--limit", str(settings.limit)]
     words += [] if settings.seed == 0 else ["--seed", str(settings.seed)]
+    words += [] if settings.gaze_weights is None else ["--gaze-weights", settings.gaze_weights]
     return shlex.join(words)
 
 

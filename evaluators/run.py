@@ -41,6 +41,7 @@ class Settings:
         out: Folder for runs and ledger.
         limit: Questions to ask; None for all.
         seed: Of selectors, of the order of arms, of models that draw.
+        gaze_weights: As typed, for the selectors among the arms that are models.
     """
 
     model: str
@@ -51,6 +52,7 @@ class Settings:
     out: Path
     limit: int | None = None
     seed: int = 0
+    gaze_weights: str | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def run(settings: Settings, command: Sequence[str]) -> list[tuple[GradedRun, Pat
     exam = prepare(settings)
     items = [Item(question, arm, None) for question in exam.sat.questions for arm in settings.arms]
     with on_signals() as halt, Ledger(settings.out / LEDGER_FILE) as ledger:
+        _keep_weights(exam, ledger)
         room = _room(exam, ledger, halt)
         unit = "look" if exam.examinee.sees_video else "answer"
         num_steps = num_left(room, items)
@@ -209,6 +212,25 @@ def evidence_by_video(benchmark: Benchmark) -> dict[str, dict[str, Sequence[Evid
         if question.evidence:
             evidence.setdefault(question.video_id, {})[question.question_id] = question.evidence
     return evidence
+
+
+def _keep_weights(exam: Exam, ledger: Ledger) -> None:
+    """Refuse to go on with an arm of other weights: both would have one name.
+
+    Raises:
+        UserError: The weights are not those that the arm's finished work was done with.
+    """
+    for arm in exam.settings.arms:
+        if arm.weights is None:
+            continue
+        key = f"weights/{arm.name}/{exam.config}"
+        if (known := ledger.get(key)) is None:
+            ledger.append(key, arm.weights)
+        elif known != arm.weights:
+            raise UserError(
+                f"--gaze-weights: arm {arm.name} in {exam.settings.out} has weights {known}, not "
+                f"{arm.weights}. Choose another --out, or give the weights that it has."
+            )
 
 
 def _room(exam: Exam, ledger: Ledger, halt: Halt) -> Room:

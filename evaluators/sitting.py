@@ -18,6 +18,7 @@ from evaluators.gazing import (
     Donors,
     Failure,
     Place,
+    about_selector,
     choose_all,
     failure,
 )
@@ -39,9 +40,6 @@ from hlvid.types import (
     Record,
     TokenCounts,
 )
-
-READ_WHOLE = ("text",)
-"""Selectors with a model of their own that reads the whole canvas."""
 
 
 @dataclass(frozen=True)
@@ -286,7 +284,7 @@ def _watch(room: Room, place: Place, arm: ArmSettings, choice: Chosen | Failure)
     except Exception as error:  # noqa: BLE001 - one arm's failure must not end the others
         return failure(error)
     counts = examinee.count(view, notes)
-    num_read = view.views.num_tokens * canvas.num_frames if arm.selector in READ_WHOLE else 0
+    num_read = about_selector(arm).reads * view.views.num_tokens * canvas.num_frames
     sight = Sight(
         notes=notes,
         frames_sha256=canvas.frames_sha256,

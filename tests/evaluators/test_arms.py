@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,8 @@ from evaluators.arms import (
 )
 from hlvid.errors import UserError
 from hlvid.types import ArmSettings
+
+FIXTURE = str(Path(__file__).parents[1] / "fixtures" / "autogaze")
 
 
 def names(*arguments, **settings):
@@ -68,14 +72,16 @@ def test_privilege_and_notes_follow_the_selector_and_its_partner():
 @pytest.mark.parametrize(
     ("gaze", "selectors", "settings", "said"),
     [
-        ("on", [], {}, r"--gaze on: needs --selector. The selectors are: .*detail"),
         ("off", ["detail"], {}, "--gaze off"),
         ("on", ["detial"], {}, r"'detial' is not known. Did you mean detail\?"),
         ("on", ["random-matched:detial"], {}, "'detial' is not known"),
         ("on", ["random-matched"], {}, "no selector to go with"),
         ("on", ["transplanted:oracle"], {}, "cannot be transplanted"),
         ("on", ["random-matched:transplanted"], {}, "needs a partner itself"),
-        ("on", ["detail:text"], {}, "takes no partner"),
+        ("on", ["all:text"], {}, "takes no partner"),
+        ("on", ["detail"], {"weights": "somewhere"}, "--gaze-weights: none of detail has any"),
+        ("on", ["autogaze"], {"weights": "./nowhere"}, "no checkpoint directory"),
+        ("on", ["autogaze+nan"], {"weights": FIXTURE}, "Allowed is a finite number"),
         ("on", ["detail"], {"budgets": [1.5]}, r"1.5 is out of range"),
         ("on", ["detail@0"], {}, "out of range"),
         ("on", ["detail@nan"], {}, "out of range"),
@@ -102,6 +108,41 @@ def test_what_is_not_allowed_is_said(gaze, selectors, settings, said):
 def test_an_arm_survives_the_way_through_a_task(selector, budget, seed):
     arm = make_arm(selector, budget=budget, seed=seed)
     assert from_generation_kwargs({**to_generation_kwargs(arm), "max_new_tokens": 16}) == arm
+
+
+def test_gaze_without_a_selector_is_autogaze_by_its_own_threshold_and_cap():
+    (arm,) = plan_arms("on", [], weights=FIXTURE)
+    assert (arm.name, arm.budget, arm.threshold) == ("autogaze", None, None)
+    assert names("on", ["autogaze"], budgets=[0.1], threshold=0.7, weights=FIXTURE) == [
+        "autogaze@0.1+0.7"
+    ]
+
+
+def test_weights_are_pinned_and_follow_the_arm_and_its_copies_through_a_task():
+    arms = plan_arms("on", ["random-matched", "autogaze", "detail"], weights=FIXTURE)
+    copy, own, other = arms
+    assert copy.weights == own.weights and other.weights is None
+    assert own.weights.startswith(f"{FIXTURE}#loss=videomae&sha256=")
+    for arm in arms:
+        assert from_generation_kwargs(to_generation_kwargs(arm)) == arm
+    changed = to_generation_kwargs(own) | {"gaze_weights": own.weights[:-4] + "0000"}
+    with pytest.raises(UserError, match="not those of sha256"):
+        from_generation_kwargs(changed)
+
+
+def test_controls_of_a_selector_that_stops_by_itself_spend_what_it_kept():
+    missing = missing_controls(plan_arms("on", ["autogaze+0.7"], weights=FIXTURE))
+    assert missing == [
+        "autogaze+0.7",
+        "random-matched:autogaze+0.7#0-4",
+        "transplanted:autogaze+0.7",
+        "change:autogaze+0.7",
+        "detail:autogaze+0.7",
+        "text:autogaze+0.7",
+    ]
+    arms = plan_arms("both", missing, weights=FIXTURE)
+    assert len(arms) == 11
+    assert all(arm.weights for arm in arms if arm.selector)
 
 
 @pytest.mark.parametrize("gaze", [True, False, "On", "both", None, 1])

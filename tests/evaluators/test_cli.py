@@ -104,7 +104,7 @@ def test_help_needs_none_of_the_heavy_libraries():
     [
         ([], "--model: '' is not known. The models are: ocr, text-only, gold, random-letter."),
         (["--model", "ocr", "--gaze", "yes"], "Allowed are off, on and both"),
-        (["--model", "ocr", "--gaze", "on"], "needs --selector. The selectors are: all, "),
+        (["--model", "ocr", "--gaze", "on", "--gaze-weights", "./x"], "no checkpoint directory"),
         (["--model", "ocr", "--gaze", "on", "--selector", "x"], "'x' is not known"),
         (["--model", "gold", "--benchmark", "nowhere"], "'nowhere'"),
         (["--model", "ocr", "--selector", "detail", "--budget", "a", "--gaze", "on"], "'a'"),
