@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gaze.cuda.engine import Engine, Schedule
+from gaze.cuda.packed import Products
 from gaze.gazes import Gaze
 from gaze.model import AutoGaze
 
@@ -61,10 +62,23 @@ def timed(work: Callable[[], object], *, repeats: int) -> Line:
 class Arm:
     """An engine with its model: encode, decode, read."""
 
-    def __init__(self, model: AutoGaze, *, slots: int, cap: int, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        model: AutoGaze,
+        *,
+        slots: int,
+        cap: int,
+        dtype: torch.dtype,
+        products: Products = "working",
+    ) -> None:
         self.caps = [cap] * FRAMES
         self.engine = Engine(
-            model.encoder, model.decoder, num_slots=slots, caps=self.caps, dtype=dtype
+            model.encoder,
+            model.decoder,
+            num_slots=slots,
+            caps=self.caps,
+            dtype=dtype,
+            products=products,
         )
         self.cap = torch.tensor(self.caps, device=DEVICE, dtype=torch.int32)
         self.blocks = [-(-cap // model.config.tokens_per_forward) - 1] * FRAMES

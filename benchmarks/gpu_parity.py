@@ -17,9 +17,16 @@ from gaze.choose import choose
 from gaze.config import autogaze_base
 from gaze.cuda.attention import has_flash
 from gaze.cuda.check import choose_on_device
+from gaze.cuda.packed import Products
 from gaze.gazes import Gaze
 from gaze.model import AutoGaze
 
+WORKING: tuple[tuple[torch.dtype, Products], ...] = (
+    (torch.float16, "working"),
+    (torch.bfloat16, "working"),
+    (torch.bfloat16, "tf32"),
+)
+"""Types of the cache, and of what is multiplied."""
 FIXTURES = Path(__file__).resolve().parents[1] / "tests" / "fixtures" / "autogaze"
 
 
@@ -162,20 +169,23 @@ def agreement() -> Iterator[Line]:
         "same_slots": float((plain.positions == expected.positions[:8]).float().mean()),
         "ok": torch.equal(plain.positions, expected.positions[:8]),
     }
-    for dtype in (torch.float16, torch.bfloat16):
-        loaded = AutoGaze.from_seed(autogaze_base(), 0, device=DEVICE, dtype=dtype)
-        arm = Arm(loaded, slots=clips, cap=cap, dtype=dtype)
-        arm.run(video.to(dtype))
+    for dtype, products in WORKING:
+        # Weights and pixels keep all their bits where products are not of the working type.
+        given = dtype if products == "working" else torch.float32
+        loaded = AutoGaze.from_seed(autogaze_base(), 0, device=DEVICE, dtype=given)
+        arm = Arm(loaded, slots=clips, cap=cap, dtype=dtype, products=products)
+        arm.run(video.to(given))
         free = overlap(arm.gaze(clips), expected)
         slots = arm.engine.slots
         slots.forced.copy_(truth.ids)
         slots.forced_padded.copy_(truth.padded)
         arm.engine.is_forced = True
-        arm.run(video.to(dtype))
+        arm.run(video.to(given))
         share = float((slots.ids == truth.ids).float().mean())
         yield {
             "what": "teacher-forced agreement with fp32",
             "dtype": str(dtype),
+            "products": products,
             "agreement": share,
             "free_overlap": free,
             "slots": slots.ids.numel(),

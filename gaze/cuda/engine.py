@@ -25,7 +25,7 @@ from gaze.attention import Backend, Lanes
 from gaze.config import GazeConfig
 from gaze.cuda import attention, layers, vision
 from gaze.cuda.choose import BLOCK, DONE, PREFILL, choose, pick
-from gaze.cuda.packed import STEP, PackedWeights
+from gaze.cuda.packed import STEP, PackedWeights, Products
 from gaze.cuda.slots import Slots
 from gaze.decode import FrameGaze, Positions, slot_rows
 from gaze.decoder import Decoder
@@ -60,15 +60,17 @@ class Engine:
         dtype: torch.dtype,
         positions: Positions = "released",
         prefill_backend: Backend = "triton",
-        use_graphs: bool = True,
+        products: Products = "working",
     ) -> None:
         device = decoder.embed.weight.device
         self.config = config = decoder.config
         self.dtype, self.positions, self.device = dtype, positions, device
         self.prefill_backend = prefill_backend
         rows = slot_rows(config, caps)
-        self.weights = PackedWeights.pack(decoder, dtype=dtype, most_positions=rows)
-        self.vision = vision.VisionKernels(encoder, config, dtype)
+        self.weights = PackedWeights.pack(
+            decoder, dtype=dtype, most_positions=rows, products=products
+        )
+        self.vision = vision.VisionKernels(encoder, config, dtype, products=products)
         self.slots = Slots(
             config,
             num_slots=num_slots,
@@ -76,11 +78,11 @@ class Engine:
             most=max(caps),
             rows=rows,
             dtype=dtype,
+            product_dtype=self.weights.embed.dtype,
             device=device,
         )
         self.scores = torch.zeros(num_slots, self.weights.heads.shape[1], device=device)
         self.is_forced = False
-        self.use_graphs = use_graphs
         self.graphs: dict[tuple[bool, bool], torch.cuda.CUDAGraph] = {}
         self.pinned = torch.zeros(LAG + 1, 2, dtype=torch.int32, pin_memory=device.type == "cuda")
 
@@ -175,7 +177,7 @@ class Engine:
         return [FrameGaze(ids[:, t, :w], is_padding[:, t, :w]) for t, w in enumerate(widths)]
 
     def _replay(self, *, is_prefill: bool) -> None:
-        if not self.use_graphs or self.device.type != "cuda":
+        if self.device.type != "cuda":
             self._forward(is_prefill=is_prefill)
             return
         key = (is_prefill, self.is_forced)
@@ -287,7 +289,7 @@ class Engine:
             PREFILL=is_prefill,
             RELEASED=self.positions == "released",
             LAST=is_last,
-            PRECISION=_precision(self.dtype),
+            PRECISION=self.vision.precision,
             num_warps=4,
             num_stages=3,
         )
@@ -334,9 +336,9 @@ class Engine:
             ROWS=rows,
             TILE=tile,
             STEP=STEP,
-            PRECISION=_precision(self.dtype),
+            PRECISION=self.vision.precision,
             num_warps=4,
-            num_stages=3 if tile == 16 and self.dtype != torch.float32 else 2,
+            num_stages=3 if tile == 16 and weights.out.dtype != torch.float32 else 2,
         )
 
     def _heads_and_choice(self, is_prefill: bool) -> None:
@@ -353,7 +355,7 @@ class Engine:
             COLUMNS=columns,
             TILE=16,
             STEP=STEP,
-            PRECISION=_precision(self.dtype),
+            PRECISION=self.vision.precision,
             num_warps=4,
         )
         choose[(slots.num_slots,)](
@@ -393,8 +395,6 @@ class Engine:
 
     def _tile(self, rows: int) -> int:
         """Rows a program takes: a number of the phase, never of how many lanes there are."""
-        return 64 if rows > attention.FEW_ROWS and self.dtype != torch.float32 else 16
-
-
-def _precision(dtype: torch.dtype) -> str:
-    return "ieee" if dtype == torch.float32 else "tf32"
+        if rows <= attention.FEW_ROWS or self.vision.precision == "ieee":
+            return 16
+        return 32 if self.weights.embed.dtype == torch.float32 else 64

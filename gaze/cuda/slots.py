@@ -24,6 +24,7 @@ class Slots:
         most: int,
         rows: int,
         dtype: torch.dtype,
+        product_dtype: torch.dtype,
         device: torch.device,
     ) -> None:
         heads, cells, width = config.tokens_per_forward, config.num_cells, config.width
@@ -54,7 +55,7 @@ class Slots:
         self.forced = ints(num_slots, frames, most)
         self.forced_padded = torch.zeros_like(self.padded)
         tokens = (num_slots, frames, config.vision_tokens, width)
-        self.features = torch.zeros(tokens, dtype=dtype, device=device)
+        self.features = torch.zeros(tokens, dtype=product_dtype, device=device)
         # Lanes: which slots run, and what they see. ``counters`` holds lanes in use and live slots.
         self.lane_slot, self.counters = ints(num_slots), ints(2)
         self.k_start, self.k_len = ints(num_slots), ints(num_slots)
@@ -67,7 +68,7 @@ class Slots:
         self.q = torch.zeros(
             most_rows, config.num_heads, config.head_width, dtype=dtype, device=device
         )
-        self.attended = torch.zeros_like(self.q)
+        self.attended = torch.zeros_like(self.q, dtype=product_dtype)
         self.last = torch.zeros(num_slots, width, device=device)
 
     def begin(

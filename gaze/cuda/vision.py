@@ -15,6 +15,7 @@ import triton.language as tl
 from torch import Tensor
 
 from gaze.config import GazeConfig
+from gaze.cuda.packed import Products, operands
 from gaze.encoder import CausalConv, Encoder
 
 CLIPS_AT_ONCE = 128
@@ -29,19 +30,29 @@ def supports(config: GazeConfig) -> bool:
 class VisionKernels:
     """Vision tokens of many clips, without a loop over frames."""
 
-    def __init__(self, encoder: Encoder, config: GazeConfig, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        config: GazeConfig,
+        dtype: torch.dtype,
+        *,
+        products: Products = "working",
+    ) -> None:
         block = encoder.blocks[0]
         assert isinstance(block, CausalConv)
-        self.config, self.dtype = config, dtype
-        self.patch_weight = encoder.patch.weight.to(dtype).t().contiguous()  # (3 * 256, C)
+        cast = operands(products, dtype)
+        self.config, self.dtype = config, torch.float32 if products == "tf32" else dtype
+        is_exact = products == "working" and dtype == torch.float32
+        self.precision = "ieee" if is_exact else "tf32"
+        self.patch_weight = cast(encoder.patch.weight).t().contiguous()  # (3 * 256, C)
         self.patch_bias = encoder.patch.bias.float()
         self.norm_weight, self.norm_bias = encoder.norm.weight.float(), encoder.norm.bias.float()
         self.norm_eps = encoder.norm.eps
         # (C out, C in, frames, rows, columns) to (taps, C in, C out)
-        taps = block.conv.weight.to(dtype).permute(2, 3, 4, 1, 0).flatten(0, 2)
+        taps = cast(block.conv.weight).permute(2, 3, 4, 1, 0).flatten(0, 2)
         assert block.conv.bias is not None
         self.conv_weight, self.conv_bias = taps.contiguous(), block.conv.bias.float()
-        self.out_weight = encoder.out.weight.to(dtype).t().contiguous()
+        self.out_weight = cast(encoder.out.weight).t().contiguous()
         self.out_bias = encoder.out.bias.float()
         self.position = encoder.position.float()
         self.buffers: tuple[Tensor, Tensor, Tensor] | None = None
@@ -83,8 +94,7 @@ class VisionKernels:
         is_fp32 = self.dtype == torch.float32
         tile = 64 if is_fp32 else 128
         grid = (triton.cdiv(rows, tile), width // 64)
-        precision = "ieee" if is_fp32 else "tf32"
-        sizes = {"TILE": tile, "STEP": 64, "WIDTH": width, "PRECISION": precision}
+        sizes = {"TILE": tile, "STEP": 64, "WIDTH": width, "PRECISION": self.precision}
         _patches[grid](
             video,
             self.patch_weight,

@@ -8,6 +8,10 @@ import os
 import subprocess
 import sys
 
+import torch
+
+from gaze.cuda.packed import round_to_tf32
+
 CHECK = """
 import math, torch
 from torch.nn import functional as F
@@ -16,6 +20,7 @@ from gaze.choose import choose
 from gaze.config import GazeConfig
 from gaze.cuda.check import choose_on_device
 from gaze.cuda.engine import Engine, supports
+from gaze.cuda.packed import round_to_tf32
 from gaze.gazes import Gaze
 from gaze.model import AutoGaze
 
@@ -52,6 +57,19 @@ for schedule in ("lock-step", "rounds"):
         schedule=schedule,
     )
     print(schedule, same(expected))
+for weight in model.parameters():
+    weight.data = round_to_tf32(weight.data)
+engine = Engine(
+    model.encoder, model.decoder, num_slots=4, caps=[12, 6], dtype=torch.float32, products="tf32"
+)
+engine.features(video)
+engine.decode(clips=3, cap=cap // 2, blocks_per_frame=[1, 0])
+print("products in tf32", same(model.select(video, gazing_ratio=[0.41, 0.21])))
+engine = Engine(
+    model.encoder, model.decoder, num_slots=4, caps=[1], dtype=torch.bfloat16, products="tf32"
+)
+print("cache of the working type", engine.slots.key[0].dtype == torch.bfloat16
+    and {engine.slots.features.dtype, engine.weights.heads.dtype} == {torch.float32})
 q, k, v = torch.randn(3, 150, 2, 8).unbind(0)
 for causal in (True, False):
     lanes = Lanes(
@@ -87,5 +105,17 @@ def test_kernels_and_schedules_equal_the_plain_path():
     )
     assert result.returncode == 0, result.stderr
     lines = result.stdout.split("\n")[:-1]
-    assert len(lines) == 7
-    assert [line for line in lines if not line.endswith("True")] == []
+    assert len(lines) == 9
+    assert [line for line in lines if "False" in line] == []
+
+
+def test_tf32_keeps_ten_bits_and_rounds_ties_to_even():
+    kept = torch.tensor([0.0, 1.0, -1.5, 1 + 2**-10, -(2.0**-100), 2.0**127])
+    assert torch.equal(round_to_tf32(kept), kept)
+    between = torch.tensor([1 + 2**-11, 1 + 3 * 2**-11, -1 - 2**-11 - 2**-20, 1 + 2**-12])
+    expected = torch.tensor([1.0, 1 + 2**-9, -1 - 2**-10, 1.0])
+    assert torch.equal(round_to_tf32(between), expected)
+    many = torch.randn(1000)
+    error = (round_to_tf32(many) - many).abs()
+    assert (error <= many.abs() * 2**-11).all()
+    assert error.max() > 0
