@@ -53,7 +53,8 @@ def unite(
         spends: Within what the selector's budget is exact.
 
     Returns:
-        In the order of gazing.
+        In the order of gazing. Exactly `num_kept` tokens where the selector spent its budget and
+        the union has as many.
     """
     if pairing != "stock":
         return kept
@@ -62,7 +63,8 @@ def unite(
         for first, second in slice_frames(kept.num_frames, pairing)
     ]
     if num_kept is not None:
-        united = _cut(united, views, num_kept, spends)
+        is_spent = kept.num_tokens >= num_kept * kept.num_frames // len(united)
+        united = _cut(united, views, num_kept, spends, is_spent=is_spent)
     return Kept(tuple(united), kept.rows, kept.cols)
 
 
@@ -84,12 +86,19 @@ def _in_turns(first: NDArray[np.int32], second: NDArray[np.int32]) -> NDArray[np
 
 
 def _cut(
-    orders: list[NDArray[np.int32]], views: Views, num_kept: int, spends: Spends
+    orders: list[NDArray[np.int32]],
+    views: Views,
+    num_kept: int,
+    spends: Spends,
+    *,
+    is_spent: bool,
 ) -> list[NDArray[np.int32]]:
     """The first tokens of each order, within the shares that `spends` names.
 
-    Every (slice, view) has its share. Shares that are spent together are one sum,
-    and of it the slices' first choices are served first, then their second ones, and so on.
+    Every (slice, view) has its share. Shares that are spent together are one sum, and of it the
+    slices' first choices are served first, then their second ones, and so on. What is then left,
+    because a share of a slice is rounded otherwise than those of its frames, goes to the first
+    choices that were cut, unless the selector itself stopped before its budget was spent.
     """
     shares = share(num_kept, len(orders), views).ravel()
     group = _groups(len(orders), views.num_views, spends).ravel()
@@ -103,6 +112,10 @@ def _cut(
     place = np.arange(token.size) - starts[of_token[by_group]]
     is_kept = np.zeros(token.size, dtype=np.bool_)
     is_kept[by_group[place < most[of_token[by_group]]]] = True
+    if is_spent:
+        rest = np.flatnonzero(~is_kept)
+        in_turn = rest[np.lexsort((slice_of[rest], rank[rest]))]
+        is_kept[in_turn[: num_kept - int(is_kept.sum())]] = True
     ends = np.cumsum([order.size for order in orders])[:-1]
     return [order[keep] for order, keep in zip(orders, np.split(is_kept, ends), strict=True)]
 

@@ -148,7 +148,7 @@ class Qwen(Examinee):
                 clock=clock,
             )
         tokenizer = self._processor.tokenizer
-        scores = generated.first_logits.log_softmax(-1)
+        scores = generated.logits[0].log_softmax(-1)
         return Answer(
             response=tokenizer.decode(generated.ids, skip_special_tokens=True).strip(),
             letter_log_probabilities={

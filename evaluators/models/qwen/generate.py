@@ -23,11 +23,11 @@ class Generated:
 
     Args:
         ids: New tokens.
-        first_logits: Of the first new token, float32 (vocabulary,).
+        logits: Of each of them, float32 (new tokens, vocabulary).
     """
 
     ids: Tensor
-    first_logits: Tensor
+    logits: Tensor
 
 
 class _FirstToken:
@@ -81,10 +81,8 @@ def generate(
             **GREEDY,
             **encoded,
         )
-    return [
-        Generated(sequence[length:], logits.float())
-        for sequence, logits in zip(out.sequences, out.logits[0], strict=True)
-    ]
+    logits = torch.stack(out.logits, dim=1).float()  # (prompts, new tokens, vocabulary)
+    return [Generated(*one) for one in zip(out.sequences[:, length:], logits, strict=True)]
 
 
 def _batch(prompts: Sequence[Prompt], *, pad_id: int) -> tuple[Tensor, Tensor, Tensor]:

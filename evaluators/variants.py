@@ -1,0 +1,121 @@
+"""Arms beside `off` and the selectors: off as it is run elsewhere, floors, diagnostics.
+
+Only models that encode the video know them. Each is written as tables print it: `off-bare`,
+`evs@0.1`, `after-tower:detail@0.1`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from evaluators.arms import DEFAULT_BUDGET
+from hlvid.errors import UserError
+from hlvid.types import ArmSettings, Variant
+
+NAMES: tuple[Variant, ...] = get_args(Variant)
+AFTER_TOWER: Variant = "after-tower"
+NEED_BUDGET: tuple[Variant, ...] = ("fewer-frames", "lower-resolution", "evs")
+NOTES: Mapping[Variant, str] = {
+    "off-stock": "the same frames at the stock processor's default size",
+    "off-bare": "keep-all without the context stream",
+    "blind": "sees nothing",
+    "context-only": "sees the low-resolution context stream only",
+    "evs": "diagnostic: encodes all tokens and prunes after the tower; keeps one slice at least",
+    "after-tower": "diagnostic: encodes all tokens and prunes after the tower",
+}
+"""What every table must say beside them."""
+
+
+def plan_variants(
+    texts: Sequence[str], arms: Sequence[ArmSettings], *, budgets: Sequence[float] = ()
+) -> tuple[ArmSettings, ...]:
+    """The arms of a command with the variants it asks for behind them, each once.
+
+    Args:
+        texts: As typed: 'off-bare', 'evs', 'evs@0.1', 'after-tower' for all gaze arms of the
+            command, 'after-tower:detail@0.1' for one of them.
+        arms: The others of the command.
+        budgets: For variants that need one and name none.
+
+    Raises:
+        UserError: A variant is not known, takes no budget, or names an arm that is not there.
+    """
+    found = list(arms)
+    for text in texts:
+        head, _, partner = text.partition(":")
+        name, _, budget = head.partition("@")
+        if name not in NAMES:
+            raise UserError(f"--also: {text!r} is not known. Allowed are: {', '.join(NAMES)}.")
+        if name == AFTER_TOWER:
+            found += _after_tower(text, partner, arms)
+        elif name in NEED_BUDGET:
+            ratios = [_ratio(text, budget)] if budget else budgets or (DEFAULT_BUDGET,)
+            found += [make_variant(name, budget=ratio) for ratio in ratios]
+        elif text != name:
+            raise UserError(f"--also: {text!r}: {name} takes no budget and no partner.")
+        else:
+            found.append(make_variant(name))
+    return tuple({arm.name: arm for arm in found}.values())
+
+
+def make_variant(
+    variant: Variant, *, base: ArmSettings | None = None, budget: float | None = None
+) -> ArmSettings:
+    """One variant, with what tables must say of it.
+
+    Args:
+        variant: Which one.
+        base: The gaze arm that is pruned after the tower.
+        budget: Share of the native tokens, of variants that need one.
+    """
+    note = (NOTES[variant],) if variant in NOTES else ()
+    if base is not None:
+        notes = tuple(dict.fromkeys((*base.notes, *note)))
+        return base.model_copy(update={"variant": variant, "notes": notes})
+    return ArmSettings(gaze="off", variant=variant, budget=budget, notes=note)
+
+
+def to_generation_kwargs(arm: ArmSettings) -> dict[str, Any]:
+    """What a task sends beside `evaluators.arms.to_generation_kwargs`."""
+    if arm.variant is None:
+        return {}
+    budget = {} if arm.budget is None else {"budget": arm.budget}
+    return {"variant": arm.variant, **budget}
+
+
+def from_generation_kwargs(arm: ArmSettings, kwargs: Mapping[str, Any]) -> ArmSettings:
+    """The arm of `evaluators.arms.from_generation_kwargs` as the variant that the task asks for.
+
+    Raises:
+        UserError: There is no such variant.
+    """
+    variant = kwargs.get("variant")
+    if variant is None:
+        return arm
+    if variant not in NAMES or (variant == AFTER_TOWER) != (arm.gaze == "on"):
+        raise UserError(f"generation_kwargs: variant {variant!r} with gaze {arm.gaze!r}.")
+    if variant == AFTER_TOWER:
+        return make_variant(variant, base=arm)
+    needs_budget = variant in NEED_BUDGET
+    budget = _ratio(f"{variant}@", str(kwargs.get("budget"))) if needs_budget else None
+    return make_variant(variant, budget=budget)
+
+
+def _after_tower(text: str, partner: str, arms: Sequence[ArmSettings]) -> list[ArmSettings]:
+    gazing = {arm.name: arm for arm in arms if arm.gaze == "on"}
+    wanted = [partner] if partner else list(gazing)
+    if not gazing or not set(wanted) <= set(gazing):
+        raise UserError(
+            f"--also: {text!r}: names no gaze arm of this command. "
+            f"They are: {', '.join(gazing) or 'none'}."
+        )
+    return [make_variant(AFTER_TOWER, base=gazing[name]) for name in wanted]
+
+
+def _ratio(text: str, budget: str) -> float:
+    try:
+        ratio = float(budget)
+    except ValueError:
+        ratio = 0.0
+    if not 0 < ratio <= 1:
+        raise UserError(f"--also: {text!r}: the budget is out of range. Allowed are (0, 1].")
+    return ratio
