@@ -1,4 +1,4 @@
-"""`hlvid-build`: make the videos and questions of a benchmark."""
+"""`hlvid-build`: make the videos and questions of a benchmark, by rendering or from a spec."""
 
 import json
 import time
@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from hlvid.build.commands import register
 from hlvid.console import Progress, run, say
 
 app = typer.Typer(
@@ -98,6 +99,9 @@ def render(
         f"{done.num_bytes / 1e6:.0f} MB), {done.num_questions} questions, {took:.1f} s"
     )
     say(f"next: hlvid-eval --model ocr --benchmark {done.folder} --frames 6 --gaze off --out runs")
+
+
+register(app)
 
 
 def main() -> NoReturn:

@@ -1,0 +1,254 @@
+"""Which clips show the same: hashes of frames at one a second, pairs, groups.
+
+`fingerprint` hashes the frames of a clip (perceptual hash of 256 bits, by the package ImageHash,
+2-clause BSD); `match` compares all clips with each other; `dedup` keeps the first of those that
+show the same, and puts together those that no split may part.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, TypeAdapter
+
+from hlvid.build.codes import Ended
+from hlvid.build.discover import DISCOVER
+from hlvid.build.index import INDEX
+from hlvid.build.records import Clip, Fingerprint, Matches, Media, Pair, Placed
+from hlvid.build.spec import DedupRules, Spec
+from hlvid.build.stage import Desk, Item, Nothing, Stage, no_parameters
+from hlvid.build.work import Work
+from hlvid.files import canonical_json, id_order, read_bytes
+from hlvid.types import Identifier, Record
+from hlvid.video import VideoReader
+
+HASH_SIDE = 16
+"""The square root of the number of bits."""
+NUM_BITS = HASH_SIDE**2
+HASHED_SIZE = (320, 180)
+"""Frames are made so small first, whatever their shape: one picture at two sizes gives one hash."""
+MIN_DEVIATION = 4.0
+"""Standard deviation of a frame's levels, 0 to 255: below, black is like black in every video."""
+MAX_HASHES_BYTES = 64 * 2**20
+
+Signs = npt.NDArray[np.float32]
+_Hashes = TypeAdapter(list[Annotated[str, Field(pattern=f"^[0-9a-f]{{{NUM_BITS // 4}}}$")]])
+
+
+class Picture(Record):
+    """A clip to be hashed."""
+
+    clip: Media
+
+
+class Hashes(Record):
+    """The hashes of one clip, by digest."""
+
+    clip_id: Identifier
+    clip_sha256: str
+    hashes: Media
+
+
+class Gathered(Record):
+    """The hashes of all clips."""
+
+    clips: tuple[Hashes, ...]
+
+
+class Decided(Record):
+    """A clip, and what the pairs say of it."""
+
+    clip: Clip
+    duplicate_of: Identifier | None
+    group_id: Identifier
+
+
+# --- fingerprint ---------------------------------------------------------------------------------
+
+
+def _fingerprint_inputs(work: Work) -> Iterator[Item[Picture]]:
+    for item, indexed in work.passed(INDEX):
+        yield Item(item.id, item.candidate, Picture(clip=indexed.clip.file))
+
+
+def _fingerprint(picture: Picture, parameters: Nothing, desk: Desk) -> Fingerprint:
+    path = desk.store.path(picture.clip)
+    with VideoReader(path, size=HASHED_SIZE, num_threads=1) as reader:
+        hashes = frame_hashes(reader)
+    with desk.scratch() as folder:
+        part = folder / "hashes.json"
+        part.write_bytes(canonical_json(hashes))
+        media = desk.store.put(part)
+    return Fingerprint(clip_sha256=picture.clip.sha256, hashes=media, num_hashes=len(hashes))
+
+
+def frame_hashes(reader: VideoReader) -> list[str]:
+    """Hashes of the frames at 0 s, 1 s, ... of a video, in hex; empty frames are passed over."""
+    import imagehash
+    from PIL import Image
+
+    seconds = (reader.index.pts - reader.index.pts[0]) * float(reader.index.time_base)
+    moments = np.arange(int(seconds[-1]) + 1)
+    # A frame is shown until the next one begins.
+    numbers = np.unique(np.searchsorted(seconds, moments + 1e-9, "right") - 1)
+    found = []
+    for frame in reader.frames(numbers):
+        if frame.pixels.std() >= MIN_DEVIATION:
+            found.append(str(imagehash.phash(Image.fromarray(frame.pixels), HASH_SIDE)))
+    return found
+
+
+# --- match ---------------------------------------------------------------------------------------
+
+
+def _match_inputs(work: Work) -> Iterator[Item[Gathered]]:
+    clips = [
+        Hashes(clip_id=item.id, clip_sha256=found.clip_sha256, hashes=found.hashes)
+        for item, found in work.passed(FINGERPRINT)
+    ]
+    if clips:
+        yield Item("all", None, Gathered(clips=tuple(clips)))
+
+
+def _rules(spec: Spec) -> DedupRules:
+    return spec.dedup
+
+
+def _match(gathered: Gathered, rules: DedupRules, desk: Desk) -> Matches:
+    signs = [as_signs(read_hashes(desk, each.hashes)) for each in gathered.clips]
+    pairs = []
+    for i, one in enumerate(gathered.clips):
+        for j, other in enumerate(gathered.clips[:i]):
+            is_same = one.clip_sha256 == other.clip_sha256
+            share = 1.0 if is_same else alike(signs[i], signs[j], rules.max_distance)
+            if share >= rules.min_share:
+                pairs.append(Pair(first=other.clip_id, second=one.clip_id, share=round(share, 4)))
+    return Matches(pairs=tuple(pairs))
+
+
+def read_hashes(desk: Desk, media: Media) -> list[str]:
+    """The hashes of a clip from the store."""
+    data = read_bytes(desk.store.path(media), max_bytes=MAX_HASHES_BYTES)
+    return _Hashes.validate_json(data)
+
+
+def as_signs(hashes: Sequence[str]) -> Signs:
+    """(num_hashes, NUM_BITS) of -1 and 1: two rows' product tells how many bits they share."""
+    data = np.frombuffer(bytes.fromhex("".join(hashes)), dtype=np.uint8)
+    bits = np.unpackbits(data.reshape(len(hashes), NUM_BITS // 8), axis=1)
+    return bits.astype(np.float32) * 2 - 1
+
+
+def alike(one: Signs, other: Signs, max_distance: int) -> float:
+    """Share of the frames of the clip with fewer that have a like in the other; 0 without frames.
+
+    Args:
+        one: (n, NUM_BITS).
+        other: (m, NUM_BITS).
+        max_distance: Most bits in which two frames that are alike differ.
+    """
+    few, many = sorted((one, other), key=len)
+    if not len(few):
+        return 0.0
+    distances = (NUM_BITS - few @ many.T) / 2
+    return float((distances.min(axis=1) <= max_distance).mean())
+
+
+# --- dedup ---------------------------------------------------------------------------------------
+
+
+def _dedup_inputs(work: Work) -> Iterator[Item[Decided]]:
+    found = [matches for _, matches in work.passed(MATCH)]
+    if not found:
+        return
+    alike_links = [(pair.first, pair.second) for pair in found[0].pairs]
+    names = {item.id: item for item, _ in work.passed(FINGERPRINT)}
+    kept = smallest(names, alike_links)
+    groups = smallest(names, alike_links + list(_kinships(work, names)))
+    for item, indexed in work.passed(INDEX):
+        if item.id in names:
+            first = kept[item.id]
+            decided = Decided(
+                clip=indexed.clip,
+                duplicate_of=None if first == item.id else first,
+                group_id=groups[item.id],
+            )
+            yield Item(item.id, item.candidate, decided)
+
+
+def _kinships(work: Work, items: Mapping[str, Item[Any]]) -> Iterator[tuple[str, str]]:
+    """Each clip with its source and, where the spec groups by channel, with its channel."""
+    by_channel = work.spec.dedup.group_by_channel
+    channels = {item.id: source.channel for item, source in work.passed(DISCOVER)}
+    for name, item in items.items():
+        yield name, f"source {item.candidate}"
+        if by_channel and (channel := channels.get(item.candidate or "")):
+            yield name, f"channel {channel}"
+
+
+def smallest(names: Iterable[str], links: Sequence[tuple[str, str]]) -> Mapping[str, str]:
+    """Each name with the smallest of those it is linked to, over any number of links.
+
+    Args:
+        names: Those that may be the smallest, by `id_order`.
+        links: Between names, or names and whatever else they have in common.
+    """
+    together = join(links)
+    ordered = sorted(names, key=id_order)
+    first: dict[str, str] = {}
+    for name in ordered:
+        first.setdefault(together.get(name, name), name)
+    return {name: first[together.get(name, name)] for name in ordered}
+
+
+def join(links: Sequence[tuple[str, str]]) -> Mapping[str, str]:
+    """Each name with one name that stands for all it is linked to, over any number of links."""
+    leaders: dict[str, str] = {}
+
+    def leader(name: str) -> str:
+        while (above := leaders.setdefault(name, name)) != name:
+            leaders[name] = leaders[above]
+            name = above
+        return name
+
+    for one, other in links:
+        leaders[leader(other)] = leader(one)
+    return {name: leader(name) for name in list(leaders)}
+
+
+def _dedup(decided: Decided, parameters: Nothing, desk: Desk) -> Placed:
+    if decided.duplicate_of is not None:
+        raise Ended("duplicate", f"of {decided.duplicate_of}")
+    return Placed(clip=decided.clip, group_id=decided.group_id)
+
+
+FINGERPRINT: Stage[Picture, Fingerprint] = Stage(
+    name="fingerprint",
+    version=1,
+    output=Fingerprint,
+    inputs=_fingerprint_inputs,
+    parameters=no_parameters,
+    perform=_fingerprint,
+    after=INDEX,
+)
+MATCH: Stage[Gathered, Matches] = Stage(
+    name="match",
+    version=1,
+    output=Matches,
+    inputs=_match_inputs,
+    parameters=_rules,
+    perform=_match,
+    after=FINGERPRINT,
+    needs_all=True,
+)
+DEDUP: Stage[Decided, Placed] = Stage(
+    name="dedup",
+    version=1,
+    output=Placed,
+    inputs=_dedup_inputs,
+    parameters=no_parameters,
+    perform=_dedup,
+    runs_on="here",
+    after=MATCH,
+)

@@ -1,0 +1,157 @@
+"""What there is: from the spec's sources to candidates, and what is known of each without media.
+
+`list` turns every source of the spec into addresses; `discover` asks for what a site says of each.
+Both are asked once and then frozen in the journal: a later answer of the site changes nothing.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from hlvid.build import sites
+from hlvid.build.codes import Ended, clean
+from hlvid.build.records import Candidate, Kind, Listing, Locator, Pin, Source
+from hlvid.build.spec import SourceRules, check_url
+from hlvid.build.stage import Desk, Item, Nothing, Stage, no_parameters
+from hlvid.build.work import Work
+from hlvid.errors import UserError
+from hlvid.files import read_bytes, shown
+from hlvid.types import Record
+
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".mkv")
+MAX_LIST_BYTES = 16 * 2**20
+_MAX_TITLE_CHARACTERS = 300
+UNKNOWN = "unknown"
+
+
+class Addresses(Record):
+    """A source of the spec, with the lines of its list or the files of its folder."""
+
+    rules: SourceRules
+    locators: tuple[Locator, ...] = ()
+
+
+def _list_inputs(work: Work) -> Iterator[Item[Addresses]]:
+    for rules in work.spec.sources:
+        folder = work.bench.spec_folder / (rules.path or "")
+        locators: tuple[str, ...] = ()
+        if rules.kind == "list":
+            locators = tuple(_read_list(folder, rules.name))
+        elif rules.kind == "folder":
+            locators = tuple(_walk(folder, rules.name))
+        elif rules.kind == "url" and rules.url is not None:
+            locators = (rules.url,)
+        addresses = Addresses(rules=rules, locators=locators[: rules.max_videos])
+        yield Item(rules.name, None, addresses)
+
+
+def _list(addresses: Addresses, parameters: Nothing, desk: Desk) -> Listing:
+    rules = addresses.rules
+    if rules.kind == "site":
+        found = sites.listed(rules.url or "", rules.max_videos, desk)
+    else:
+        found = [(_id(rules, locator), locator) for locator in addresses.locators]
+    kind: Kind = "site" if rules.kind == "site" else "file" if rules.kind == "folder" else "url"
+    candidates = {
+        candidate_id: Candidate(
+            candidate_id=candidate_id,
+            listing=rules.name,
+            kind=kind,
+            locator=locator,
+            category=rules.category,
+            license=rules.license,
+            pin=Pin(sha256=rules.sha256, num_bytes=rules.num_bytes),
+        )
+        for candidate_id, locator in found
+    }
+    return Listing(candidates=tuple(candidates.values()))
+
+
+def _id(rules: SourceRules, locator: str) -> str:
+    """The same wherever the folder lies, and whatever else the spec says."""
+    if rules.kind == "folder":
+        name = b"\0".join((rules.name.encode(), os.fsencode(locator)))
+        return f"file-{hashlib.sha256(name).hexdigest()[:16]}"
+    return sites.url_id(locator)
+
+
+def _read_list(path: Path, name: str) -> Iterator[str]:
+    data = read_bytes(path, max_bytes=MAX_LIST_BYTES)
+    for number, line in enumerate(data.decode(errors="replace").splitlines(), start=1):
+        url = line.strip()
+        if not url or url.startswith("#"):
+            continue
+        try:
+            check_url(url)
+        except ValueError as error:
+            raise UserError(f"{path.name}:{number} (source {name}): {error}.") from None
+        yield url
+
+
+def _walk(folder: Path, name: str) -> Iterator[str]:
+    """Names of the videos in a folder and below, in order; links are not followed."""
+    if not folder.is_dir():
+        raise UserError(
+            f"source {name}: {shown(str(folder))} is no folder. Name one, relative to the spec."
+        )
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for each in sorted(names):
+            path = Path(place) / each
+            if each.lower().endswith(VIDEO_SUFFIXES) and not path.is_symlink() and path.is_file():
+                yield path.relative_to(folder).as_posix()
+
+
+def _discover_inputs(work: Work) -> Iterator[Item[Candidate]]:
+    """Every candidate once, as the first source of the spec that leads to it has it."""
+    listings = {item.id: listing for item, listing in work.passed(LIST)}
+    seen: set[str] = set()
+    for rules in work.spec.sources:
+        for candidate in listings[rules.name].candidates if rules.name in listings else ():
+            if candidate.candidate_id not in seen:
+                seen.add(candidate.candidate_id)
+                yield Item(candidate.candidate_id, candidate.candidate_id, candidate)
+
+
+def _discover(candidate: Candidate, parameters: Nothing, desk: Desk) -> Source:
+    said = sites.described(candidate.locator, desk) if candidate.kind == "site" else None
+    path = unquote(urlsplit(candidate.locator).path) if candidate.kind == "url" else ""
+    title = said.title if said else PurePosixPath(path or candidate.locator).name
+    by_site = said.license if said else None
+    evidence: Any = "spec" if candidate.license else "site" if by_site else "none"
+    if said and said.has_drm:
+        raise Ended("drm")
+    return Source(
+        candidate=candidate,
+        title=clean(title, max_characters=_MAX_TITLE_CHARACTERS),
+        channel=said.channel if said else None,
+        license=candidate.license or by_site or UNKNOWN,
+        license_evidence=evidence,
+        duration_seconds=said.duration_seconds if said else None,
+        live_status=said.live_status if said else None,
+        formats=said.formats if said else (),
+    )
+
+
+LIST: Stage[Addresses, Listing] = Stage(
+    name="list",
+    version=1,
+    output=Listing,
+    inputs=_list_inputs,
+    parameters=no_parameters,
+    perform=_list,
+    runs_on="network",
+)
+DISCOVER: Stage[Candidate, Source] = Stage(
+    name="discover",
+    version=1,
+    output=Source,
+    inputs=_discover_inputs,
+    parameters=no_parameters,
+    perform=_discover,
+    runs_on="network",
+    after=LIST,
+)

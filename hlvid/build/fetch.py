@@ -1,0 +1,107 @@
+"""From a candidate that is wanted to its bytes in the store: as they are, nothing re-encoded."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from hlvid.build import sites
+from hlvid.build.codes import Ended
+from hlvid.build.download import download
+from hlvid.build.pacing import persevere
+from hlvid.build.records import Asset, Kind, Locator, Pin, Text
+from hlvid.build.select import SELECT
+from hlvid.build.stage import Desk, Item, Nothing, Stage, no_parameters
+from hlvid.build.work import Work
+from hlvid.types import Identifier, Record
+from hlvid.video_file import NotAVideo, container_of
+
+
+class Wanted(Record):
+    """Which bytes to fetch: nothing that a site may say otherwise tomorrow."""
+
+    listing: Identifier
+    kind: Kind
+    locator: Locator
+    format_id: Text | None
+    pin: Pin
+
+
+def _inputs(work: Work) -> Iterator[Item[Wanted]]:
+    for item, selection in work.passed(SELECT):
+        candidate = item.input.candidate
+        wanted = Wanted(
+            listing=candidate.listing,
+            kind=candidate.kind,
+            locator=candidate.locator,
+            format_id=selection.format_id,
+            pin=candidate.pin,
+        )
+        yield Item(item.id, item.candidate, wanted)
+
+
+def _fetch(wanted: Wanted, parameters: Nothing, desk: Desk) -> Asset:
+    pin = wanted.pin.sha256 or desk.pin
+    desk.note["pin"] = pin
+    format_id = wanted.format_id
+    with desk.scratch(keep=wanted.kind == "url") as folder:
+        if wanted.kind == "site":
+            part, format_id = sites.fetched(wanted.locator, wanted.format_id, folder, desk)
+        elif wanted.kind == "url":
+            part = _download(wanted, folder, desk)
+        else:
+            part = _copy(wanted, folder, desk)
+        container = None
+        with suppress(NotAVideo):
+            container = container_of(part)
+        return Asset(file=desk.store.put(part, pin=pin), container=container, format_id=format_id)
+
+
+def _download(wanted: Wanted, folder: Path, desk: Desk) -> Path:
+    rules, pacer = desk.bench.spec.fetch, desk.pacer
+    if pacer is None:
+        raise TypeError("fetching needs a pacer")
+    num_requests = 0
+
+    def once() -> Path:
+        nonlocal num_requests
+        num_requests += 1
+        return download(wanted.locator, folder, rules, wanted.pin)
+
+    try:
+        return persevere(once, rules, pacer)
+    finally:
+        desk.note["num_requests"] = num_requests
+
+
+def _copy(wanted: Wanted, folder: Path, desk: Desk) -> Path:
+    """Copy a file of a folder, refusing one that changes meanwhile."""
+    rules = next(r for r in desk.bench.spec.sources if r.name == wanted.listing)
+    source = desk.bench.spec_folder / (rules.path or "") / wanted.locator
+    part = folder / "copy"
+    try:
+        before = source.stat()
+        if shutil.disk_usage(folder).free < before.st_size:
+            raise Ended("disk_full")
+        shutil.copyfile(source, part)
+        after = source.stat()
+    except FileNotFoundError:
+        raise Ended("file_missing", os.fsencode(wanted.locator).decode(errors="replace")) from None
+    except PermissionError:
+        raise Ended("forbidden", "the file may not be read") from None
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise Ended("network", "the file changed while it was read")
+    return part
+
+
+FETCH: Stage[Wanted, Asset] = Stage(
+    name="fetch",
+    version=1,
+    output=Asset,
+    inputs=_inputs,
+    parameters=no_parameters,
+    perform=_fetch,
+    runs_on="network",
+    after=SELECT,
+)

@@ -1,0 +1,190 @@
+"""What was done, line by line, on the disk before it counts: append, fsync, one writer a file.
+
+A line holds the entry that goes into the manifest and, beside it, a note that does not: when, how
+long, how often, in whose words. Lines are never changed; of one task, the latest attempt counts.
+"""
+
+import fcntl
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from hlvid.errors import UserError
+from hlvid.files import canonical_json, digest, parse_record, sync_folder, write_bytes
+from hlvid.types import Count, Record, Sha256
+
+_CHECK_DIGITS = 16
+_NAME = re.compile(r"[0-9]+-of-[0-9]+\.jsonl")
+
+
+class Line(Record):
+    """One line of a journal."""
+
+    task: Sha256
+    attempt: Count
+    """0 for the first; a file of another shard may hold an earlier one."""
+    entry: Mapping[str, Any]
+    note: Mapping[str, Any]
+    check: str
+    """First digits of the digest of the rest: notices damage, not an attacker."""
+
+    @property
+    def order(self) -> tuple[int, bytes]:
+        """Of two lines of one task, the larger counts, whoever wrote it."""
+        return self.attempt, canonical_json(self.entry)
+
+
+def make_line(entry: Mapping[str, Any], note: Mapping[str, Any], *, attempt: int) -> Line:
+    """Put an entry and its note into a line."""
+    body = {"task": entry["task"], "attempt": attempt, "entry": entry, "note": note}
+    return Line(task=entry["task"], attempt=attempt, entry=entry, note=note, check=_check(body))
+
+
+def read(folder: Path) -> dict[str, Line]:
+    """All tasks of a folder of journals, each with the line that counts.
+
+    A torn last line is what a killed process leaves, or one that is just writing: it is passed
+    over.
+
+    Raises:
+        UserError: A line before the last is damaged.
+    """
+    lines: dict[str, Line] = {}
+    for path in _files(folder):
+        found, _ = _read_file(path)
+        for line in found:
+            known = lines.get(line.task)
+            if known is None or line.order > known.order:
+                lines[line.task] = line
+    return lines
+
+
+def drop(folder: Path, items: frozenset[str]) -> None:
+    """Write the journals of a folder again without what they say about some items.
+
+    Raises:
+        UserError: Another process is writing to one of them.
+    """
+    for path in _files(folder):
+        with Writer(path):
+            lines, _ = _read_file(path)
+            left = [line for line in lines if line.entry.get("item") not in items]
+            if len(left) < len(lines):
+                write_bytes(path, (canonical_json(line) + b"\n" for line in left))
+
+
+class Writer:
+    """Appends to one journal, which no other process may write meanwhile.
+
+    Raises:
+        UserError: Another process holds it, it is damaged, or the disk refuses.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            is_new = not path.exists()
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            if is_new:
+                sync_folder(path.parent)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be opened ({error.strerror}).", exit_code=1) from None
+        try:
+            self._lock()
+            if os.fstat(self._descriptor).st_ino != path.stat().st_ino:
+                raise UserError(f"{path}: was replaced meanwhile. Try again.", exit_code=1)
+            _, self._size = _read_file(path)
+            os.ftruncate(self._descriptor, self._size)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.close(self._descriptor)
+
+    def append(self, line: Line) -> None:
+        """Write a line; when this returns, it is on the disk.
+
+        Raises:
+            UserError: The disk is full or refuses; what was written before stays.
+        """
+        data = canonical_json(line) + b"\n"
+        try:
+            written = 0
+            while written < len(data):
+                written += os.pwrite(self._descriptor, data[written:], self._size + written)
+            os.fsync(self._descriptor)
+        except OSError as error:
+            os.ftruncate(self._descriptor, self._size)
+            raise UserError(
+                f"{self._path}: cannot be written ({error.strerror}). What was done before is "
+                "safe: free some space and run the same command again.",
+                exit_code=1,
+            ) from None
+        self._size += len(data)
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(
+                f"{self._path.parent.name}/{self._path.name}: another hlvid-build is writing to "
+                "it. Wait for it, or give each process a --shard of its own.",
+                exit_code=1,
+            ) from None
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob("*.jsonl") if _NAME.fullmatch(p.name))
+
+
+def _read_file(path: Path) -> tuple[list[Line], int]:
+    """The lines of a file, and how many of its bytes are in order."""
+    lines: list[Line] = []
+    size = 0
+    try:
+        with path.open("rb") as file:
+            for data in file:
+                where = f"{path.parent.name}/{path.name}:{len(lines) + 1}"
+                line = _parse(data, where)
+                if line is None:
+                    if file.read(1):
+                        raise UserError(
+                            f"{where}: line is damaged. Put back an undamaged copy, or move the "
+                            "file away to do its work again.",
+                            exit_code=1,
+                        )
+                    break
+                lines.append(line)
+                size += len(data)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}).", exit_code=1) from None
+    return lines, size
+
+
+def _parse(data: bytes, where: str) -> Line | None:
+    """The line, or None when it is torn or damaged."""
+    if not data.endswith(b"\n"):
+        return None
+    try:
+        line = parse_record(data, Line, where=where)
+    except UserError:
+        return None
+    body = line.model_dump(mode="json", exclude={"check"})
+    return line if line.check == _check(body) else None
+
+
+def _check(body: Mapping[str, Any]) -> str:
+    return digest(body)[:_CHECK_DIGITS]

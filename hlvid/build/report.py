@@ -1,0 +1,173 @@
+"""What became of every candidate, and whether the folder bears that out."""
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hlvid.build.clip import clips_of
+from hlvid.build.codes import CODES, State
+from hlvid.build.records import Entry
+from hlvid.build.stage import Stage
+from hlvid.build.stages import CANDIDATE_STAGES, CLIP_STAGES, STAGES
+from hlvid.build.work import Work, all_media
+from hlvid.errors import UserError
+from hlvid.files import digest_records, sha256_file, write_bytes
+
+SELECTED = "selected"
+PENDING = "pending"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What became of a candidate or a clip.
+
+    Args:
+        id: Its id.
+        state: 'selected', 'rejected', 'failed', 'quarantined' or 'tombstoned'; 'pending' where a
+            stage has not ended for it.
+        stage: The last one that knows of it, or that is still to come.
+        code: None where it is selected or pending.
+        detail: What was found.
+    """
+
+    id: str
+    state: str
+    stage: str
+    code: str | None = None
+    detail: str | None = None
+
+    @property
+    def advice(self) -> str:
+        """What a person can do about it."""
+        return CODES[self.code].advice if self.code else ""
+
+
+def clip_endings(work: Work) -> dict[str, list[Ending]]:
+    """Candidate -> what became of its clips."""
+    entries = _by_item(work, CLIP_STAGES)
+    found: dict[str, list[Ending]] = {}
+    for candidate, clip in clips_of(work):
+        found.setdefault(candidate, []).append(_follow(clip.clip_id, CLIP_STAGES, entries))
+    return found
+
+
+def candidate_endings(work: Work) -> list[Ending]:
+    """What became of every candidate, each once, in the order of ids.
+
+    One with clips is selected if one of them is; else it ended as its first clip did.
+    """
+    entries = _by_item(work, CANDIDATE_STAGES)
+    clips = clip_endings(work)
+    found = []
+    for task in work.tasks(CANDIDATE_STAGES[0]):
+        ending = _follow(task.item.id, CANDIDATE_STAGES, entries)
+        if ending.state == SELECTED:
+            parts = clips[task.item.id]
+            order = {SELECTED: 0, PENDING: 1}
+            last = min(parts, key=lambda part: order.get(part.state, 2))
+            ending = Ending(task.item.id, last.state, last.stage, last.code, last.detail)
+        found.append(ending)
+    return found
+
+
+def reconcile(work: Work, *, verify: bool = False) -> list[str]:
+    """What does not add up: nothing, where all is well.
+
+    Args:
+        work: The work folder.
+        verify: Read all media again, whatever it takes.
+    """
+    found = []
+    endings = candidate_endings(work)
+    if len({ending.id for ending in endings}) != len(work.tasks(CANDIDATE_STAGES[0])):
+        found.append("a candidate does not end exactly once")
+    for before, after in itertools.pairwise(CANDIDATE_STAGES):
+        passed = {item.id for item, _ in work.passed(before)}
+        if passed != {task.item.id for task in work.tasks(after)}:
+            found.append(f"{after.name}: its items are not those that passed {before.name}")
+    for stage in STAGES:
+        found += _manifest_problems(work, stage)
+        found += _media_problems(work, stage, verify=verify)
+    return found
+
+
+def unreferenced(work: Work) -> tuple[int, int]:
+    """(files, bytes) of the store that no entry of now names: left by other specs or formats."""
+    named = {m.sha256 for stage in STAGES for m in all_media(work.entries(stage))}
+    spare = [media for media in work.store.all() if media.sha256 not in named]
+    return len(spare), sum(media.num_bytes for media in spare)
+
+
+def counts(endings: Sequence[Ending]) -> dict[str, int]:
+    """'selected', 'rejected hdr', ... -> how many."""
+    return dict(sorted(Counter(f"{e.state} {e.code or ''}".strip() for e in endings).items()))
+
+
+def content_digests(work: Work) -> dict[str, str]:
+    """Stage -> digest of its manifest as the journals give it, whatever lies in the folder."""
+    return {stage.name: digest_records(work.entries(stage)) for stage in STAGES}
+
+
+def export_parquet(work: Work, folder: Path) -> list[Path]:
+    """Write every manifest as a parquet file too, one row an entry.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    written = []
+    for stage in STAGES:
+        rows = [entry.model_dump(mode="json") for entry in work.entries(stage)]
+        if rows:
+            sink = pyarrow.BufferOutputStream()
+            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), sink)
+            path = folder / f"{stage.name}.parquet"
+            write_bytes(path, [sink.getvalue().to_pybytes()])
+            written.append(path)
+    return written
+
+
+def _by_item(work: Work, stages: Sequence[Stage[Any, Any]]) -> dict[tuple[str, str], Entry[Any]]:
+    return {(stage.name, e.item): e for stage in stages for e in work.entries(stage)}
+
+
+def _follow(
+    item: str, stages: Sequence[Stage[Any, Any]], entries: dict[tuple[str, str], Entry[Any]]
+) -> Ending:
+    for stage in stages:
+        entry = entries.get((stage.name, item))
+        if entry is None:
+            return Ending(item, PENDING, stage.name)
+        if entry.state != State.PASSED:
+            return Ending(item, str(entry.state), stage.name, entry.code, entry.detail)
+    return Ending(item, SELECTED, stages[-1].name)
+
+
+def _manifest_problems(work: Work, stage: Stage[Any, Any]) -> list[str]:
+    entries, path = work.entries(stage), work.manifest_path(stage)
+    if not path.is_file():
+        return [f"{stage.name}: its manifest is missing"] if entries else []
+    if sha256_file(path) != digest_records(entries):
+        return [f"{stage.name}: its manifest is not what the journals and the spec give"]
+    return []
+
+
+def _media_problems(work: Work, stage: Stage[Any, Any], *, verify: bool) -> list[str]:
+    found = []
+    for entry in work.entries(stage):
+        for media in all_media([entry]):
+            if not work.store.has(media):
+                found.append(f"{stage.name}: media of {entry.item} are not in the store")
+            elif verify and media.sha256 not in work.banned:
+                try:
+                    is_sound = work.store.is_sound(media)
+                except UserError:
+                    is_sound = False
+                if not is_sound:
+                    found.append(f"{stage.name}: media of {entry.item} have changed")
+    return found

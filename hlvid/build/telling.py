@@ -1,0 +1,86 @@
+"""How the verbs of `hlvid-build` tell what was done, what came of it, and what to do next."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from hlvid.console import say
+
+if TYPE_CHECKING:
+    from hlvid.build.engine import Tally
+    from hlvid.build.report import Ending
+    from hlvid.build.work import Work
+
+PARTIAL = 3
+ORDER = ("discover", "select", "fetch", "probe", "clip", "index", "dedup")
+"""The media verbs, as `hlvid.build.stages.VERBS` has them."""
+
+
+def tell(work: "Work", spec: Path, verb: str, tallies: "list[Tally]", *, as_json: bool) -> None:
+    """Say what the stages look like now, what to do next, and leave with the right code."""
+    if as_json:
+        print_json([{**vars(tally), "counts": dict(tally.counts)} for tally in tallies])
+    else:
+        for tally in tallies:
+            parts = ", ".join(f"{number} {name}" for name, number in tally.counts.items())
+            typer.echo(f"{tally.stage:12} {tally.num_items} items: {parts or 'nothing yet'}")
+    say_next(work, spec, after=verb)
+    from hlvid.build.report import candidate_endings
+
+    leave(candidate_endings(work), failures_only=True)
+
+
+def say_next(work: "Work", spec: Path, after: str | None = None) -> None:
+    """Say what failed and what helps, and the command that goes on."""
+    from hlvid.build.codes import CODES
+    from hlvid.build.report import candidate_endings
+    from hlvid.build.stages import VERBS
+
+    told = set()
+    for ending in candidate_endings(work):
+        if ending.code and CODES[ending.code].state in ("failed", "quarantined"):
+            if ending.code not in told:
+                say(f"{ending.code}: {ending.advice}")
+            told.add(ending.code)
+    where = f"{spec} --work {work.folder}"
+    for verb in ORDER:
+        stages = VERBS[verb]
+        if any(len(work.tasks(s)) > len(work.entries(s)) for s in stages):
+            say(f"next: hlvid-build {verb} {where}")
+            return
+        if verb == after and any(work.tasks(s) for s in stages):
+            following = ORDER[ORDER.index(verb) + 1 :]
+            if following:
+                say(f"next: hlvid-build {following[0]} {where}")
+                return
+    say(f"next: hlvid-build report {where} --reconcile")
+
+
+def leave(endings: "list[Ending]", *, failures_only: bool = False) -> None:
+    """Leave with 3 where some candidates failed or are not done, with 1 where all failed."""
+    bad = [
+        e for e in endings if e.state == "failed" or (e.state == "pending" and not failures_only)
+    ]
+    if not bad:
+        return
+    raise typer.Exit(1 if all(e.state == "failed" for e in endings) else PARTIAL)
+
+
+def print_json(content: object) -> None:
+    """Data for a script, on stdout."""
+    typer.echo(json.dumps(content, indent=2, sort_keys=True))
+
+
+def print_counts(found: dict[str, int]) -> None:
+    """One line a state and code."""
+    for name, number in found.items():
+        typer.echo(f"  {number:6} {name}")
+
+
+def print_items(endings: "list[Ending]") -> None:
+    """One line an item."""
+    typer.echo("")
+    for e in endings:
+        typer.echo(f"{e.id}  {e.state}  {e.stage}  {e.code or ''}  {e.detail or ''}".rstrip())
