@@ -96,24 +96,22 @@ class Pyramid:
     def _errors(self, video: Tensor) -> Tensor:
         """`Table.errors` of clips (B, T, 3, S, S)."""
         (batch, num_frames), num_scales = video.shape[:2], len(self.sides)
-        painted = torch.stack([self._seen(video, scale) for scale in range(num_scales)], 2)
-        blocks = self.size // self.block
-        errors = video.new_zeros(batch, num_frames, 1 + num_frames * num_scales, blocks, blocks)
-        buffer = torch.empty_like(painted[:, 0])  # (B, L, 3, S, S)
+        painted = [self._seen(video, scale) for scale in range(num_scales)]
+        num_blocks = (self.size // self.block) ** 2
+        errors = video.new_zeros(batch, num_frames, 1 + num_frames * num_scales, num_blocks)
+        buffer = torch.empty_like(video[:, 0])
         for t in range(num_frames):
-            frame = video[:, t]
-            errors[:, t, 0] = self._per_block(torch.sub(frame, MID_GREY, out=buffer[:, 0]))
+            torch.sub(video[:, t], MID_GREY, out=buffer)
+            errors[:, t, 0] = self._per_block(buffer)
             for u in range(t + 1):
-                torch.sub(painted[:, u], frame.unsqueeze(1), out=buffer)
-                first = 1 + u * num_scales
-                errors[:, t, first : first + num_scales] = self._per_block(buffer)
-        return errors.flatten(-2) / (blocks**2 * _deviation(video)).view(-1, 1, 1, 1)
+                for scale, seen in enumerate(painted):
+                    torch.sub(seen[:, u], video[:, t], out=buffer)
+                    errors[:, t, 1 + u * num_scales + scale] = self._per_block(buffer)
+        return errors / (num_blocks * _deviation(video)).view(-1, 1, 1, 1)
 
     def _per_block(self, difference: Tensor) -> Tensor:
-        """(..., 3, S, S) to (..., blocks, blocks): mean over a block and its channels."""
-        flat = difference.abs_().flatten(0, -4)
-        pooled = F.avg_pool2d(flat, self.block).mean(1)
-        return pooled.view(*difference.shape[:-3], *pooled.shape[1:])
+        """(B, 3, S, S) to (B, N): mean of the absolute values in a block; overwrites them."""
+        return F.avg_pool2d(difference.abs_(), self.block).mean(1).flatten(1)
 
     def _seen(self, video: Tensor, scale: int) -> Tensor:
         """(B, T, 3, S, S) what a viewer sees of a video whose cells are all kept at one scale."""

@@ -1,0 +1,130 @@
+"""Batches of clips, made by worker processes, a function of their number alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from gaze.train.clips import Clips, draws
+from gaze.train.films import whole_film
+from gaze.train.label_file import Entry, key_of
+from gaze.train.labels import Budgets, Labels, greedy
+from gaze.train.pyramid import Pyramid
+from gaze.train.sequences import Sequences
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step of training sees.
+
+    Attributes:
+        number: Of the batch: the seed of whatever is drawn for it.
+        pixels: (B, T, 3, S, S) uint8.
+        sources: What each clip was cut from.
+        labels: Greedy gazes, where they were asked for.
+    """
+
+    number: int
+    pixels: Tensor
+    sources: tuple[str, ...]
+    labels: Labels | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        pixels = self.pixels.to(device, non_blocking=True)
+        if self.labels is None:
+            return replace(self, pixels=pixels)
+        ids, losses = self.labels.sequences.ids.to(device), self.labels.losses.to(device)
+        return replace(self, pixels=pixels, labels=Labels(Sequences(ids), losses))
+
+
+@dataclass(frozen=True)
+class DrawnBatches(Dataset[Batch]):
+    """Batches of drawn clips, with greedy labels found on the way where they are wanted.
+
+    Args:
+        clips: Where clips come from; batch b holds the clips ``b * size`` and following.
+        size: Clips of a batch.
+        seed: Of the budgets.
+        budgets: Cells that the labels may keep; None for no labels.
+        pyramid: What the labels lower.
+    """
+
+    clips: Clips
+    size: int
+    seed: int = 0
+    budgets: Budgets | None = None
+    pyramid: Pyramid | None = None
+
+    def __getitem__(self, number: int) -> Batch:
+        """One batch."""
+        indices = range(number * self.size, (number + 1) * self.size)
+        clips = [self.clips.clip(index) for index in indices]
+        pixels = torch.from_numpy(np.stack([clip.pixels for clip in clips]))
+        sources = tuple(clip.source for clip in clips)
+        if self.budgets is None or self.pyramid is None:
+            return Batch(number, pixels, sources)
+        num_cells, num_frames = sum(self.pyramid.cells_per_scale), pixels.shape[1]
+        drawn = [
+            self.budgets.draw(draws("budget", self.seed, index), num_frames, num_cells)
+            for index in indices
+        ]
+        labels = greedy(self.pyramid.table(pixels), torch.tensor(drawn), stops_early=True)
+        return Batch(number, pixels, sources, labels)
+
+
+@dataclass(frozen=True)
+class LabelledBatches(Dataset[Batch]):
+    """Batches of whole films with the labels of a file, in another order every epoch.
+
+    Args:
+        films: The films, each as one clip, and its labels.
+        size: Clips of a batch.
+        image_size: S, pixels of a side.
+        seed: Of the order.
+    """
+
+    films: Sequence[tuple[Path, Entry]]
+    size: int
+    image_size: int
+    seed: int = 0
+
+    def __getitem__(self, number: int) -> Batch:
+        """One batch."""
+        pixels, entries, sources = [], [], []
+        for index in range(number * self.size, (number + 1) * self.size):
+            epoch, place = divmod(index, len(self.films))
+            order = draws("epoch", self.seed, epoch).permutation(len(self.films))
+            path, entry = self.films[int(order[place])]
+            num_frames = len(entry.gazing_pos)
+            film = whole_film(path, num_frames=num_frames, size=self.image_size)
+            pixels.append(torch.from_numpy(film))
+            entries.append(entry)
+            sources.append(key_of(path))
+        labels = Labels.from_lists(
+            [entry.gazing_pos for entry in entries], [entry.task_losses for entry in entries]
+        )
+        return Batch(number, torch.stack(pixels), tuple(sources), labels)
+
+
+def load(
+    batches: Dataset[Batch], numbers: range, *, num_workers: int, pins_memory: bool = False
+) -> Iterator[Batch]:
+    """Batches in order, made ahead by worker processes; none for this process alone."""
+    loader: DataLoader[Batch] = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=numbers,
+        num_workers=num_workers,
+        pin_memory=pins_memory,
+        # Forked workers would inherit the threads of a process that already computes.
+        multiprocessing_context="spawn" if num_workers else None,
+        prefetch_factor=4 if num_workers else None,
+    )
+    return iter(loader)

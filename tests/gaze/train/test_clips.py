@@ -1,0 +1,123 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from gaze.train.clips import Mixture
+from gaze.train.films import FilmClips, carried_films
+from gaze.train.moving import VALIDATION, MovingClips, names
+from hlvid.errors import UserError
+from hlvid.synthetic import photographs
+from hlvid.synthetic.encoding import encode
+
+
+@pytest.fixture
+def film(tmp_path):
+    """Twelve frames of 96 x 64 pixels, each brighter than the last."""
+    planes = [np.full((96, 96), 60 + 10 * number, dtype=np.uint8) for number in range(12)]
+    for plane in planes:
+        plane[64:] = 128  # no colour
+    encode(planes, tmp_path / "film.mp4", fps=10)
+    return tmp_path / "film.mp4"
+
+
+def test_photographs_belong_to_one_split_each():
+    splits = [set(names(split)) for split in ("training", "validation", "test")]
+    assert splits[1] == set(VALIDATION)
+    assert splits[2] == {photo.file for photo in photographs.catalogue() if photo.is_reserved}
+    assert sum(map(len, splits)) == len(set.union(*splits)) == len(photographs.catalogue())
+
+
+def test_a_clip_depends_on_seed_and_index_alone():
+    clips = MovingClips("training", 3, 4)
+    first = [clips.clip(index).pixels for index in (7, 2, 5)]
+    again = [MovingClips("training", 3, 4).clip(index).pixels for index in (5, 7, 2)]
+    assert np.array_equal(first[0], again[1])
+    assert np.array_equal(first[1], again[2])
+    assert np.array_equal(first[2], again[0])
+    assert not np.array_equal(first[0], MovingClips("training", 4, 4).clip(7).pixels)
+    assert first[0].shape == (4, 3, 224, 224) and first[0].dtype == np.uint8
+
+
+def test_workers_make_the_batches_that_one_process_makes():
+    code = (
+        "from gaze.train.batches import DrawnBatches, load\n"
+        "from gaze.train.moving import MovingClips\n"
+        "from gaze.train.labels import Budgets\n"
+        "from gaze.train.pyramid import Pyramid\n"
+        "if __name__ == '__main__':\n"
+        "    batches = DrawnBatches(MovingClips('validation', 0, 2), 2, 0, Budgets(), Pyramid())\n"
+        "    plain, made = (load(batches, range(3, 7, 2), num_workers=n) for n in (0, 1))\n"
+        "    for a, b in zip(plain, made, strict=True):\n"
+        "        assert a.number == b.number and a.pixels.equal(b.pixels)\n"
+        "        assert a.labels.sequences.ids.equal(b.labels.sequences.ids)\n"
+        "        print(a.number)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.stdout.split() == ["3", "5"], ran.stderr
+
+
+def test_training_never_opens_a_reserved_photograph(tmp_path):
+    """An audit hook sees every file that the interpreter opens, whoever asks for it."""
+    code = (
+        "import sys\n"
+        "opened = set()\n"
+        "sys.addaudithook(lambda event, args: opened.add(str(args[0])) if event == 'open' else 0)\n"
+        "from gaze.train.settings import DataSettings\n"
+        "from gaze.train.sources import clips_of\n"
+        "data = DataSettings(num_frames=2, num_scenes=1, films=0)\n"
+        "for split, data in {\n"
+        "    'training': data,\n"
+        "    'validation': data.model_copy(update={'scenes': 0}),\n"
+        "}.items():\n"
+        "    clips = clips_of(data, split, seed=0, size=224)\n"
+        "    for index in range(60):\n"
+        "        clips.clip(index)\n"
+        "    assert clips_of(data, split, seed=0, size=224).clip(3) is not None\n"
+        "print(*sorted(opened), sep='\\n')\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={"HLVID_CACHE": str(tmp_path), "PATH": ""},
+    )
+    assert ran.returncode == 0, ran.stderr
+    opened = {line.rpartition("/")[2] for line in ran.stdout.splitlines()}
+    everything = {photo.file for photo in photographs.catalogue()}
+    reserved = {photo.file for photo in photographs.catalogue() if photo.is_reserved}
+    assert opened & everything == everything - reserved
+    scenes = list(tmp_path.rglob("training-*.npy"))
+    assert len(scenes) == 1 and np.load(scenes[0]).shape == (12, 16, 3, 224, 224)
+
+
+def test_films_are_cut_in_time_and_place(film):
+    clips = FilmClips([film], 0, 4, 32)
+    found = [clips.clip(index) for index in range(8)]
+    assert {clip.source for clip in found} == {"film.mp4"}
+    for clip in found:
+        means = clip.pixels.reshape(4, -1).mean(1)
+        assert clip.pixels.shape == (4, 3, 32, 32)
+        steps = np.diff(means)
+        assert (steps > 0).all() and np.ptp(steps) < 0.5 * steps.mean()
+    assert len({round(float(clip.pixels[0].mean())) for clip in found}) > 1
+
+
+def test_a_film_shorter_than_a_clip_is_refused(film):
+    with pytest.raises(UserError, match="16 are needed"):
+        FilmClips([film], 0, 16, 32).clip(0)
+
+
+def test_carried_films_are_on_one_side_only():
+    training, test = carried_films("training"), carried_films("test")
+    assert [path.name for path in training] == ["bigbuckbunny.mp4"]
+    assert [path.name for path in test] == ["bikes.mp4", "carphone_pristine.mp4"]
+
+
+def test_a_mixture_draws_by_weight():
+    parts = [MovingClips(split, 0, 1, 8) for split in ("training", "validation")]
+    mixture = Mixture(parts, [1, 3], 0)
+    sources = [mixture.clip(index).source for index in range(60)]
+    share = sum(source in VALIDATION for source in sources) / len(sources)
+    assert 0.55 < share < 0.92
