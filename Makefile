@@ -1,11 +1,12 @@
-# make demo | test | check | bench | table | clean     (README.md says what each does)
+# make demo | test | check | bench | bench-report | bench-upstream | table | gpu-check | clean
+# (README.md says what each does)
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO_VIDEOS ?= 2
 DEMO_SECONDS ?= 100
 DEMO_FRAMES ?= 6
 
-.PHONY: demo test check bench table gpu-check clean
+.PHONY: demo test check bench bench-report bench-upstream table gpu-check clean
 
 demo: .venv/eval.stamp
 	$(BIN)/hlvid-build render --out demo/data --videos $(DEMO_VIDEOS) --seconds $(DEMO_SECONDS) --seed 0
@@ -21,9 +22,23 @@ check: .venv/all.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Under half an hour on two cores that do nothing else; what was stopped goes on.
 bench: .venv/all.stamp
-	$(BIN)/python benchmarks/bench_video.py
-	$(BIN)/python benchmarks/coverage_simulation.py
+	$(BIN)/python benchmarks/coverage_simulation.py > /dev/null
+	$(BIN)/python benchmarks/rounding.py > /dev/null
+	$(BIN)/python benchmarks/break_even.py > /dev/null
+	$(BIN)/python benchmarks/paper_grid.py > /dev/null
+	$(BIN)/python benchmarks/gaze_memory.py > /dev/null
+	$(BIN)/python benchmarks/bench_video.py > /dev/null
+
+# UPSTREAM: a checkout of NVlabs/AutoGaze. UPSTREAM_PYTHON: a Python with what that needs
+# (transformers 4.51) and this project.
+bench-upstream:
+	$(if $(UPSTREAM),,$(error UPSTREAM is not set. Say: make $@ UPSTREAM=folder UPSTREAM_PYTHON=python))
+	$(or $(UPSTREAM_PYTHON),$(PYTHON)) benchmarks/cpu_check.py --upstream $(UPSTREAM) > /dev/null
+
+bench-report: .venv/all.stamp
+	$(BIN)/python benchmarks/report.py
 
 table: .venv/eval.stamp
 	$(BIN)/python benchmarks/table.py
