@@ -6,9 +6,13 @@ from pathlib import Path
 
 from hlvid.errors import UserError
 from hlvid.files import write_bytes
+from leaderboard import results as published
+from leaderboard.compare import Group, compare_groups
+from leaderboard.compare_page import named_effect
 from leaderboard.entries import find_runs, read_entries
-from leaderboard.exams import read_exams
-from leaderboard.page import make_page, render
+from leaderboard.exams import Exam, find_exam, read_exams
+from leaderboard.page import make_page
+from leaderboard.site import File, compare_files, group_files, index_file, method_file
 from leaderboard.summary import text_table
 
 
@@ -31,8 +35,25 @@ def build_site(
     keep_going: bool = False,
     tell: Callable[[str], None],
 ) -> Built:
-    """Verify runs, compare them and write their pages."""
-    entries, refusals = read_entries(find_runs(paths), read_exams(questions))
+    """Verify runs, compare them and write their pages.
+
+    Args:
+        paths: Run folders, or folders that contain some; a folder of published results may be
+            empty.
+        questions: What the runs were asked.
+        out: Where the pages go.
+        named: Pairs of run ids, 'A:B', that get a page as well.
+        is_local: Whether questions may be printed whatever their licence.
+        keep_going: Whether refused runs are left out, and listed.
+        tell: Called with each refusal.
+
+    Raises:
+        UserError: There is nothing to build, or runs are refused.
+    """
+    results = _results(paths)
+    exams = read_exams(questions)
+    folders = find_runs(paths, may_be_empty=_is_results(paths))
+    entries, refusals = read_entries(folders, exams, standings=published.standings(results))
     for refusal in refusals:
         tell(refusal.reason)
     if refusals and not (keep_going and entries):
@@ -41,6 +62,61 @@ def build_site(
             "Mend them, or leave them out with --keep-going.",
             exit_code=1,
         )
-    target = out / "index.html"
-    write_bytes(target, [render(make_page(entries, refusals)).encode()])
-    return Built(target, text_table(entries), len(refusals))
+    for entry in entries:
+        find_exam(entry.record.benchmark, exams)
+    groups = compare_groups(entries)
+    extra = _named_files(named, groups, exams)
+    files = [index_file(make_page(groups, refusals, exams, results)), method_file()]
+    files += [*group_files(groups, exams, is_local=is_local), *extra]
+    _write(out, files)
+    return Built(out / "index.html", text_table(entries), len(refusals))
+
+
+def _write(out: Path, files: Sequence[File]) -> None:
+    """Write the pages, the main one last: where it is, the others are."""
+    index, *others = files
+    try:
+        for file in others:
+            path = out / file.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(file.text.encode())
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror}).", exit_code=1) from None
+    write_bytes(out / index.path, [index.text.encode()])
+
+
+def _results(paths: Sequence[Path]) -> published.Results:
+    """What is published: the quoted tables of this version, entries and log of folders given."""
+    shipped = published.read_results(published.SHIPPED)
+    given = [published.read_results(path) for path in paths if _is_results([path])]
+    return published.Results(
+        entries={place: entry for found in given for place, entry in found.entries.items()},
+        quoted=tuple(dict.fromkeys(t for r in (shipped, *given) for t in r.quoted)),
+        log=tuple(change for found in given for change in found.log),
+    )
+
+
+def _is_results(paths: Sequence[Path]) -> bool:
+    return all(
+        (path / published.QUOTED).is_dir() or (path / published.LOG).exists() for path in paths
+    )
+
+
+def _named_files(
+    named: Sequence[str], groups: Sequence[Group], exams: Sequence[Exam]
+) -> list[File]:
+    """The pages that a user asks for by two run ids."""
+    by_id = {entry.slug: entry for group in groups for entry in group.entries}
+    files: list[File] = []
+    for pair in named:
+        ids = pair.split(":")
+        if len(ids) != 2 or not all(run_id in by_id for run_id in ids):
+            known = ", ".join(sorted(by_id)[:3])
+            raise UserError(
+                f"--compare: {pair[:80]!r} does not name two runs here. Allowed is A:B with two "
+                f"run ids, such as {known}."
+            )
+        effect = named_effect(by_id[ids[0]], by_id[ids[1]])
+        exam = find_exam(effect.arm.record.benchmark, list(exams))
+        files += compare_files([effect], exam)
+    return files

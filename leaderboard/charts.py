@@ -6,8 +6,10 @@ SVG, and the style sheet gives them their colours.
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+
+from leaderboard.projections import KEPT, Projection
 
 CHARACTER_WIDTH = 6.9
 """Generous width of a character of a label, so that an unknown font still fits."""
@@ -81,7 +83,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Scatter:
-    """Accuracy against kept tokens."""
+    """Accuracy against something else."""
 
     width: float
     height: float
@@ -97,6 +99,9 @@ class Scatter:
     band: Mark | None
     """The interval of `off`, drawn across the plot."""
     chance_y: float | None
+    x_label: str
+    frontier: Line | None
+    """Steps through the points that no other point beats in both directions."""
 
 
 @dataclass(frozen=True)
@@ -126,17 +131,26 @@ class Placed:
 
 
 def scatter(
-    points: Sequence[Point], *, chance: float | None, width: float = 740, height: float = 430
+    points: Sequence[Point],
+    *,
+    chance: float | None,
+    projection: Projection = KEPT,
+    has_frontier: bool = False,
+    width: float = 740,
+    height: float = 430,
 ) -> Scatter:
-    """Lay out accuracy (linear) against kept ratio (logarithmic), labels beside their series.
+    """Lay out accuracy against kept tokens, seconds or recall, labels beside their series.
 
-    Points of one budget would hide each other's whiskers, so they are set side by side in a fixed
-    order of series, centred on their common place. Labels stand in one column right of the last
-    points, pushed apart until none overlap; where the next points leave no room, in the margin.
+    Points of one budget would hide each other's whiskers, so where the axis has lanes they are set
+    side by side in a fixed order of series, centred on their common place. Labels stand in one
+    column right of the last points, pushed apart until none overlap; where the next points leave
+    no room, in the margin.
 
     Args:
-        points: At least one. Those with x <= 0 have no place on a logarithmic axis.
+        points: At least one; `projection.can_show` their x.
         chance: Accuracy of guessing, drawn as a line; None where it is not known.
+        projection: What the horizontal axis shows.
+        has_frontier: Whether to join the points that are not beaten: smaller x, higher accuracy.
         width: Of the drawing, in its own units.
         height: Likewise; more where the labels need it.
     """
@@ -145,8 +159,8 @@ def scatter(
     left, top, bottom, margin = 38.0, 30.0, height - 42.0, 20.0
     y_scale, y_ticks = _accuracy_axis(points, chance, top=top, bottom=bottom)
     for _ in range(3):
-        x_scale, x_ticks = _kept_axis([p.x for p in points], left=left, right=width - margin)
-        placed = _side_by_side(points, names, x_scale, y_scale)
+        x_scale, x_ticks = _x_axis(points, projection, left=left, right=width - margin)
+        placed = _side_by_side(points, names, projection, x_scale, y_scale)
         labels = _labels(placed, top=top, bottom=bottom)
         outside = max(label.x + _width_of(label.text) for label in labels) - width
         if outside <= 0:
@@ -165,12 +179,27 @@ def scatter(
         bottom=bottom,
         x_ticks=x_ticks,
         y_ticks=y_ticks,
-        lines=_lines(placed),
+        lines=_lines(placed) if projection.has_lanes else (),
         marks=marks,
         labels=labels,
         band=next((mark for mark in marks if mark.role == "off"), None),
         chance_y=None if chance is None else y_scale.at(chance),
+        x_label=projection.label,
+        frontier=_frontier(placed) if has_frontier else None,
     )
+
+
+def _frontier(placed: Sequence[Placed]) -> Line | None:
+    """Steps along the points that no other is both faster and more accurate than."""
+    best: list[Placed] = []
+    for p in sorted(placed, key=lambda p: (p.point.x, -p.point.y)):
+        if not best or p.point.y > best[-1].point.y:
+            best.append(p)
+    steps: list[tuple[float, float]] = []
+    for p in best:
+        steps += [(p.x, steps[-1][1])] if steps else []
+        steps.append((p.x, p.y))
+    return Line("frontier", tuple(steps)) if len(best) > 1 else None
 
 
 def _series_in_order(points: Sequence[Point]) -> list[str]:
@@ -194,51 +223,45 @@ def _accuracy_axis(
     return scale, tuple(Tick(scale.at(tenth / 10), str(10 * tenth)) for tenth in tenths)
 
 
-def _kept_axis(
-    ratios: Sequence[float], *, left: float, right: float
+def _x_axis(
+    points: Sequence[Point], projection: Projection, *, left: float, right: float
 ) -> tuple[Scale, tuple[Tick, ...]]:
-    """A logarithmic axis over all kept ratios and 100 %, with room for points side by side."""
-    low, high = math.log10(min(ratios)), max(0.0, math.log10(max(ratios)))
-    low = min(low, high - 0.5)
-    room = 0.13 * (high - low)
-    scale = Scale(low - room, high + room / 6, left, right)
-    decades = range(math.floor(low) - 1, math.ceil(high) + 1)
-    steps = (1, 2, 5) if len(decades) <= 4 else (1,)
-    thinned = decades[:: max(1, math.ceil(len(decades) / 8))]
-    ticks = [(d + math.log10(s), s * 10.0 ** (d + 2)) for d in thinned for s in steps]
-    return scale, tuple(
-        Tick(scale.at(at), f"{percent:g}")
-        for at, percent in ticks
-        if low - room <= at <= high + 1e-9
-    )
+    low, high = projection.range([p.x for p in points])
+    scale = Scale(low, high, left, right)
+    return scale, tuple(Tick(scale.at(at), text) for at, text in projection.ticks(low, high))
 
 
 def _side_by_side(
-    points: Sequence[Point], names: Sequence[str], x_scale: Scale, y_scale: Scale
+    points: Sequence[Point],
+    names: Sequence[str],
+    projection: Projection,
+    x_scale: Scale,
+    y_scale: Scale,
 ) -> list[Placed]:
-    """Every point's place; of one budget, each series has a lane of its own."""
+    """Every point's place; where there are lanes, each series at one place has its own."""
     placed: list[Placed] = []
-    clusters = list(_clusters(points, x_scale))
-    centres = [
-        math.fsum(x_scale.at(math.log10(p.x)) for p in cluster) / len(cluster)
-        for cluster in clusters
-    ]
+
+    def place(point: Point) -> float:
+        return x_scale.at(projection.at(point.x))
+
+    clusters = list(_clusters(points, place))
+    centres = [math.fsum(map(place, cluster)) / len(cluster) for cluster in clusters]
     room = 0.7 * min((b - a for a, b in itertools.pairwise(centres)), default=math.inf)
     for number, (cluster, centre) in enumerate(zip(clusters, centres, strict=True)):
         lanes = [name for name in names if any(p.series == name for p in cluster)]
         step = min(LANE_WIDTH, room / max(1, len(lanes) - 1))
         for point in cluster:
             lane = lanes.index(point.series) - (len(lanes) - 1) / 2
-            placed.append(Placed(point, centre + lane * step, y_scale.at(point.y), number))
+            x = centre + lane * step if projection.has_lanes else place(point)
+            placed.append(Placed(point, x, y_scale.at(point.y), number))
     return placed
 
 
-def _clusters(points: Sequence[Point], scale: Scale) -> Iterable[list[Point]]:
+def _clusters(points: Sequence[Point], place: Callable[[Point], float]) -> Iterable[list[Point]]:
     """Points from left to right, cut where two neighbours are further than a marker apart."""
     cluster: list[Point] = []
     for point in sorted(points, key=lambda p: (p.x, p.series, p.y)):
-        here = scale.at(math.log10(point.x))
-        if cluster and here - scale.at(math.log10(cluster[-1].x)) > MARKER_WIDTH:
+        if cluster and place(point) - place(cluster[-1]) > MARKER_WIDTH:
             yield cluster
             cluster = []
         cluster.append(point)

@@ -13,9 +13,12 @@ from hlvid.errors import UserError
 from hlvid.files import digest
 from hlvid.statistics import Comparison, Contrast, compare_arms, flip_rate, holm
 from leaderboard.entries import Entry
+from leaderboard.parallel import in_processes
 
 RANDOM_MATCHED = "random-matched"
 OFF = "off"
+MIN_QUESTIONS_FOR_PROCESSES = 50_000
+"""Fewer are compared faster than processes start."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,14 @@ def compare_groups(entries: Iterable[Entry]) -> tuple[Group, ...]:
         benchmark = record.benchmark
         key = (benchmark.name, benchmark.revision, benchmark.questions_sha256)
         together.setdefault((*key, record.model.kind, record.group_id), []).append(entry)
-    return tuple(_compare_group(group) for group in together.values())
+    groups = list(together.values())
+    num_questions = sum(len(entry.columns) for group in groups for entry in group)
+    is_worth_it = num_questions > MIN_QUESTIONS_FOR_PROCESSES
+    return tuple(in_processes(_compare_group, groups, is_worth_it=is_worth_it))
 
 
 def _compare_group(entries: Sequence[Entry]) -> Group:
-    by_arm = _seeds_together(entries)
+    by_arm = _seeds_together([e for e in entries if e.standing.withdrawn is None])
     off = next((seeds for seeds in by_arm if is_off(seeds[0])), None)
     noise_floor = _noise_floor(off)
     found: list[tuple[str, Effect]] = []

@@ -38,6 +38,8 @@ class EffectRow:
     mcnemar_p: str
     end_to_end: Cell
     model_only: Cell
+    page: str
+    """The page that compares the two."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,12 @@ def effect_table(family: Family, *, number: int) -> EffectTable:
         caption=caption,
         is_mixed=is_mixed,
         axis=axis,
-        rows=tuple(_row(effect, axis) for effect in family.effects),
+        rows=tuple(effect_row(effect, axis) for effect in family.effects),
     )
 
 
-def _row(effect: Effect, axis: bars.Axis) -> EffectRow:
+def effect_row(effect: Effect, axis: bars.Axis | None = None) -> EffectRow:
+    """An effect in words and numbers, drawn on an axis where there is one."""
     comparison, arm = effect.comparison, effect.arm.record.arm
     accuracy = comparison.accuracy
     return EffectRow(
@@ -86,7 +89,7 @@ def _row(effect: Effect, axis: bars.Axis) -> EffectRow:
         seeds=_seeds(effect),
         difference=_difference(accuracy),
         forest=None
-        if accuracy is None
+        if accuracy is None or axis is None
         else axis.bar(accuracy.difference, accuracy.low, accuracy.high),
         verdict=comparison.verdict,
         p=NOTHING if accuracy is None else wording.p_value(accuracy.p_value),
@@ -96,6 +99,7 @@ def _row(effect: Effect, axis: bars.Axis) -> EffectRow:
         mcnemar_p=NOTHING if accuracy is None else wording.p_value(accuracy.mcnemar_p),
         end_to_end=_factor(comparison.speed_up_end_to_end),
         model_only=_factor(comparison.speed_up_model_only),
+        page=f"compare/{effect.arm.slug}-{effect.other.slug}.html",
     )
 
 

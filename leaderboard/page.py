@@ -1,30 +1,30 @@
-"""From entries to the one page: what goes where, and its bytes.
+"""From entries to the main page: what stands where.
 
-The page has no script and asks for nothing: its policy forbids both. It reads no clock and no
-random number, so the same runs give the same bytes.
+Nothing reads a clock or a random number, so the same runs give the same bytes.
 """
 
-import base64
-import hashlib
 import itertools
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata, resources
-
-import jinja2
-from markupsafe import Markup
+from importlib import metadata
 
 from leaderboard import bars, compare, wording
 from leaderboard.effects import EffectTable, effect_table
 from leaderboard.entries import Entry, Refusal
-from leaderboard.figures import Figure, figure_of
+from leaderboard.exams import Exam, find_exam
+from leaderboard.figures import EVIDENCE, LATENCY, Figure, figure_of
 from leaderboard.findings import Findings, findings_of
-from leaderboard.setups import Fact, Setup, setups
+from leaderboard.results import Change, QuotedTable, Results
+from leaderboard.run_page import Fact
+from leaderboard.slices import SliceTable, slice_table
+from leaderboard.stages import StageTable, stage_table
 from leaderboard.tables import (
     ACCURACY_AXIS,
+    Machine,
     RunRow,
     frames_of,
+    machine_key,
+    machines_of,
     model_name,
     run_rows,
 )
@@ -59,8 +59,10 @@ class Group:
 
     anchor: str
     title: str
-    figure: Figure | None
+    figures: tuple[Figure, ...]
     families: tuple[EffectTable, ...]
+    stages: StageTable | None
+    slices: SliceTable | None
     uncompared: tuple[Fact, ...]
 
 
@@ -80,9 +82,13 @@ class Board:
     """Whether rows are arms; where all are off they are models."""
     has_tokens: bool
     has_recall: bool
+    has_tax: bool
+    machines: tuple[Machine, ...]
+    """More than one are told apart by their letters."""
+    figures: tuple[Figure, ...]
+    """Accuracy against time, one a machine."""
     has_frames: bool
     """Whether runs differ in their frames; the caption names them where they do not."""
-    num_columns: int
     groups: tuple[Group, ...]
 
 
@@ -107,7 +113,8 @@ class Page:
     findings: tuple[Findings, ...]
     sections: tuple[Section, ...]
     refusals: tuple[Fact, ...]
-    setups: tuple[Setup, ...]
+    quoted: tuple[QuotedTable, ...]
+    log: tuple[Change, ...]
     version: str
     counted: str
 
@@ -121,18 +128,30 @@ class Numbers:
         self.groups: Iterator[int] = itertools.count(1)
 
 
-def make_page(entries: Sequence[Entry], refusals: Sequence[Refusal]) -> Page:
-    """Decide what stands on the page."""
-    entries = sorted(entries, key=lambda e: (e.record.benchmark.name, _kind(e)))
+def make_page(
+    groups: Sequence[compare.Group],
+    refusals: Sequence[Refusal],
+    exams: Sequence[Exam],
+    results: Results,
+) -> Page:
+    """Decide what stands on the main page.
+
+    Args:
+        groups: From `compare.compare_groups`.
+        refusals: Folders without a row.
+        exams: What the runs were asked.
+        results: Quoted tables and the log of the published results.
+    """
+    groups = sorted(groups, key=lambda g: (g.entries[0].record.benchmark.name, _kind(g.entries[0])))
+    entries = [entry for group in groups for entry in group.entries]
     numbers = Numbers()
-    groups = compare.compare_groups(entries)
     together: dict[tuple[str, str, str], list[compare.Group]] = {}
     for group in groups:
         benchmark = group.entries[0].record.benchmark
         key = (benchmark.name, benchmark.revision, benchmark.questions_sha256)
         together.setdefault(key, []).append(group)
     sections = tuple(
-        _section(f"benchmark-{number}", same, numbers)
+        _section(f"benchmark-{number}", same, exams, numbers)
         for number, (_, same) in enumerate(sorted(together.items()), start=1)
     )
     counted = wording.counted(len(entries), "run")
@@ -153,7 +172,8 @@ def make_page(entries: Sequence[Entry], refusals: Sequence[Refusal]) -> Page:
             Fact(wording.plain(r.name, limit=120), wording.plain(r.reason, limit=1000))
             for r in refusals
         ),
-        setups=setups(entries),
+        quoted=results.quoted,
+        log=results.log[::-1],
         version=metadata.version("hlvid"),
         counted=counted + (f", {len(refusals)} refused" if refusals else ""),
     )
@@ -163,9 +183,12 @@ def _kind(entry: Entry) -> int:
     return list(KINDS).index(entry.record.model.kind)
 
 
-def _section(anchor: str, groups: Sequence[compare.Group], numbers: Numbers) -> Section:
+def _section(
+    anchor: str, groups: Sequence[compare.Group], exams: Sequence[Exam], numbers: Numbers
+) -> Section:
     entries = [entry for group in groups for entry in group.entries]
     benchmark = entries[0].record.benchmark
+    exam = find_exam(benchmark, list(exams))
     chance = next((e.chance for e in entries if e.chance is not None), None)
     facts = [
         Fact("Questions", wording.count(benchmark.num_questions)),
@@ -181,14 +204,17 @@ def _section(anchor: str, groups: Sequence[compare.Group], numbers: Numbers) -> 
     for kind in KINDS:
         of_kind = [g for g in groups if g.entries[0].record.model.kind == kind]
         if of_kind:
-            boards.append(_board(f"{anchor}-{kind}", kind, of_kind, numbers))
+            boards.append(_board(f"{anchor}-{kind}", kind, of_kind, exam, numbers))
     return Section(anchor, wording.plain(benchmark.name), tuple(facts), tuple(boards))
 
 
-def _board(anchor: str, kind: str, groups: Sequence[compare.Group], numbers: Numbers) -> Board:
+def _board(
+    anchor: str, kind: str, groups: Sequence[compare.Group], exam: Exam, numbers: Numbers
+) -> Board:
     entries = [entry for group in groups for entry in group.entries]
     title, blurb = KINDS[kind]
-    ranked, unranked = run_rows(entries)
+    machines = machines_of(entries)
+    ranked, unranked = run_rows(entries, machines)
     has_tokens = any(entry.kept_ratio is not None for entry in entries)
     has_recall = any(entry.recall is not None for entry in entries)
     frames = {frames_of(entry.record.frames) for entry in entries}
@@ -210,55 +236,42 @@ def _board(anchor: str, kind: str, groups: Sequence[compare.Group], numbers: Num
         has_gaze=any(entry.arm != "off" for entry in entries),
         has_tokens=has_tokens,
         has_recall=has_recall,
+        has_tax=any(entry.record.arm.gaze == "on" for entry in entries),
+        machines=tuple(machines.values()),
+        figures=tuple(_latency_figures(entries, machines, numbers)),
         has_frames=len(frames) > 1,
-        num_columns=10 + has_tokens + has_recall + (len(frames) > 1),
-        groups=tuple(_group(group, numbers) for group in groups if len(group.entries) > 1),
+        groups=tuple(_group(group, exam, numbers) for group in groups if len(group.entries) > 1),
     )
 
 
-def _group(group: compare.Group, numbers: Numbers) -> Group:
+def _latency_figures(
+    entries: Sequence[Entry], machines: dict[str, Machine], numbers: Numbers
+) -> Iterator[Figure]:
+    """Times are comparable within one machine only, so each has a figure of its own."""
+    for key, machine in machines.items():
+        same = [e for e in entries if machine_key(e) == key and not e.unranked_because]
+        figure = figure_of(same, numbers.figures, LATENCY, where=f" Machine: {machine.text}.")
+        if figure is not None:
+            yield figure
+
+
+def _group(group: compare.Group, exam: Exam, numbers: Numbers) -> Group:
     models = list(dict.fromkeys(model_name(entry) for entry in group.entries))
-    figure = figure_of(group.entries, numbers.figures)
+    stand = [entry for entry in group.entries if entry.standing.withdrawn is None]
+    drawn = (figure_of(stand, numbers.figures), figure_of(stand, numbers.figures, EVIDENCE))
+    families = tuple(effect_table(f, number=next(numbers.tables)) for f in group.families)
+    against_off = [e for f in group.families if f.other == compare.OFF for e in f.effects]
     return Group(
         anchor=f"group-{next(numbers.groups)}",
         title=f"{wording.listed(models)}, arm against arm",
-        figure=figure,
-        families=tuple(
-            effect_table(family, number=next(numbers.tables)) for family in group.families
-        ),
+        figures=tuple(figure for figure in drawn if figure is not None),
+        families=families,
+        stages=stage_table(stand, numbers.tables),
+        slices=slice_table(exam, [e.arm for e in against_off], against_off[0].other, numbers.tables)
+        if against_off
+        else None,
         uncompared=tuple(
             Fact(wording.plain(u.arm), wording.plain(u.reason, limit=1000))
             for u in group.uncompared
         ),
     )
-
-
-def render(page: Page) -> str:
-    """The page's HTML."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("leaderboard"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["coordinate"] = _coordinate
-    environment.filters["parts"] = _parts
-    style = (resources.files("leaderboard") / "static" / "style.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    template = environment.get_template("index.html")
-    return template.render(page=page, policy=policy, style=Markup(style))
-
-
-def _coordinate(value: float) -> str:
-    """A number in an SVG: a tenth of a unit is finer than any screen."""
-    return f"{value:.1f}".removesuffix(".0")
-
-
-def _parts(arm: str) -> list[str]:
-    """An arm's name in the pieces that a line may end with: 'random-matched:', 'detail', '@0.1'."""
-    return re.split(r"(?<=:)|(?=[@+#])", arm)

@@ -1,14 +1,19 @@
 """The rows of the table of runs, ready to print: every cell is text or a place in a drawing."""
 
 import dataclasses
-from collections.abc import Sequence
+import string
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from hlvid.files import digest
 from hlvid.statistics import QuantileInterval
+from hlvid.statistics.ranking import rank_ranges
 from hlvid.types import ArmSettings, FrameSettings
 from leaderboard import bars, wording
 from leaderboard.entries import Entry
-from leaderboard.measures import Latency
+from leaderboard.measures import Latency, selector_tax
 
 NOTHING = "\N{EN DASH}"
 """What a cell says where there is no such number."""
@@ -41,8 +46,8 @@ class Cell:
 class RunRow:
     """One run in a table."""
 
-    anchor: str
-    """Where on the page the run's settings stand."""
+    slug: str
+    """What the run's page is called."""
     arm: str
     model: str
     notes: tuple[str, ...]
@@ -56,8 +61,23 @@ class RunRow:
     end_to_end: tuple[Cell, Cell]
     """The 50th and the 90th percentile."""
     model_only: tuple[Cell, Cell]
+    tax: str
+    """Share of what gaze saves in the tower that choosing costs."""
     memory: str
     frames: str
+    machine: str
+    """Its letter in the list of machines."""
+    badge: str
+    division: str
+    is_withdrawn: bool
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine with its software, under a letter: times of two of them are not compared."""
+
+    letter: str
+    text: str
 
 
 def role_of(arm: ArmSettings) -> str:
@@ -79,41 +99,92 @@ def notes_of(arm: ArmSettings) -> tuple[str, ...]:
     return notes
 
 
-def run_rows(entries: Sequence[Entry]) -> tuple[tuple[RunRow, ...], tuple[RunRow, ...]]:
+def run_rows(
+    entries: Sequence[Entry], machines: Mapping[str, Machine] | None = None
+) -> tuple[tuple[RunRow, ...], tuple[RunRow, ...]]:
     """The rows of one table: those that have a rank, best first, and those that are only shown.
 
-    Equal accuracies share a rank. The model is named where there are several, and stands in the
-    arm's place where all arms are off.
+    The model is named where there are several, and stands in the arm's place where all arms are
+    off.
+
+    Args:
+        entries: Of one benchmark and one kind of model.
+        machines: From `machines_of`; without, machines are not told apart.
     """
     ordered = sorted(entries, key=_standing)
     ranked = [entry for entry in ordered if not entry.unranked_because]
-    scores = [entry.accuracy for entry in ranked]
     has_gaze = any(entry.arm != "off" for entry in entries)
     is_model_named = len({model_name(entry) for entry in entries}) > 1
+    offs = {e.record.group_id: e for e in entries if e.arm == "off" and not e.record.repeat}
 
     def row(entry: Entry, rank: str) -> RunRow:
-        named = dataclasses.replace(_run_row(entry), rank=rank)
+        machine = (machines or {}).get(machine_key(entry))
+        named = dataclasses.replace(
+            _run_row(entry, offs.get(entry.record.group_id)),
+            rank=rank,
+            machine=NOTHING if machine is None else machine.letter,
+        )
         if not has_gaze:
             return dataclasses.replace(named, arm=named.model, model="")
         return named if is_model_named else dataclasses.replace(named, model="")
 
     return (
-        tuple(row(e, str(scores.index(s) + 1)) for e, s in zip(ranked, scores, strict=True)),
+        tuple(row(e, rank) for e, rank in zip(ranked, _ranks(ranked), strict=True)),
         tuple(row(entry, NOTHING) for entry in ordered if entry.unranked_because),
     )
 
 
+def _ranks(ranked: Sequence[Entry]) -> list[str]:
+    """The range of ranks of each entry, by paired tests of all against all."""
+    if not ranked:
+        return []
+    columns = ranked[0].columns
+    ranges = rank_ranges(np.stack([e.columns.is_correct for e in ranked]), columns.clusters)
+    return [
+        str(r.best) if r.best == r.worst else f"{r.best}{wording.DASH}{r.worst}" for r in ranges
+    ]
+
+
 def _standing(entry: Entry) -> tuple[float, str, str]:
     accuracy = -1.0 if entry.accuracy is None else entry.accuracy
-    return -accuracy, entry.arm, entry.record.run_id
+    return -accuracy, entry.arm, entry.slug
 
 
-def _run_row(entry: Entry) -> RunRow:
+def machine_key(entry: Entry) -> str:
+    """Digest of a run's machine and software."""
+    made = entry.record.provenance
+    return digest([made.hardware.model_dump(mode="json"), dict(made.software)])
+
+
+def machines_of(entries: Sequence[Entry]) -> dict[str, Machine]:
+    """Machines and their letters (A to Z, then numbers), in the order of the entries."""
+    found: dict[str, Machine] = {}
+    for entry in entries:
+        if (key := machine_key(entry)) in found:
+            continue
+        number = len(found)
+        letter = string.ascii_uppercase[number] if number < 26 else str(number + 1)
+        found[key] = Machine(letter, machine_text(entry))
+    return found
+
+
+def machine_text(entry: Entry) -> str:
+    """A machine in one line."""
+    machine = entry.record.provenance.hardware
+    named = [wording.plain(gpu, limit=60) for gpu in machine.gpus[:4]]
+    named += [f"and {len(machine.gpus) - 4} more"] if len(machine.gpus) > 4 else []
+    gpus = wording.listed(named)
+    cores = wording.counted(machine.num_cores, "core")
+    memory = f"{wording.gibibytes(machine.memory_bytes)} GiB"
+    return f"{f'{gpus}; ' if gpus else ''}{wording.plain(machine.cpu, limit=80)}, {cores}, {memory}"
+
+
+def _run_row(entry: Entry, off: Entry | None) -> RunRow:
     """The row of a run, not ranked yet."""
     record, memory = entry.record, entry.peak_memory_bytes
     accuracy, bar = _accuracy(entry)
     return RunRow(
-        anchor=f"run-{record.run_id}",
+        slug=entry.slug,
         arm=wording.plain(entry.arm),
         model=model_name(entry),
         notes=(*_reasons(entry), *notes_of(record.arm)),
@@ -126,9 +197,22 @@ def _run_row(entry: Entry) -> RunRow:
         recall=_recall(entry),
         end_to_end=_timings(entry.end_to_end),
         model_only=_timings(entry.model_only),
+        tax=_tax(entry, off),
         memory=NOTHING if memory is None else wording.gibibytes(memory),
         frames=frames_of(record.frames),
+        machine=NOTHING,
+        badge=entry.badge,
+        division=entry.division,
+        is_withdrawn=entry.standing.withdrawn is not None,
     )
+
+
+def _tax(entry: Entry, off: Entry | None) -> str:
+    """Selector tax of a gaze arm against off of its own command, in percent."""
+    if off is None or entry.record.arm.gaze == "off":
+        return NOTHING
+    tax = selector_tax(entry.columns, off.columns)
+    return NOTHING if tax is None else wording.percent(tax, digits=0)
 
 
 def model_name(entry: Entry) -> str:
@@ -151,7 +235,8 @@ def _reasons(entry: Entry) -> tuple[str, ...]:
     """Which repeat a run is and why it has no rank, but for what its arm's notes already say."""
     repeat = entry.record.repeat
     repeats = (f"repeat {wording.count(repeat)}",) if repeat else ()
-    return (*repeats, *(r for r in entry.unranked_because if r != "privileged selector"))
+    reasons = [r for r in entry.unranked_because if r != "privileged selector"]
+    return (*repeats, *(wording.plain(reason) for reason in reasons))
 
 
 def _accuracy(entry: Entry) -> tuple[Cell, bars.Bar | None]:

@@ -1,12 +1,19 @@
 """Rules about several runs: the arms of a group are paired, and asking again changes nothing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from hlvid.errors import UserError
 from hlvid.files import digest
-from hlvid.statistics.pairing import NOT_COMPARABLE, on_one_machine, pair_runs, paired_times_ms
+from hlvid.statistics.pairing import (
+    NOT_COMPARABLE,
+    Pairs,
+    on_one_machine,
+    pair_runs,
+    paired_times_ms,
+)
 from hlvid.types import RunRecord
 from leaderboard.rules import Problem, Submission
 
@@ -20,16 +27,18 @@ def group_problems(submissions: Sequence[Submission]) -> Iterator[tuple[str, Pro
     """What is wrong between runs: (run_id, problem), told of the later one of two."""
     able = [s for s in submissions if s.record.status not in NOT_COMPARABLE]
     for same in _together(able, lambda record: record.group_id):
-        yield from _pairing(same)
-        yield from _controls(same)
+        yield from pairing(same)
+        yield from controls(same)
     for same in _together(able, _all_but_repeat):
-        yield from _repeats(sorted(same, key=lambda s: (s.record.repeat, s.record.run_id)))
+        yield from _repeated(sorted(same, key=lambda s: (s.record.repeat, s.record.run_id)))
 
 
-def _together(submissions: Sequence[Submission], key: object) -> Iterator[list[Submission]]:
-    found: dict[object, list[Submission]] = {}
+def _together(
+    submissions: Sequence[Submission], key: Callable[[RunRecord], str]
+) -> Iterator[list[Submission]]:
+    found: dict[str, list[Submission]] = {}
     for submission in submissions:
-        found.setdefault(key(submission.record), []).append(submission)  # type: ignore[operator]
+        found.setdefault(key(submission.record), []).append(submission)
     yield from (same for same in found.values() if len(same) > 1)
 
 
@@ -38,7 +47,7 @@ def _all_but_repeat(record: RunRecord) -> str:
     return digest(record.model_dump(mode="json", include=names))
 
 
-def _pairing(group: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
+def pairing(group: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
     """Arms of one command sat the same questions with the same prompts, frames and pixels."""
     first = min(group, key=lambda s: (s.record.arm.name != "off", s.record.run_id))
     for other in group:
@@ -57,7 +66,7 @@ def _pairing(group: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
             yield other.record.run_id, Problem("pairing", f"against {said}")
 
 
-def _controls(group: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
+def controls(group: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
     """A matched control spends its partner's tokens, question by question."""
     for control in group:
         base, _, partner = (control.record.arm.selector or "").partition(":")
@@ -82,8 +91,8 @@ def _controls(group: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
                 yield control.record.run_id, Problem("controls", message)
 
 
-def _repeats(runs: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
-    """A run that was made again gives the same answers, and is not suspiciously faster."""
+def _repeated(runs: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
+    """Each further run against the first."""
     first = runs[0]
     for again in runs[1:]:
         if again.record.repeat == first.record.repeat:
@@ -93,21 +102,38 @@ def _repeats(runs: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
         except UserError as error:
             yield again.record.run_id, Problem("repeats", str(error))
             continue
-        changed, of = pairs.num_changed, len(pairs)
-        if changed > MAX_CHANGED * of:
-            message = (
-                f"predictions.jsonl: {changed} of {of} answers differ from those of repeat "
-                f"{first.record.repeat}. Allowed are {MAX_CHANGED:.0%}."
-            )
-            yield again.record.run_id, Problem("repeats", message)
-        times = paired_times_ms(pairs, "end_to_end")
-        if times is None or not on_one_machine(again.record, first.record):
-            continue
-        ratio = float(np.median(times[0] / times[1]))
-        if ratio < 1 - MAX_FASTER:
-            message = (
-                f"predictions.jsonl: asked again, a question takes {ratio:.0%} of its first "
-                f"time (median). Allowed is no less than {1 - MAX_FASTER:.0%}: nothing may be "
-                "remembered."
-            )
-            yield again.record.run_id, Problem("caching", message)
+        for rule, find in (("repeats", repeats), ("caching", caching)):
+            for message in find(again.record, first.record, pairs):
+                yield again.record.run_id, Problem(rule, message)
+
+
+def repeats(again: RunRecord, first: RunRecord, pairs: Pairs) -> Iterator[str]:
+    """A run that was made again gives the same answers, but for one in a hundred."""
+    changed, of = pairs.num_changed, len(pairs)
+    if changed > MAX_CHANGED * of:
+        yield (
+            f"predictions.jsonl: {changed} of {of} answers differ from those of repeat "
+            f"{first.repeat}. Allowed are {MAX_CHANGED:.0%}."
+        )
+
+
+def caching(again: RunRecord, first: RunRecord, pairs: Pairs) -> Iterator[str]:
+    """A question is not over a tenth faster when it is asked again: nothing was remembered."""
+    times = paired_times_ms(pairs, "end_to_end")
+    if times is None or not on_one_machine(again, first):
+        return
+    ratio = float(np.median(times[0] / times[1]))
+    if ratio < 1 - MAX_FASTER:
+        yield (
+            f"predictions.jsonl: asked again, a question takes {ratio:.0%} of its first time "
+            f"(median). Allowed is no less than {1 - MAX_FASTER:.0%}: nothing may be remembered."
+        )
+
+
+RULES: tuple[tuple[str, Callable[..., Any]], ...] = (
+    ("pairing", pairing),
+    ("controls", controls),
+    ("repeats", repeats),
+    ("caching", caching),
+)
+"""Rules about several runs, for those who list them."""

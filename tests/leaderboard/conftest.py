@@ -26,9 +26,7 @@ from hlvid.types import (
     Video,
 )
 from leaderboard import cli
-from leaderboard.entries import find_runs, read_entries
-from leaderboard.exams import read_exams
-from leaderboard.page import make_page, render
+from leaderboard.build import build_site
 
 LETTERS = "ABCD"
 TOKENS_OFF = 6 * 68 * 120
@@ -247,6 +245,17 @@ def write_wall(folder: Path, benchmark: datasets.Benchmark) -> None:
             write(folder / "runs", benchmark, name, arm)
 
 
+def build_pages(folder: Path, runs_folder: str = "runs", **options: object) -> Path:
+    """Build the pages of `folder/runs` into `folder/site`, and say where."""
+
+    def refuse(reason: str) -> None:
+        raise AssertionError(reason)
+
+    out = folder / "site"
+    build_site([folder / runs_folder], [folder / "exam"], out, tell=refuse, **options)
+    return out
+
+
 class Reader(HTMLParser):
     """Reads a page strictly: whatever is opened is closed in order, ids are unique."""
 
@@ -260,6 +269,7 @@ class Reader(HTMLParser):
         self.text: dict[str, list[str]] = {}
         self.rows: list[list[str]] = []
         self.style = ""
+        self.script = ""
         self.feed(text)
         self.close()
         assert not self.open, self.open
@@ -288,6 +298,8 @@ class Reader(HTMLParser):
     def handle_data(self, data):
         if "style" in self.open:
             self.style += data
+        if "script" in self.open:
+            self.script += data
         for tag in set(self.open):
             self.text.setdefault(tag, []).append(data)
         if {"td", "th"} & set(self.open) and "svg" not in self.open:
@@ -346,6 +358,7 @@ def lab() -> SimpleNamespace:
         MODELS=MODELS,
         Reader=Reader,
         arms=arms,
+        build_pages=build_pages,
         exam=exam,
         group_of=lambda name: digest(MODELS[name].model_dump())[:16],
         predictions=predictions,
@@ -367,8 +380,12 @@ def wall(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def page(wall: Path) -> str:
-    """The page of the wall."""
-    entries, refusals = read_entries(find_runs([wall / "runs"]), read_exams([wall / "exam"]))
-    assert not refusals
-    return render(make_page(entries, refusals))
+def site(wall: Path) -> Path:
+    """The folder with the pages of the wall."""
+    return build_pages(wall)
+
+
+@pytest.fixture(scope="session")
+def page(site: Path) -> str:
+    """The main page of the wall."""
+    return (site / "index.html").read_text()

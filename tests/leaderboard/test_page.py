@@ -1,6 +1,7 @@
 """The page: what it shows, that it is well formed, and that nothing can get out of it or in."""
 
 import base64
+import dataclasses
 import hashlib
 import os
 import subprocess
@@ -12,7 +13,7 @@ from hlvid import datasets
 from hlvid.types import ArmSettings, TokenCounts
 from leaderboard.entries import find_runs, read_entries
 from leaderboard.exams import read_exams
-from leaderboard.page import make_page, render
+from leaderboard.results import SHIPPED, read_results
 from leaderboard.wording import percent
 
 
@@ -20,10 +21,6 @@ def entries_of(folder, exam):
     entries, refusals = read_entries(find_runs([folder]), read_exams([exam]))
     assert not refusals
     return entries
-
-
-def page_of(folder, exam):
-    return render(make_page(entries_of(folder, exam), []))
 
 
 def test_every_run_has_a_row_with_its_numbers(page, wall, lab):
@@ -42,8 +39,32 @@ def test_every_run_has_a_row_with_its_numbers(page, wall, lab):
             f"{percent(summary.accuracy_low)}–{percent(summary.accuracy_high)}" in row[2]
             for row in shown
         )
-        counts = [row for row in rows if len(row) > 3 and row[1] == record.run_id]
-        assert counts[0][3] == str(summary.num_correct)
+
+
+def test_every_run_has_a_page_with_its_counts_and_answers(site, wall, lab):
+    for entry in entries_of(wall / "runs", wall / "exam"):
+        reader = lab.Reader((site / "runs" / f"{entry.run_id}.html").read_text())
+        text = " ".join(reader.text["dd"])
+        for value in (entry.record.predictions_sha256, str(entry.record.summary.num_correct)):
+            assert value in text
+        answers = [row for row in reader.rows if row and row[0] in entry.columns.question_ids]
+        assert len(answers) == len(entry.columns)
+        marked = sum("correct" in row[3] for row in answers)
+        assert marked == entry.record.summary.num_correct
+
+
+def test_compare_page_counts_what_only_one_has_right(site, lab):
+    pages = sorted((site / "compare").iterdir())
+    assert len(pages) == 2 * (8 + 6)
+    for path in pages[:4]:
+        reader = lab.Reader(path.read_text())
+        square = [row for row in reader.rows if len(row) == 3]
+        counts = [
+            int("".join(c for c in cell if c.isdigit())) for row in square[1:] for cell in row[1:]
+        ]
+        assert sum(counts) == 192
+        listed = "".join(reader.text["h3"])
+        assert f"({counts[1]})" in listed and f"({counts[2]})" in listed
 
 
 def test_no_table_holds_two_kinds_of_model(page, lab):
@@ -52,29 +73,48 @@ def test_no_table_holds_two_kinds_of_model(page, lab):
         assert kind in captions
 
 
-def test_page_is_well_formed_and_refers_to_itself_only(page, lab):
-    reader = lab.Reader(page)
-    for link in reader.attributes("href"):
-        assert link == "data:," or link.removeprefix("#") in reader.ids, link
-    for names in reader.attributes("aria-labelledby"):
-        assert set(names.split()) <= reader.ids, names
-    assert {tag for tag, _ in reader.tags}.isdisjoint(("script", "img", "iframe", "object", "form"))
-    names = {name for _, attributes in reader.tags for name in attributes}
-    assert names.isdisjoint(("src", "style", "action", "srcset"))
-    assert not [name for name in names if name.startswith("on")]
-    assert "url(" not in reader.style and "@import" not in reader.style
+def test_pages_are_well_formed_and_refer_to_the_site_only(site, lab):
+    pages = {path.relative_to(site).as_posix(): path for path in site.rglob("*.html")}
+    readers = {name: lab.Reader(path.read_text()) for name, path in pages.items()}
+    for name, reader in readers.items():
+        for link in reader.attributes("href"):
+            if link == "data:," or link.startswith("https://"):
+                continue
+            target, _, anchor = link.partition("#")
+            place = os.path.normpath(os.path.join(os.path.dirname(name), target))  # noqa: PTH118, PTH120
+            target = place if target else name
+            assert target in readers, (name, link)
+            assert not anchor or anchor in readers[target].ids, (name, link)
+        for names in reader.attributes("aria-labelledby"):
+            assert set(names.split()) <= reader.ids, names
+        tags = {tag for tag, _ in reader.tags}
+        assert tags.isdisjoint(("img", "iframe", "object", "form"))
+        assert ("script" in tags) == (name == "index.html")
+        names = {name for _, attributes in reader.tags for name in attributes}
+        assert names.isdisjoint(("src", "style", "action", "srcset"))
+        assert not [name for name in names if name.startswith("on")]
+        assert "url(" not in reader.style and "@import" not in reader.style
 
 
-def test_policy_allows_exactly_the_style_that_is_there(page, lab):
-    reader = lab.Reader(page)
-    digest = base64.b64encode(hashlib.sha256(reader.style.encode()).digest()).decode()
-    policy = next(text for text in reader.attributes("content") if "default-src" in text)
-    assert policy.startswith("default-src 'none'; ")
-    assert f"style-src 'sha256-{digest}'" in policy
+def test_only_quoted_tables_link_to_elsewhere(site, lab):
+    reader = lab.Reader((site / "index.html").read_text())
+    away = {link for link in reader.attributes("href") if link.startswith("https://")}
+    assert away == {table.url for table in read_results(SHIPPED).quoted}
 
 
-def test_same_runs_give_the_same_bytes(wall, tmp_path):
-    pages = []
+def test_policy_allows_exactly_the_style_and_the_script_that_are_there(site, lab):
+    for path in (site / "index.html", site / "method.html"):
+        reader = lab.Reader(path.read_text())
+        policy = next(text for text in reader.attributes("content") if "default-src" in text)
+        assert policy.startswith("default-src 'none'; ")
+        for name, text in (("style", reader.style), ("script", reader.script)):
+            digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+            assert (f"{name}-src 'sha256-{digest}'" in policy) == bool(text)
+
+
+def test_same_runs_give_the_same_bytes(tmp_path, lab):
+    wall, sites = tmp_path / "wall", []
+    lab.write_wall(wall, lab.exam(num_videos=3, per_video=2))
     for seed, order in (("1", ["a", "b"]), ("2", ["b", "a"])):
         folders = {"a": wall / "runs", "b": next((wall / "runs").iterdir())}
         command = [sys.executable, "-c", "from leaderboard.cli import main; main()", "build"]
@@ -82,8 +122,68 @@ def test_same_runs_give_the_same_bytes(wall, tmp_path):
         command += ["--questions", str(wall / "exam"), "--out", str(tmp_path / seed)]
         environment = os.environ | {"PYTHONHASHSEED": seed}
         subprocess.run(command, check=True, env=environment, capture_output=True)
-        pages.append((tmp_path / seed / "index.html").read_bytes())
-    assert pages[0] == pages[1]
+        pages = sorted((tmp_path / seed).rglob("*.html"))
+        sites.append({p.relative_to(tmp_path / seed): p.read_bytes() for p in pages})
+    assert sites[0] == sites[1]
+
+
+def test_index_of_fifty_runs_stays_small(page):
+    """The wall has 29 runs, as many columns and figures as there are."""
+    assert len(page.encode()) / 29 * 50 < 500_000
+
+
+def test_quoted_numbers_stand_with_their_source_and_without_a_rank(page, lab):
+    reader = lab.Reader(page)
+    rows = {row[0]: row for row in reader.rows if row}
+    assert rows["NVILA-8B-HD-Video with AutoGaze"][-1] == "52.6"
+    assert "arXiv 2603.12254" in "".join(reader.text["a"])
+
+
+def test_withdrawn_run_is_grey_and_unranked_and_compared_with_nothing(tmp_path, lab, run_command):
+    exam = lab.exam(num_videos=4, per_video=3)
+    datasets.write(tmp_path / "exam", exam)
+    off = lab.write(tmp_path / "sent", exam, "ocr", ArmSettings(gaze="off"))
+    lab.write(tmp_path / "sent", exam, "ocr", ArmSettings(gaze="on", selector="detail", budget=0.1))
+    results = ("--results", tmp_path / "results")
+    run_command("add", tmp_path / "sent", "--questions", tmp_path / "exam", *results)
+    run_command("withdraw", off.run_id, "--reason", "read the wrong frames", *results)
+    site = lab.build_pages(tmp_path, "results")
+    reader = lab.Reader((site / "index.html").read_text())
+    row = next(row for row in reader.rows if "withdrawn: read the wrong frames" in "".join(row))
+    assert row[0] == "–"
+    assert "withdrawn" in reader.attributes("class")
+    assert "read the wrong frames" in "".join(reader.text["li"])
+    assert not (site / "compare").exists()
+
+
+def test_results_without_runs_still_make_a_page(tmp_path, lab, run_command):
+    (tmp_path / "results" / "quoted").mkdir(parents=True)
+    code, _, _ = run_command("build", tmp_path / "results", "--out", tmp_path / "site")
+    assert code == 0
+    assert "52.6" in (tmp_path / "site" / "index.html").read_text()
+
+
+def test_named_pair_gets_a_page_and_a_wrong_name_is_refused(run_command, small):
+    folder, records = small
+    arguments = ("build", folder / "runs", "--questions", folder / "exam", "--out", folder / "site")
+    pair = f"{records[0].run_id}:{records[1].run_id}"
+    assert run_command(*arguments, "--compare", pair)[0] == 0
+    assert (folder / "site" / "compare" / f"{pair.replace(':', '-')}.html").is_file()
+    code, _, err = run_command(*arguments, "--compare", "../../etc:passwd")
+    assert code == 2
+    assert "does not name two runs" in err
+
+
+def test_text_of_questions_is_printed_only_where_the_licence_allows(tmp_path, lab, run_command):
+    exam = lab.exam(num_videos=2, per_video=2)
+    for name, licence in (("closed", "unknown"), ("open", "CC-BY-4.0")):
+        folder = tmp_path / name
+        datasets.write(folder / "exam", dataclasses.replace(exam, license=licence))
+        made = lab.write(folder / "runs", exam, "ocr", ArmSettings(gaze="off"))
+        page = f"runs/{made.run_id}.html"
+        site = lab.build_pages(folder)
+        assert ("of street" in (site / page).read_text()) == (name == "open")
+        assert "of street" in (lab.build_pages(folder, is_local=True) / page).read_text()
 
 
 HOSTILE = "<script>alert(1)</script>\u202e\u200b\u0000\"'&{{7*7}}" + "\u0301" * 30
@@ -130,20 +230,25 @@ def test_hostile_text_is_shown_and_does_nothing(tmp_path, lab):
             generation={HOSTILE: HOSTILE},
             seed=10**300,
         )
-    text = page_of(tmp_path / "runs", tmp_path / "exam")
-    reader = lab.Reader(text)
-    assert "script" not in {tag for tag, _ in reader.tags}
-    assert "&lt;script&gt;alert(1)" in text
-    assert "{{7*7}}" in text
-    assert not set("\u202e\u200b\u0000") & set(text)
-    assert "\\u202e" in text
-    assert "\u0301" * 3 not in text
+    site = lab.build_pages(tmp_path)
+    shown = ""
+    for path in site.rglob("*.html"):
+        text = path.read_text()
+        reader = lab.Reader(text)
+        scripts = [tag for tag, _ in reader.tags].count("script")
+        assert scripts == (path.name == "index.html")
+        assert not set("\u202e\u200b\u0000") & set(text)
+        assert "\u0301" * 3 not in text
+        shown += text
+    assert "&lt;script&gt;alert(1)" in shown
+    assert "{{7*7}}" in shown
+    assert "\\u202e" in shown
 
 
 @pytest.mark.parametrize("num_videos", [1, 2])
 def test_few_videos_are_said_to_be_too_few(tmp_path, lab, num_videos):
     lab.write_wall(tmp_path, lab.exam(num_videos=num_videos))
-    text = page_of(tmp_path / "runs", tmp_path / "exam")
+    text = (lab.build_pages(tmp_path) / "index.html").read_text()
     lab.Reader(text)
     assert f"too few videos ({num_videos})" in text
     assert "loses" not in text

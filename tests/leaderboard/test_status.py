@@ -4,9 +4,6 @@ import pytest
 
 from hlvid import datasets
 from hlvid.types import ArmSettings, Prediction
-from leaderboard.entries import find_runs, read_entries
-from leaderboard.exams import read_exams
-from leaderboard.page import make_page, render
 
 OFF = ArmSettings(gaze="off")
 
@@ -85,10 +82,8 @@ def _other(lab, exam):
 
 
 @pytest.fixture(scope="module")
-def page(odd):
-    entries, refusals = read_entries(find_runs([odd / "runs"]), read_exams([odd / "exam"]))
-    assert not refusals
-    return render(make_page(entries, refusals))
+def page(odd, lab):
+    return (lab.build_pages(odd) / "index.html").read_text()
 
 
 @pytest.fixture(scope="module")
