@@ -38,6 +38,17 @@ GazeWeights = Annotated[
     str | None,
     typer.Option(help="PATH or hub id of AutoGaze's weights; nvidia/AutoGaze by default."),
 ]
+Also = Annotated[
+    str,
+    typer.Option(
+        help="V,...: off-stock, off-bare, blind, context-only, fewer-frames[@BUDGET], "
+        "lower-resolution[@BUDGET], evs[@BUDGET], after-tower[:ARM]."
+    ),
+]
+Weights = Annotated[str, typer.Option(help="PATH or hub id of the model's weights.")]
+LoadFormat = Annotated[str, typer.Option(help="weights, or dummy: random values, latency only.")]
+CanvasSize = Annotated[str, typer.Option(help="native or WIDTHxHEIGHT, for an MLLM.")]
+Pairing = Annotated[str, typer.Option(help="Frames that share a token: stock or repeat.")]
 Known = Annotated[str, typer.Option("--benchmark", help="Folder, if the run's was a folder.")]
 
 
@@ -50,6 +61,11 @@ def sit(  # noqa: PLR0913
     budget: Budget = "",
     threshold: Threshold = None,
     gaze_weights: GazeWeights = None,
+    also: Also = "",
+    weights: Weights = "",
+    load_format: LoadFormat = "",
+    canvas: CanvasSize = "",
+    pairing: Pairing = "",
     benchmark: Name = "hlvid",
     data: Data = None,
     frames: Frames = 16,
@@ -80,7 +96,9 @@ def sit(  # noqa: PLR0913
     if gaze not in ("off", "on", "both"):
         raise UserError(f"--gaze: {gaze!r} is not allowed. Allowed are off, on and both.")
     from evaluators.run import Settings, run
+    from evaluators.variants import plan_variants
 
+    options = {"weights": weights, "load_format": load_format, "canvas": canvas, "pairing": pairing}
     settings = Settings(
         model=model,
         arms=(),
@@ -91,8 +109,10 @@ def sit(  # noqa: PLR0913
         limit=limit,
         seed=seed,
         gaze_weights=gaze_weights,
+        options={name: value for name, value in options.items() if value},
     )
     arms = _plan(settings, gaze, _words(selector), _ratios(budget), threshold)
+    arms = plan_variants(_words(also), arms, budgets=_ratios(budget))
     settings = replace(settings, arms=arms)
     _tell(settings, run(settings, _command()), as_json=as_json)
 
@@ -232,23 +252,31 @@ def _plan(
     threshold: float | None,
 ) -> Any:  # noqa: ANN401
     """The arms; where weights are missing, say of all that is missing what it is, and what runs."""
+    from evaluators import models
     from evaluators.arms import plan_arms
     from evaluators.report import command
     from gaze.checkpoint import MissingWeights
     from hlvid.datasets import HLVID_SYNTHETIC, load
 
-    weights = settings.gaze_weights
+    weights, arms = settings.gaze_weights, None
+    instead = replace(settings, gaze_weights=None)
+    told = models.find(settings.model).missing(settings.options)
+    if told:
+        instead = replace(instead, model="ocr", options={})
     try:
-        return plan_arms(gaze, selectors, budgets=budgets, threshold=threshold, weights=weights)  # type: ignore[arg-type]
+        arms = plan_arms(gaze, selectors, budgets=budgets, threshold=threshold, weights=weights)  # type: ignore[arg-type]
     except MissingWeights as missing:
-        told, instead = [str(missing)], replace(settings, gaze_weights=None)
-        try:
-            load(settings.benchmark, data=settings.data)
-        except UserError as error:
-            told.append(str(error))
-            instead = replace(instead, benchmark=HLVID_SYNTHETIC, data=None)
-        runs_here = command(instead, "--gaze", gaze, "--selector", "detail,random-matched")
-        raise UserError(f"{' '.join(told)} This runs here: {runs_here}") from None
+        told.append(str(missing))
+    if not told:
+        return arms
+    try:
+        load(settings.benchmark, data=settings.data)
+    except UserError as error:
+        told.append(str(error))
+        instead = replace(instead, benchmark=HLVID_SYNTHETIC, data=None)
+    what = () if gaze == "off" else ("--selector", "detail,random-matched")
+    runs_here = command(instead, "--gaze", gaze, *what)
+    raise UserError(f"{' '.join(told)} This runs here: {runs_here}")
 
 
 def _tell(settings: Any, runs: list[Any], *, as_json: bool) -> None:  # noqa: ANN401
@@ -264,9 +292,9 @@ def _tell(settings: Any, runs: list[Any], *, as_json: bool) -> None:  # noqa: AN
         say(f"runs: in {settings.out}, a folder each; run again, the command finds them finished")
         say(f"next: {following}")
     states = {row["status"] for row in rows}
-    if states == {"failed"}:
+    if states <= {"failed", "infeasible"}:
         raise typer.Exit(FAILED)
-    if states != {"complete"}:
+    if not states <= {"complete", "infeasible"}:
         say("some questions FAILED; the same command tries them again")
         raise typer.Exit(PARTIAL)
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evaluators import variants
 from evaluators.arms import to_generation_kwargs
 from evaluators.sitting import Room
 from evaluators.task import TASK_FOLDER, make_docs
@@ -107,5 +108,6 @@ def _tasks(benchmark: Benchmark, arms: Sequence[ArmSettings]) -> list[Any]:
         config = load_yaml_config(str(TASK_FOLDER / "_question.yaml"))
         del config["process_docs"]
         config["generation_kwargs"] |= to_generation_kwargs(arm)
+        config["generation_kwargs"] |= variants.to_generation_kwargs(arm)
         tasks.append(ArmTask(config={**config, "task": arm.name}))
     return tasks

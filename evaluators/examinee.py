@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +97,8 @@ class Examinee:
     """What it takes from a look cannot be written down: a run that goes on looks again."""
     shape: Shape = SOURCE
     """How it wants its frames."""
+    options: tuple[str, ...] = ()
+    """What else it is made from, beside the seed: all text."""
     variants: tuple[Variant, ...] = ()
     """Arms that it knows beside `off` and the selectors."""
     device: str = "cpu"
@@ -106,6 +108,24 @@ class Examinee:
 
     def __init__(self, *, seed: int) -> None:
         del seed
+
+    @classmethod
+    def make(cls, *, seed: int, options: Mapping[str, str]) -> Self:
+        """Make it, refusing what it does not take.
+
+        Raises:
+            UserError: It does not take an option, or lacks what it needs.
+        """
+        for name in options:
+            if name not in cls.options:
+                raise UserError(f"--{name.replace('_', '-')}: the model takes none. Leave it out.")
+        return cls(seed=seed, **options)
+
+    @classmethod
+    def missing(cls, options: Mapping[str, str]) -> list[str]:
+        """A sentence for each thing that is not on this machine and has to be, without loading."""
+        del options
+        return []
 
     def watch(self, view: View, clock: Stopwatch) -> Any:  # noqa: ANN401
         """Take notes on one arm of a video, once for all its questions.

@@ -12,6 +12,7 @@ from typing import Any
 from lmms_eval.api.instance import Instance
 from lmms_eval.api.model import lmms
 
+from evaluators import variants
 from evaluators.arms import from_generation_kwargs
 from evaluators.gazing import Donors
 from evaluators.models import find
@@ -20,7 +21,7 @@ from evaluators.task import to_question
 from gaze.reading import send_nothing
 from hlvid.console import say
 from hlvid.errors import UserError
-from hlvid.types import FrameSettings, Prediction
+from hlvid.types import Prediction
 
 PADDING = "__padding_only__"
 """lmms-eval's mark on requests that only keep several processes in step."""
@@ -67,6 +68,7 @@ class Paired(lmms):  # type: ignore[misc]
         _, doc_to_messages, generation_kwargs, doc_id, task, split = request.args
         doc = self.task_dict[task][split][doc_id]
         question, arm = self._question(doc, task), from_generation_kwargs(generation_kwargs)
+        arm = variants.from_generation_kwargs(arm, generation_kwargs)
         try:
             (turn,) = doc_to_messages(doc)
         except UserError as error:
@@ -98,6 +100,10 @@ class StockPaired(Paired):
         batch_size: Of lmms-eval; questions are answered one at a time.
         max_batch_size: Of lmms-eval; has no effect.
         device: Of lmms-eval; has no effect.
+        options: What else the model takes: weights, load_format, canvas, pairing.
+
+    Raises:
+        UserError: The model does not take an option, or lacks what it needs.
     """
 
     model_name: str
@@ -110,11 +116,12 @@ class StockPaired(Paired):
         batch_size: int | str | None = 1,
         max_batch_size: int | None = None,
         device: str | None = None,
+        **options: str,
     ) -> None:
         super().__init__()
         send_nothing()
-        self._examinee = find(self.model_name)(seed=seed)
-        self._frames = FrameSettings(num_frames=frames)
+        self._examinee = find(self.model_name).make(seed=seed, options=options)
+        self._frames = self._examinee.shape.settings(frames)
         self._seed = seed
         self._scratch = Path(scratch or tempfile.gettempdir())
 
@@ -139,7 +146,11 @@ class StockPaired(Paired):
                 for doc in rows:
                     videos[doc["video_id"]] = Path(doc["video"]) if doc["video"] else None
         donors = Donors(
-            videos, num_frames=self._frames.num_frames, scratch=self._scratch, seed=self._seed
+            videos,
+            num_frames=self._frames.num_frames,
+            scratch=self._scratch,
+            seed=self._seed,
+            shape=self._examinee.shape,
         )
         return Room(
             examinee=self._examinee,

@@ -29,7 +29,7 @@ RECALL_HEADER = (
 def describe(run: GradedRun, folder: Path) -> dict[str, Any]:
     """One arm's run as JSON."""
     record, ok = run.record, [p for p in run.predictions if p.status == "ok"]
-    summary = record.summary
+    summary = None if record.model.load_format == "dummy" else record.summary
     times = [p.stage_ms[END_TO_END] for p in ok]
     videos = [g.video_id for g in run.grades if g.outcome is not Outcome.FAILED]
     ratios = [p.tokens.visual / p.tokens.visual_off for p in ok if p.tokens is not None]
@@ -39,6 +39,7 @@ def describe(run: GradedRun, folder: Path) -> dict[str, Any]:
         "group_id": record.group_id,
         "status": record.status,
         "folder": str(folder),
+        "num_failed": len(run.predictions) - len(ok),
         "summary": None if summary is None else summary.model_dump(mode="json"),
         "kept_ratio": statistics.fmean(ratios) if ratios else None,
         "mean_ms": statistics.fmean(times) if times else None,
@@ -54,17 +55,18 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
     rows = [HEADER]
     for run in runs:
         summary = run["summary"]
+        low, high = (summary or {}).get("accuracy_low"), (summary or {}).get("accuracy_high")
         rows.append(
             (
                 run["arm"],
-                f"{summary['accuracy']:.1%}",
-                f"{summary['accuracy_low']:.1%}-{summary['accuracy_high']:.1%}",
+                f"{summary['accuracy']:.1%}" if summary else run["status"],
+                f"{low:.1%}-{high:.1%}" if summary else "-",
                 _shown(run["kept_ratio"], 1, ".1%"),
                 _shown(run["mean_ms"], 1e3, ".2f"),
                 _shown(run["p50_ms"], 1e3, ".2f"),
                 _shown(run["p90_ms"], 1e3, ".2f"),
-                str(summary["num_unparsed"]),
-                str(summary["num_failed"]),
+                str(summary["num_unparsed"]) if summary else "-",
+                str(run["num_failed"]),
                 _shown(run["peak_memory_bytes"], 1e6, ".0f"),
                 run["run_id"],
             )
@@ -130,7 +132,7 @@ def align(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def next_command(settings: Settings) -> str:
     """What to type after a run: the controls and gaze off, if they are missing, else the page."""
-    arms = settings.arms
+    arms = [arm for arm in settings.arms if arm.variant is None]
     if all(arm.selector is not None for arm in arms):
         selectors = ",".join(missing_controls(arms))
         return command(settings, "--gaze", "both", "--selector", selectors)
@@ -147,6 +149,10 @@ def command(settings: Settings, *gaze: str) -> str:
     words += [] if settings.limit is None else ["--limit", str(settings.limit)]
     words += [] if settings.seed == 0 else ["--seed", str(settings.seed)]
     words += [] if settings.gaze_weights is None else ["--gaze-weights", settings.gaze_weights]
+    for name, value in settings.options.items():
+        words += [f"--{name.replace('_', '-')}", value]
+    also = [arm.name for arm in settings.arms if arm.variant is not None]
+    words += ["--also", ",".join(also)] if also else []
     return shlex.join(words)
 
 

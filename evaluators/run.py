@@ -1,14 +1,14 @@
 """One command's run: its arms sat side by side, then each written to a run folder of its own."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from evaluators import models
 from evaluators.engine import evaluate, quiet
-from evaluators.examinee import Examinee
+from evaluators.examinee import INFEASIBLE, Examinee
 from evaluators.gazing import Donors
 from evaluators.halting import INTERRUPTED, Halt, Stopped, on_signals
 from evaluators.ledger import Ledger
@@ -42,6 +42,7 @@ class Settings:
         limit: Questions to ask; None for all.
         seed: Of selectors, of the order of arms, of models that draw.
         gaze_weights: As typed, for the selectors among the arms that are models.
+        options: Of the model, as typed: weights, load_format, canvas, pairing.
     """
 
     model: str
@@ -53,6 +54,7 @@ class Settings:
     limit: int | None = None
     seed: int = 0
     gaze_weights: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,12 @@ class Exam:
     @property
     def frames(self) -> FrameSettings:
         """How frames are taken."""
-        return FrameSettings(num_frames=self.settings.num_frames)
+        return self.examinee.shape.settings(self.settings.num_frames)
+
+    @property
+    def generation(self) -> Mapping[str, str | int | float | bool]:
+        """How answers are generated, and on what."""
+        return {**GENERATION, **self.examinee.settings}
 
     @property
     def same_for_all(self) -> dict[str, Any]:
@@ -83,7 +90,7 @@ class Exam:
             "benchmark": self.benchmark.id.model_dump(mode="json"),
             "model": self.examinee.model.model_dump(mode="json"),
             "frames": self.frames.model_dump(mode="json"),
-            "generation": dict(GENERATION),
+            "generation": dict(self.generation),
             "seed": self.settings.seed,
         }
 
@@ -176,7 +183,11 @@ def prepare(settings: Settings) -> Exam:
             f"--gaze: {settings.model} never looks at the video, so {', '.join(gazing)} would "
             "all be one and the same. Use --gaze off."
         )
-    return Exam(settings, benchmark, sat, model(seed=settings.seed))
+    for arm in settings.arms:
+        if arm.variant is not None and arm.variant not in model.variants:
+            raise UserError(f"--also: {settings.model} knows no {arm.variant}. Leave it out.")
+    examinee = model.make(seed=settings.seed, options=settings.options)
+    return Exam(settings, benchmark, sat, examinee)
 
 
 def tell_missing(benchmark: Benchmark) -> None:
@@ -240,6 +251,7 @@ def _room(exam: Exam, ledger: Ledger, halt: Halt) -> Room:
         num_frames=settings.num_frames,
         scratch=scratch,
         seed=settings.seed,
+        shape=exam.examinee.shape,
     )
     return Room(
         examinee=exam.examinee,
@@ -289,14 +301,20 @@ def _write(
 ) -> tuple[GradedRun, Path]:
     settings, questions = exam.settings, exam.sat.questions
     given = [predictions[question.question_id, arm.name] for question in questions]
-    grades = grade_all(questions, given)
+    is_infeasible = any((one.error or "").startswith(INFEASIBLE) for one in given)
+    given = [] if is_infeasible else given
+    grades = [] if is_infeasible else grade_all(questions, given)
     num_failed = sum(prediction.status == "failed" for prediction in given)
+    is_mllm = exam.examinee.model.kind == "mllm"
+    status: Any = "complete" if not num_failed else "partial"
+    if is_infeasible or num_failed == len(given):
+        status = "infeasible" if is_infeasible else "failed"
     run_id = make_run_id(
         benchmark=exam.benchmark.id,
         model=exam.examinee.model,
         arm=arm,
         frames=exam.frames,
-        generation=dict(GENERATION),
+        generation=exam.generation,
         seed=settings.seed,
         limit=settings.limit,
         repeat=0,
@@ -304,17 +322,18 @@ def _write(
     record = RunRecord(
         run_id=run_id,
         group_id=group_id,
+        adaptation="training-free" if is_mllm and arm.selector is not None else "none",
         benchmark=exam.benchmark.id,
         model=exam.examinee.model,
         arm=arm,
         frames=exam.frames,
-        generation=GENERATION,
+        generation=exam.generation,
         seed=settings.seed,
         limit=settings.limit,
         provenance=about,
         predictions_sha256=predictions_sha256(given),
-        summary=summarize(grades),
-        status="complete" if not num_failed else "partial" if num_failed < len(given) else "failed",
+        summary=None if is_infeasible else summarize(grades),
+        status=status,
     )
     written = write_run(settings.out / run_id, record, given)
     return GradedRun(record, written.predictions, tuple(grades)), written.folder

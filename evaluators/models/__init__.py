@@ -20,6 +20,11 @@ class Entry:
 
 
 MODELS = {
+    "qwen": Entry(
+        "mllm",
+        "evaluators.models.qwen:Qwen",
+        "Qwen2.5-VL and Qwen3-VL of any size, pruned before the vision tower",
+    ),
     "ocr": Entry("reader", "evaluators.models.ocr:Ocr", "reads text in the frames, nothing else"),
     "text-only": Entry(
         "language",

@@ -3,6 +3,12 @@
 from evaluators.paired import StockPaired
 
 
+class Qwen(StockPaired):
+    """`--model hlvid_qwen`."""
+
+    model_name = "qwen"
+
+
 class Ocr(StockPaired):
     """`--model hlvid_ocr`."""
 

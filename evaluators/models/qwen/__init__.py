@@ -1,6 +1,6 @@
 """Qwen2.5-VL and Qwen3-VL with and without gaze, pruned before the vision tower."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from evaluators.models.qwen.geometry import native_size, parse_canvas
 from evaluators.models.qwen.prompt import Prefix, Prompter
 from evaluators.models.qwen.streams import KEEPS_AFTER, VARIANTS, Shown, context_grid, show
 from evaluators.models.qwen.tower import Features, Tower, most_changed
-from evaluators.models.qwen.weights import LoadFormat, load
+from evaluators.models.qwen.weights import LoadFormat, load, missing_weights
 from evaluators.pruning import ROWS, Stream
 from evaluators.task import GENERATION
 from evaluators.timing import Stopwatch
@@ -62,7 +62,7 @@ class Qwen(Examinee):
 
     sees_video = True
     forgets = True
-    takes_weights = True
+    options = ("weights", "load_format", "device", "canvas", "pairing")
     variants = VARIANTS
 
     def __init__(
@@ -100,6 +100,14 @@ class Qwen(Examinee):
             "repetition_penalty": 1.0,
         }
         self._warm: set[tuple[int, ...]] = set()
+
+    @classmethod
+    def missing(cls, options: Mapping[str, str]) -> list[str]:
+        """The weights, and that there is no GPU to run them on."""
+        told = missing_weights(options.get("weights", ""), options.get("load_format", "weights"))
+        if told and not torch.cuda.is_available():
+            told.append("No CUDA device is here either, without which this model is very slow.")
+        return told
 
     def watch(self, view: View, clock: Stopwatch) -> Look:
         """Encode what the arm shows, and drop what it drops after the tower."""

@@ -70,6 +70,8 @@ def load(weights: str, *, load_format: LoadFormat, device: str, seed: int) -> Lo
     """
     import torch
 
+    if load_format not in ("weights", "dummy"):
+        raise UserError(f"--load-format: {load_format!r}. Allowed are weights and dummy.")
     name = weights or DEFAULT
     dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
     if load_format == "dummy":
@@ -152,6 +154,16 @@ def _ready(model: Any) -> Any:  # noqa: ANN401
     return model.eval()
 
 
+def missing_weights(weights: str, load_format: str) -> list[str]:
+    """A sentence where the weights are not here."""
+    try:
+        if load_format == "weights":
+            _folder(weights or DEFAULT)
+    except UserError as error:
+        return [str(error)]
+    return []
+
+
 def _folder(name: str) -> Path:
     """Where weights lie: a folder, or the hub's cache on this machine."""
     if Path(name).is_dir():
@@ -162,16 +174,16 @@ def _folder(name: str) -> Path:
     try:
         return Path(snapshot_download(name, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError, OSError):
-        raise UserError(missing(name)) from None
+        raise UserError(_how_to_get(name)) from None
 
 
-def missing(name: str) -> str:
+def _how_to_get(name: str) -> str:
     """What is not here, how large it is and under what licence, and how to get it."""
     known = next((one for one in dimensions().values() if one.weights == name), None)
     about = "" if known is None else f" ({known.num_bytes / 1e9:.1f} GB, {known.license})"
     return (
         f"--weights: {name}{about} is neither a folder nor in the hub's cache on this machine. "
-        f"Fetch it with: hf download {name}. Without weights --load-format dummy measures latency."
+        f"Fetch it with 'hf download {name}', or measure latency only with --load-format dummy."
     )
 
 
