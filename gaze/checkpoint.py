@@ -14,7 +14,6 @@ from pathlib import Path
 from gaze.config import GazeConfig, read_config
 from hlvid.console import say
 from hlvid.errors import UserError
-from hlvid.files import digest, sha256_cached
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
@@ -53,11 +52,15 @@ class Checkpoint:
     @cached_property
     def files_sha256(self) -> dict[str, str]:
         """SHA-256 of each file."""
+        from hlvid.files import sha256_cached
+
         return {name: sha256_cached(self.folder / name) for name in (CONFIG_NAME, WEIGHTS_NAME)}
 
     @property
     def sha256(self) -> str:
         """Digest of both files: tensors, and the threshold, cap and rules that go with them."""
+        from hlvid.files import digest
+
         return digest(self.files_sha256)
 
     @property

@@ -4,11 +4,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
-
-import typer
+from typing import TYPE_CHECKING, NoReturn
 
 from hlvid.errors import UserError
+
+if TYPE_CHECKING:
+    import typer
 
 PLAIN_INTERVAL_SECONDS = 15.0
 """How often progress is told where there is no terminal."""
@@ -19,7 +20,7 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
-def run(app: typer.Typer) -> NoReturn:
+def run(app: "typer.Typer") -> NoReturn:
     """Run a command; a `UserError` becomes one line and its exit code, Ctrl-C becomes 130."""
     try:
         app()
