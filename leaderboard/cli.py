@@ -187,6 +187,76 @@ def reproduce(
     typer.echo(f"{found.num_agreeing} of {found.num_questions} answers agree")
 
 
+@app.command()
+def export(
+    runs: Runs,
+    out: Annotated[Path, typer.Option(metavar="PATH", help="The file, or the folder for eee.")],
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="csv, json, parquet or eee.")
+    ] = "csv",
+    questions: Questions = None,
+) -> None:
+    """Verify runs and write them for other tools: a row a run, or Every Eval Ever 0.3.0.
+
+    Example: hlvid-leaderboard export runs --questions data --format parquet --out runs.parquet
+    """
+    from leaderboard import export as exporting
+    from leaderboard.entries import find_runs, read_entries
+    from leaderboard.exams import read_exams
+
+    if form not in exporting.FORMATS:
+        raise UserError(f"--format: {form!r}. Allowed are {', '.join(exporting.FORMATS)}.")
+    exams = read_exams(questions or [])
+    entries, refusals = read_entries(find_runs(runs), exams)
+    for refusal in refusals:
+        say(f"refused: {refusal.reason}")
+    if not entries:
+        raise UserError("no run could be verified; nothing was written.", exit_code=1)
+    exporting.write_export(entries, exams, out, form)
+    typer.echo(str(out))
+    if refusals:
+        raise UserError(f"{len(refusals)} runs were left out.", exit_code=3)
+
+
+@app.command("import")
+def import_(
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="lmms-eval's *_results.json.")],
+    samples: Annotated[
+        Path, typer.Argument(metavar="SAMPLES", help="lmms-eval's *_samples_<task>.jsonl.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="RUNS", help="Gets a folder named like the run.")],
+    benchmark: Annotated[
+        str, typer.Option(metavar="NAME", help="hlvid, hlvid-synthetic, or a benchmark's folder.")
+    ],
+    frames: Annotated[int, typer.Option(min=1, help="Frames that the model was given.")],
+    machine: Annotated[
+        str,
+        typer.Option(metavar="TEXT", help="As cpu=NAME,cores=N,memory_gib=N,gpu=NAME."),
+    ],
+) -> None:
+    """Make a run folder from what a stock lmms-eval run left, so that it can be checked and added.
+
+    Example: hlvid-leaderboard import r_results.json s_samples_hlvid.jsonl --out runs
+    --benchmark hlvid --frames 64 --machine "cpu=AMD EPYC 9354,cores=32,memory_gib=256,gpu=H100"
+    """
+    from hlvid.datasets import load
+    from leaderboard.exams import exam_of
+    from leaderboard.lmms import import_run, parse_machine
+
+    asked = load(benchmark)
+    folder = import_run(
+        results,
+        samples,
+        exam_of(asked),
+        asked.revision,
+        out,
+        num_frames=frames,
+        hardware=parse_machine(machine),
+    )
+    typer.echo(str(folder))
+    say(f"next: hlvid-leaderboard check {_typed([folder])}")
+
+
 def _today() -> str:
     """The date of a change is the one thing here that is read from the clock."""
     from datetime import UTC, datetime

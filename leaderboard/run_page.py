@@ -219,7 +219,7 @@ def _by_question(entry: Entry, exam: Exam, has_text: bool) -> Markup:
             f'<td class="text">{_safe(columns.categories[i])}</td>',
             f"<td>{escape(columns.letters[i].decode()) or NOTHING}</td>",
             f'<td class="text {outcome.value}">{MARKS[outcome]} {outcome.value}</td>',
-            f"<td>{NOTHING if np.isnan(times[i]) else wording.seconds(float(times[i]))}</td>",
+            f"<td>{_seconds(times[i])}</td>",
             f"<td>{_count(columns.visual[i])}</td>",
             f"<td>{NOTHING if np.isnan(cover) else wording.percent(float(cover), digits=0)}</td>",
         ]
@@ -227,6 +227,11 @@ def _by_question(entry: Entry, exam: Exam, has_text: bool) -> Markup:
             cells.append(f'<td class="text stem">{_safe(texts[question_id])}</td>')
         rows.append(f"<tr>{''.join(cells)}</tr>")
     return Markup("\n".join(rows))
+
+
+def _seconds(milliseconds: float) -> Markup:
+    """A time; a very short one has a sign that must be escaped."""
+    return escape(NOTHING if np.isnan(milliseconds) else wording.seconds(float(milliseconds)))
 
 
 def _count(value: float) -> str:

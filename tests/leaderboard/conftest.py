@@ -3,6 +3,7 @@
 import json
 import random
 import sys
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -237,10 +238,12 @@ def write(folder: Path, exam: datasets.Benchmark, name: str, arm: ArmSettings, *
     return made
 
 
-def write_wall(folder: Path, benchmark: datasets.Benchmark) -> None:
+def write_wall(
+    folder: Path, benchmark: datasets.Benchmark, names: Sequence[str] = tuple(MODELS)
+) -> None:
     """Write the benchmark to `folder/exam` and each arm's run to `folder/runs/<run_id>`."""
     datasets.write(folder / "exam", benchmark)
-    for name in MODELS:
+    for name in names:
         for arm in arms(name):
             write(folder / "runs", benchmark, name, arm)
 

@@ -1,0 +1,74 @@
+"""Exports say what the pages say, in forms that other tools read."""
+
+import csv
+import json
+
+import pandas as pd
+import pytest
+
+from hlvid import datasets
+from hlvid.files import sha256_file
+from hlvid.types import ArmSettings
+
+
+@pytest.fixture
+def export(run_command, small):
+    """Export the two runs in a form: (the path, the records)."""
+    folder, records = small
+
+    def run(form):
+        out = folder / f"out.{form}"
+        arguments = ("export", folder / "runs", "--questions", folder / "exam", "--out", out)
+        code, _, err = run_command(*arguments, "--format", form)
+        assert code == 0, err
+        return out, {record.run_id: record for record in records}
+
+    return run
+
+
+def test_csv_json_and_parquet_hold_the_same_rows(export):
+    path, records = export("csv")
+    as_csv = {row["run_id"]: row for row in csv.DictReader(path.open())}
+    as_json = {row["run_id"]: row for row in json.loads(export("json")[0].read_text())}
+    as_parquet = pd.read_parquet(export("parquet")[0]).set_index("run_id")
+    assert set(as_csv) == set(as_json) == set(as_parquet.index) == set(records)
+    for run_id, record in records.items():
+        accuracy = record.summary.accuracy
+        assert float(as_csv[run_id]["accuracy"]) == as_json[run_id]["accuracy"] == accuracy
+        assert as_parquet.loc[run_id, "accuracy"] == accuracy
+        assert as_csv[run_id]["arm"] == as_parquet.loc[run_id, "arm"] == record.arm.name
+
+
+def test_no_cell_of_a_csv_is_a_formula(tmp_path, lab, run_command):
+    exam = lab.exam(num_videos=2, per_video=2)
+    datasets.write(tmp_path / "exam", exam)
+    model = lab.MODELS["qwen"].model_copy(update={"weights": "=HYPERLINK(1)\u202e"})
+    lab.write(tmp_path / "runs", exam, "qwen", ArmSettings(gaze="off"), model=model)
+    out = tmp_path / "out.csv"
+    run_command("export", tmp_path / "runs", "--questions", tmp_path / "exam", "--out", out)
+    (row,) = csv.DictReader(out.open())
+    assert row["weights"] == "'=HYPERLINK(1)\\u202e"
+
+
+def test_every_eval_ever_has_an_aggregate_and_its_samples(export):
+    folder, records = export("eee")
+    for run_id, record in records.items():
+        told = json.loads((folder / f"{run_id}.json").read_text())
+        assert told["schema_version"] == "0.3.0"
+        accuracy = told["evaluation_results"][0]["score_details"]
+        assert accuracy["score"] == record.summary.accuracy
+        interval = accuracy["uncertainty"]["confidence_interval"]
+        assert interval["lower"] == record.summary.accuracy_low
+        detail = told["detailed_evaluation_results"]
+        samples = folder / detail["file_path"]
+        assert detail["checksum"] == sha256_file(samples)
+        lines = [json.loads(line) for line in samples.read_text().splitlines()]
+        assert sum(line["evaluation"]["is_correct"] for line in lines) == record.summary.num_correct
+        assert not any("sign" in line["input"]["raw"] for line in lines)
+
+
+def test_unknown_form_is_a_usage_error(run_command, small):
+    folder, _ = small
+    code, _, err = run_command("export", folder / "runs", "--out", folder / "x", "--format", "xls")
+    assert code == 2
+    assert "Allowed are csv, json, parquet, eee" in err
