@@ -1,4 +1,4 @@
-# make demo | test | check | bench | bench-report | bench-upstream | table | gpu-check | clean
+# make demo | test | test-pages | check | bench | bench-report | bench-upstream | table | gpu-check | clean
 # (README.md says what each does)
 PYTHON ?= python3
 BIN := .venv/bin
@@ -6,7 +6,7 @@ DEMO_VIDEOS ?= 2
 DEMO_SECONDS ?= 100
 DEMO_FRAMES ?= 6
 
-.PHONY: demo test check bench bench-report bench-upstream table gpu-check clean
+.PHONY: demo test test-pages check bench bench-report bench-upstream table gpu-check clean
 
 demo: .venv/eval.stamp
 	$(BIN)/hlvid-build render --out demo/data --videos $(DEMO_VIDEOS) --seconds $(DEMO_SECONDS) --seed 0
@@ -16,6 +16,9 @@ demo: .venv/eval.stamp
 
 test: .venv/all.stamp
 	$(BIN)/pytest
+
+test-pages: .venv/all.stamp
+	PYTHON=$(BIN)/python tests/leaderboard/pages/run
 
 check: .venv/all.stamp
 	$(BIN)/ruff check .
