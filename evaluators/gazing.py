@@ -126,7 +126,7 @@ def _choose(place: Place, arm: ArmSettings, copied: Chosen | None) -> Chosen | F
     donor = place.foreign[partner.name] if partner and about.needs_donor else None
     if isinstance(donor, Failure):
         return donor
-    budget = arm.budget
+    budget = None if arm.selector is None else arm.budget
     if copied is not None:
         budget = None if about.needs_partner else _as_budget(copied.kept)
     request = Request(
