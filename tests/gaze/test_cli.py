@@ -6,14 +6,23 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from gaze.bench import work_gflop
 from gaze.cli import app
-from gaze.selectors import list_selectors, select
-from gaze.show import ACCENT, overlay
+from gaze.config import autogaze_base
+from gaze.gazes import Gaze
+from gaze.selectors import Cells, list_selectors, select
+from gaze.show import ACCENT, overlay, scale_colour
+from gaze.verify import Upstream, drifting_clips, run_upstream
 from hlvid.errors import UserError
+from hlvid.files import sha256_file
 
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "autogaze"
+WEIGHTS = FIXTURE / "model.safetensors"
 NUM_FRAMES, HEIGHT, WIDTH = 20, 256, 336
 
 
@@ -103,6 +112,94 @@ def test_show_draws_a_strip_and_a_plot(video: Path, tmp_path: Path) -> None:
     assert np.all(pixels == ACCENT, axis=2).sum() > 1000
 
 
+def test_autogaze_tells_tokens_and_cells_of_every_frame(video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "gaze.npz"
+    words = ("run", video, "--weights", FIXTURE, "--budget", 0.1, "--frames", 3, "--out", out)
+    told = json.loads(call(*words, "--json"))
+    with np.load(out, allow_pickle=False) as file:
+        about = json.loads(str(file["about"]))
+        assert about["weights"].startswith(f"{FIXTURE}#loss=videomae&sha256=")
+        assert about["scales"] == [2, 4, 7, 14]
+        assert file["cell_boxes"].shape == (file["cells_per_frame"].sum(), 4)
+        counts = np.bincount(file["cell_scale"], minlength=4)
+        places = file["cell_boxes"]
+        assert (places[:, :2] < [8, 11]).all() and (places[:, 2:] > places[:, :2]).all()
+    assert told["num_tokens"] <= 0.1 * 3 * 88
+    assert [sum(told["num_per_scale"][f"{n}x{n}"]) for n in (2, 4, 7, 14)] == counts.tolist()
+    header, *rows = call(*words).splitlines()
+    assert header.endswith("cells 2x2  cells 4x4  cells 7x7  cells 14x14")
+    assert [int(row.split()[2]) for row in rows] == told["num_per_frame"]
+
+
+def test_show_makes_a_page_that_asks_for_nothing_and_escapes_names(
+    video: Path, tmp_path: Path
+) -> None:
+    named = tmp_path / "<img src=x onerror=alert(1)>.mp4"
+    named.symlink_to(video)
+    out = tmp_path / "gaze.html"
+    call("show", named, "--weights", FIXTURE, "--budget", 0.1, "--frames", 2, "--out", out)
+    page = out.read_text()
+    assert "<img src=x" not in page and "&lt;img src=x onerror=alert(1)&gt;.mp4" in page
+    assert "default-src 'none'" in page and "<script" not in page
+    assert "http://" not in page and "https://" not in page
+    assert page.count("data:image/png;base64,") == 3
+    assert "14x14" in page
+
+
+def test_cells_are_drawn_in_the_colour_of_their_scale_and_coarse_ones_stay_grey() -> None:
+    frame = np.full((128, 128, 3), (200, 100, 50), dtype=np.uint8)
+    mask = np.zeros((4, 4), dtype=bool)
+    mask[0, 0] = True
+    boxes = np.array([[2, 2, 5.5, 5.5], [0, 0, 1, 1]], dtype=np.float32)
+    cells = Cells(boxes, np.array([1, 3], dtype=np.int8), (2, 4, 7, 14))
+    drawn = np.asarray(overlay(frame, mask, token_share=(0.25, 0.25), cells=cells))
+    assert tuple(drawn[0, 10]) == scale_colour(3) and tuple(drawn[64, 100]) == scale_colour(1)
+    assert tuple(drawn[16, 16]) == (200, 100, 50)
+    assert np.ptp(drawn[100, 100]) == 0 < drawn[100, 100, 0] - drawn[20, 100, 0]
+
+
+def test_info_says_what_a_checkpoint_is() -> None:
+    told = json.loads(call("info", FIXTURE, "--json"))
+    assert (told["layers"], told["width"], told["cap"], told["threshold"]) == (2, 48, 132, None)
+    assert (told["loss_kind"], told["positions"]) == ("videomae", "released")
+    assert told["parameters"] == sum(t.numel() for t in load_file(WEIGHTS).values())
+    assert told["files_sha256"]["model.safetensors"] == sha256_file(WEIGHTS)
+    words = call("info", FIXTURE)
+    assert "non-commercial research only" in words and "132 of 265 cells" in words
+
+
+def test_verify_finds_the_fixture_in_order() -> None:
+    lines = list(map(json.loads, call("verify", "--weights", FIXTURE, "--json").splitlines()))
+    assert [line["passed"] for line in lines[:3]] == [True, True, True]
+    assert lines[-1]["passed"] is None and "--upstream" in lines[-1]["detail"]
+
+
+@pytest.mark.parametrize("has_package", [True, False])
+def test_a_checkout_that_cannot_be_run_is_one_sentence(tmp_path: Path, has_package: bool) -> None:
+    if has_package:
+        (tmp_path / "autogaze").mkdir()
+        (tmp_path / "autogaze" / "__init__.py").write_text("raise ValueError('no such thing')")
+    expected = "ValueError: no such thing" if has_package else "holds no folder 'autogaze'"
+    clips = drifting_clips(autogaze_base(), num_clips=1, num_frames=1, seed=0)
+    with pytest.raises(UserError, match=expected):
+        run_upstream(str(FIXTURE), clips, [], Upstream(tmp_path, Path(sys.executable)))
+
+
+def test_bench_times_the_model_and_the_selector() -> None:
+    words = ("bench", "--weights", FIXTURE, "--clips", 1, "--frames", 1, "--repeats", 1)
+    model, selector = map(json.loads, call(*words, "--resolution", "64x64", "--json").splitlines())
+    assert (model["what"], model["clips"], selector["views"]) == ("model", 1, 1)
+    assert model["ms"] > 0 and model["times_matmul_bound"] > 0 and selector["ms"] > 0
+
+
+def test_the_work_of_a_gaze_is_counted_as_it_is_done() -> None:
+    counts = torch.full((16,), 26)
+    gaze = Gaze(
+        torch.zeros(1, 416), torch.zeros(1, 416, dtype=torch.bool), counts, (4, 16, 49, 196)
+    )
+    assert work_gflop(autogaze_base(), gaze) == pytest.approx(30.4, abs=0.05)
+
+
 def test_overlay_leaves_what_was_kept_and_dims_the_rest() -> None:
     frame = np.full((64, 96, 3), (200, 100, 50), dtype=np.uint8)
     mask = np.zeros((2, 3), dtype=bool)
@@ -122,6 +219,8 @@ def test_overlay_leaves_what_was_kept_and_dims_the_rest() -> None:
         (("--selector", "detail"), "needs --budget"),
         (("--selector", "detail", "--budget", "2"), "Allowed are ratios in"),
         (("--selector", "nonsense", "--budget", "0.1"), "Installed are"),
+        (("--selector", "detail", "--budget", "1", "--weights", "x/y"), "has no weights"),
+        (("--weights", "./nowhere"), "no checkpoint directory"),
     ],
 )
 def test_what_cannot_be_run_says_why_and_writes_nothing(
