@@ -165,7 +165,12 @@ def read_json(path: Path, type_: type[T], *, name: str | None = None) -> T:
 
 
 def read_jsonl(
-    path: Path, type_: type[T], *, name: str | None = None, may_be_empty: bool = False
+    path: Path,
+    type_: type[T],
+    *,
+    name: str | None = None,
+    may_be_empty: bool = False,
+    max_records: int | None = None,
 ) -> list[T]:
     """Read one record a line, in the order of the file, holding one line's text at a time.
 
@@ -174,6 +179,7 @@ def read_jsonl(
         type_: The pydantic model that each line must hold, checked strictly.
         name: How error messages call the file; its own name by default.
         may_be_empty: Whether a file without any line is in order.
+        max_records: Most lines that are allowed; a small file may hold very many records.
 
     Raises:
         UserError: As `read_json`, with the number of the line.
@@ -195,6 +201,8 @@ def read_jsonl(
                 raise UserError(f"{where}: ends with CR LF. Allowed is LF alone.")
             if not line.strip():
                 raise UserError(f"{where}: is an empty line. Allowed is one JSON object a line.")
+            if len(records) == max_records:
+                raise UserError(f"{where}: is one line too many. Allowed are {max_records}.")
             records.append(parse_record(line, type_, where=where))
     if not records and not may_be_empty:
         raise UserError(f"{name}: is empty. Allowed is one JSON object a line, at least one.")

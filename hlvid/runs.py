@@ -48,6 +48,8 @@ RECORD_FILE = "run.json"
 PREDICTIONS_FILE = "predictions.jsonl"
 SUMS_FILE = "SHA256SUMS"
 MAX_SUMS_BYTES = 4096
+MAX_PREDICTIONS = 100_000
+"""Of a run; a stranger's file of a few hundred megabytes could hold millions."""
 
 _SUM = re.compile(rf"([0-9a-f]{{64}}) [ *]({re.escape(PREDICTIONS_FILE)}|{re.escape(RECORD_FILE)})")
 
@@ -193,6 +195,7 @@ def read_run(folder: Path) -> Run:
         Prediction,
         name=f"{name}/{PREDICTIONS_FILE}",
         may_be_empty=record.status == "infeasible",
+        max_records=MAX_PREDICTIONS,
     )
     run = Run(record, sort_predictions(predictions), folder)
     _check(run)

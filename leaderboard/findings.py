@@ -73,7 +73,8 @@ def _effects(group: Group, other: str) -> list[Effect]:
 
 
 def _may_speak(entry: Entry) -> bool:
-    return entry.record.status == "complete" and entry.accuracy is not None
+    is_whole = entry.record.status == "complete" and entry.accuracy is not None
+    return is_whole and entry.standing.withdrawn is None
 
 
 def _by_budget(effects: Iterable[Effect]) -> Iterator[list[Effect]]:

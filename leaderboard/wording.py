@@ -46,6 +46,8 @@ def plain(text: object, *, limit: int = MAX_CHARACTERS) -> str:
 def number(value: float, *, digits: int = 1) -> str:
     """A number with a true minus sign; very large ones in scientific notation."""
     text = f"{value:.{digits}f}" if abs(value) < 1e6 else f"{value:.1e}"
+    if float(text) == 0:
+        text = text.lstrip("-")
     return text.replace("-", MINUS)
 
 

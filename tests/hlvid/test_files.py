@@ -335,3 +335,10 @@ def test_the_fast_parse_lets_nothing_through_that_the_careful_one_refuses(text: 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "_plainly_valid", lambda data, type_: None)
         assert repr(outcome()) == repr(fast)
+
+
+def test_more_lines_than_allowed_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_bytes(b'{"name":"a"}\n' * 3)
+    assert len(files.read_jsonl(tmp_path / "x.jsonl", Thing, max_records=3)) == 3
+    with pytest.raises(UserError, match=r"^x\.jsonl:3: is one line too many. Allowed are 2"):
+        files.read_jsonl(tmp_path / "x.jsonl", Thing, max_records=2)

@@ -76,3 +76,8 @@ def test_p_is_never_zero(p, text):
 def test_counts_and_sizes_have_a_bounded_length(value):
     assert len(wording.count(value)) <= 22
     assert len(wording.gibibytes(abs(value))) <= 22
+
+
+@pytest.mark.parametrize("value", [-0.0, 0.0, -0.04, 0.04])
+def test_nothing_is_written_as_minus_nothing(value):
+    assert wording.number(value) == "0.0"
