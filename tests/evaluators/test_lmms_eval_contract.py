@@ -150,7 +150,7 @@ def test_without_the_data_the_task_ends_at_once_with_the_sentence_that_helps(mon
     monkeypatch.setenv("HLVID_DATA", str(tmp_path))
     monkeypatch.setenv("LMMS_EVAL_DATASETS_CACHE", str(tmp_path / "cache"))
     manager = TaskManager(include_path=str(TASK_FOLDER), include_defaults=False)
-    with pytest.raises(SystemExit, match="hf download bfshi/HLVid"):
+    with pytest.raises(SystemExit, match="hlvid-eval fetch hlvid"):
         manager.load_task_or_group(["hlvid"], "chat")
 
 

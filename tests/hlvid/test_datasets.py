@@ -166,7 +166,7 @@ def test_a_bad_manifest_is_named(folder: Path) -> None:
 
 def test_an_unknown_name_tells_the_known_ones(tmp_path: Path) -> None:
     for name in ("hlvld", str(tmp_path), "\x1b[2J", "a\0b"):
-        with pytest.raises(UserError, match=r"Allowed are hlvid, hlvid-synthetic and a folder"):
+        with pytest.raises(UserError, match=r"Allowed are hlvid, hlvid-synthetic, videomme, .* and a folder"):
             datasets.load(name)
 
 
@@ -303,7 +303,7 @@ def test_hlvids_videos_lie_beside_the_parquet_file(
     write_parquet(tmp_path, released_rows())
     monkeypatch.setenv("HLVID_DATA", str(tmp_path))
     benchmark = datasets.load("hlvid")
-    with pytest.raises(datasets.MissingVideo, match="hf download bfshi/HLVid"):
+    with pytest.raises(datasets.MissingVideo, match="hlvid-eval fetch hlvid"):
         benchmark.video_path("clip_av_video_1_001.mp4")
     (tmp_path / "videos").mkdir()
     path = tmp_path / "videos" / "clip_av_video_1_001.mp4"
@@ -316,7 +316,7 @@ def test_without_hlvid_the_sentence_says_how_to_get_it(
 ) -> None:
     monkeypatch.delenv("HLVID_DATA", raising=False)
     monkeypatch.setenv("HLVID_CACHE", str(tmp_path))
-    with pytest.raises(UserError, match=r"152 GB.*--local-dir .*/hlvid ;"):
+    with pytest.raises(UserError, match=r"152 GB.*: hlvid-eval fetch hlvid --data .*/hlvid$"):
         datasets.load("hlvid")
 
 

@@ -1,20 +1,14 @@
-"""Benchmarks: finding their questions and videos, and writing them down."""
+"""A benchmark: its questions, what is known of their videos, where these lie; as three files."""
 
-import os
 import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from hlvid.errors import UserError
 from hlvid.files import (
-    cache_dir,
     digest_records,
-    explain,
     id_order,
     read_json,
     read_jsonl,
@@ -22,17 +16,11 @@ from hlvid.files import (
     write_json,
     write_jsonl,
 )
-from hlvid.prompt import Parsed, parse
+from hlvid.prompt import parse
 from hlvid.types import BenchmarkId, Identifier, Question, Record, Video
 
-HLVID = "hlvid"
 HLVID_SYNTHETIC = "hlvid-synthetic"
-RELEASED_QUESTIONS = 268
-RELEASED_VIDEOS = 77
-PARQUET_FILE = "data/test-00000-of-00001.parquet"
-PARQUET_COLUMNS = ("question_id", "category", "video_path", "question", "answer")
-MAX_PARQUET_BYTES = 256 * 2**20
-
+"""The benchmark that is rendered, not fetched."""
 MANIFEST_FILE = "benchmark.json"
 QUESTIONS_FILE = "questions.jsonl"
 VIDEOS_FILE = "videos.jsonl"
@@ -65,6 +53,10 @@ class Benchmark:
     """Video id -> what is known without opening the file; empty for HLVid as released."""
     root: Path | None = None
     """The folder that holds `videos/`; None where no video is at hand."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Video id -> path below `root`, of videos without a record that are named otherwise."""
+    how_to_get: str = ""
+    """The sentence that tells how the videos come onto this machine, where it is a special one."""
     license: str = "unknown"
     description: str = ""
     settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
@@ -98,7 +90,7 @@ class Benchmark:
         )
 
     def video_path(self, video_id: str) -> Path:
-        """Where a video's file lies: at its record's path, else at `videos/<video_id>`.
+        """Where a video's file lies: at its record's path or in `files`, else `videos/<video_id>`.
 
         Raises:
             MissingVideo: It is not there; the sentence says how to get it.
@@ -106,7 +98,8 @@ class Benchmark:
         """
         self._refuse_unknown([video_id])
         known = self.videos.get(video_id)
-        relative = (known and known.path) or f"videos/{video_id}"
+        named = self.files.get(video_id, f"videos/{video_id}")
+        relative = (known and known.path) or named
         if self.root is None:
             where = f"{relative} of benchmark {self.name}"
         elif (self.root / relative).is_file():
@@ -143,51 +136,12 @@ class Benchmark:
                 )
 
     def _how_to_get(self) -> str:
-        """The sentence that tells how the videos come onto this machine."""
-        if self.name == HLVID:
-            return _how_to_get_hlvid(self.root)
         if self.name == HLVID_SYNTHETIC:
             flags = "".join(f" --{name} {value}" for name, value in self.settings.items())
-            return f"Render it: hlvid-build render --out {_typed(self.root)}{flags}"
-        return "Put it there, or name the folder that holds videos/ (--data or HLVID_DATA)."
-
-
-def load(name: str, *, data: Path | None = None) -> Benchmark:
-    """Load a benchmark.
-
-    Args:
-        name: 'hlvid', 'hlvid-synthetic', or a folder with `benchmark.json`.
-        data: The folder that holds `videos/`; by default HLVID_DATA, else one in the cache, and
-            for a folder the folder itself. 'hlvid-synthetic' is asked with the questions that
-            were rendered into it; where it has none, with those that ship.
-
-    Raises:
-        UserError: There is no such benchmark, or a file of it is not in order.
-    """
-    if name in (HLVID, HLVID_SYNTHETIC):
-        root = data or Path(os.environ.get("HLVID_DATA") or cache_dir() / name)
-        if name == HLVID:
-            return _read_released(root)
-        if (root / MANIFEST_FILE).exists():
-            return _named(read(root, root=root), name)
-        with resources.as_file(resources.files("hlvid") / "synthetic" / "questions") as shipped:
-            return read(shipped, root=root)
-    folder = Path(name)
-    if not (folder / MANIFEST_FILE).exists():
-        raise UserError(
-            f"benchmark {shown(name)}: is not known. Allowed are {HLVID}, {HLVID_SYNTHETIC} "
-            f"and a folder with {MANIFEST_FILE}."
-        )
-    return read(folder, root=data or folder)
-
-
-def _named(benchmark: Benchmark, name: str) -> Benchmark:
-    if benchmark.name != name:
-        raise UserError(
-            f"{benchmark.root}: holds the benchmark {shown(benchmark.name)}, not {name}. "
-            f"Name it by its folder: --benchmark {benchmark.root}."
-        )
-    return benchmark
+            root = "DIR" if self.root is None else shlex.quote(str(self.root))
+            return f"Render it: hlvid-build render --out {root}{flags}"
+        generic = "Put it there, or name the folder that holds videos/ (--data or HLVID_DATA)."
+        return self.how_to_get or generic
 
 
 def read(folder: Path, *, root: Path | None) -> Benchmark:
@@ -279,92 +233,3 @@ def _check_texts(numbered: Sequence[tuple[str, Question]]) -> None:
                 raise UserError(
                     f"{where}: {part} is {shown(given)}, but the text gives {shown(found)}."
                 )
-
-
-def _read_released(root: Path) -> Benchmark:
-    """Read HLVid as it was released: one parquet file of five columns, videos beside it."""
-    path = root / PARQUET_FILE
-    if not path.is_file():
-        raise UserError(f"{path}: is missing. {_how_to_get_hlvid(root)}")
-    rows = _read_rows(path)
-    questions = tuple(
-        _to_question(row, where=f"{path.name}: row {number}") for number, row in enumerate(rows)
-    )
-    counts = (len(questions), len({question.video_id for question in questions}))
-    is_released = counts == (RELEASED_QUESTIONS, RELEASED_VIDEOS)
-    return Benchmark(
-        name=HLVID,
-        revision="released" if is_released else "{} questions on {} videos".format(*counts),
-        questions=questions,
-        videos={},
-        root=root,
-        description="HLVid as released: questions on 4K videos of up to five minutes.",
-    )
-
-
-def _how_to_get_hlvid(root: Path | None) -> str:
-    return (
-        "HLVid is the dataset bfshi/HLVid on Hugging Face (about 152 GB of video, no licence "
-        f"named): hf download bfshi/HLVid --repo-type dataset --local-dir {_typed(root)} ; "
-        "then unpack its videos_part_*.tar into the folder videos/ there."
-    )
-
-
-def _typed(root: Path | None) -> str:
-    """A folder as a shell takes it."""
-    return "DIR" if root is None else shlex.quote(str(root))
-
-
-def _read_rows(path: Path) -> list[dict[str, object]]:
-    """The rows of HLVid's parquet file, its columns and size checked before they are read."""
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            columns = file.schema_arrow.names
-            groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-            num_bytes = max(path.stat().st_size, sum(group.total_byte_size for group in groups))
-            if sorted(columns) != sorted(PARQUET_COLUMNS):
-                raise UserError(
-                    f"{path.name}: has the columns {', '.join(map(shown, columns))}. "
-                    f"Allowed are {', '.join(PARQUET_COLUMNS)}."
-                )
-            if num_bytes > MAX_PARQUET_BYTES:
-                raise UserError(
-                    f"{path.name}: holds {num_bytes} bytes. Allowed are {MAX_PARQUET_BYTES}."
-                )
-            rows: list[dict[str, object]] = file.read().to_pylist()
-            return rows
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path.name}: cannot be read as parquet ({shown(str(error))}). "
-            "Download it again, or compare its digest with the release's."
-        ) from None
-
-
-def _to_question(row: Mapping[str, object], *, where: str) -> Question:
-    """One row of HLVid's parquet file: stem and choices are taken from its text."""
-    if type(row["question_id"]) is not int:
-        raise UserError(
-            f"{where}: question_id is {shown(row['question_id'])}. Allowed are integers."
-        )
-    text = row["question"]
-    try:
-        parsed = parse(text) if isinstance(text, str) else Parsed("", (), "")
-        return Question.model_validate(
-            {
-                "question_id": str(row["question_id"]),
-                "video_id": row["video_path"],
-                "category": row["category"],
-                "text": text,
-                "stem": parsed.stem,
-                "choices": parsed.choices,
-                "answer": row["answer"],
-            },
-            strict=True,
-        )
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from None
-    except ValidationError as error:
-        raise UserError(f"{where}: {explain(error)}") from None
