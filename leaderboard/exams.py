@@ -10,7 +10,7 @@ from hlvid.files import read_jsonl
 from hlvid.runs import QuestionSet
 from hlvid.types import BenchmarkId, Question, Video
 
-KNOWN_BENCHMARKS = (datasets.HLVID, datasets.HLVID_SYNTHETIC)
+KNOWN_BENCHMARKS = datasets.BUILT_IN
 """Names whose questions can be found without `--questions`."""
 PUBLISHABLE = frozenset(
     ("Apache-2.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC0-1.0", "MIT", "CC-BY-3.0", "CC-BY-SA-3.0")

@@ -15,7 +15,7 @@ from leaderboard.entries import Entry
 from leaderboard.exams import Exam
 from leaderboard.measures import END_TO_END
 from leaderboard.slices import SliceRow, slice_rows
-from leaderboard.tables import NOTHING, machine_text, model_name, run_rows
+from leaderboard.tables import NOTHING, Cell, machine_text, model_name, run_rows
 
 MAX_WORD_CHARACTERS = 2000
 MAX_DETAILED = 600
@@ -141,7 +141,7 @@ def _numbers(entry: Entry, off: Entry | None) -> list[Fact]:
     facts = [Fact("Status", entry.record.status)]
     if summary is not None and entry.accuracy is not None:
         facts += [
-            Fact("Accuracy, %", f"{row.accuracy.value} ({row.accuracy.span})"),
+            Fact("Accuracy, %", _spelled(row.accuracy)),
             Fact("Right", wording.count(summary.num_correct)),
             Fact("Wrong", wording.count(summary.num_wrong)),
             Fact("Not parsed", wording.count(summary.num_unparsed)),
@@ -152,12 +152,16 @@ def _numbers(entry: Entry, off: Entry | None) -> list[Fact]:
         names = ("selector", "encoded", "visual", "text")
         means = (wording.number(getattr(tokens, name), digits=0) for name in names)
         facts.append(Fact("Tokens: selector, encoded, visual, text", ", ".join(means)))
-    facts.append(Fact("Evidence recall, %", f"{row.recall.value} {row.recall.span}".strip()))
+    facts.append(Fact("Evidence recall, %", _spelled(row.recall)))
     for name, cells in (("End to end", row.end_to_end), ("Model only", row.model_only)):
-        values = [f"{cell.value} {f'({cell.span})' if cell.span else ''}".strip() for cell in cells]
-        facts.append(Fact(f"{name}, s: p50, p90", ", ".join(values)))
+        facts.append(Fact(f"{name}, s: p50, p90", ", ".join(_spelled(cell) for cell in cells)))
     facts.append(Fact("Memory, GiB", row.memory))
     return [fact for fact in facts if fact.value not in (NOTHING, f"{NOTHING}, {NOTHING}")]
+
+
+def _spelled(cell: Cell) -> str:
+    """A value with what bounds it."""
+    return f"{cell.value} ({cell.span})" if cell.span else cell.value
 
 
 def _settings(record: RunRecord, entry: Entry) -> list[tuple[str, str | None]]:

@@ -93,7 +93,7 @@ for (const page of PAGES) {
   const off = await open(page, { javaScriptEnabled: false });
   await check(`${page}: the same rows without JavaScript`, async () => {
     const rows = await rowsOf(off.tab);
-    assert.ok(rows.length > 0);
+    assert.equal(rows.length > 0, page !== "method.html");
     assert.deepEqual(await rowsOf(on.tab), rows);
   });
   await check(`${page}: no dead controls without JavaScript`, async () => {
