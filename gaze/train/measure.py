@@ -1,0 +1,216 @@
+"""The measurement of a checkpoint from its weights to its pages, and its publication."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gaze.model import AutoGaze
+from gaze.train.calibrate import Asked, Calibration, ask, calibrate
+from gaze.train.clips import Clip, Clips, Split
+from gaze.train.evaluate import (
+    CURVE_RATIOS,
+    RATIOS,
+    Evaluation,
+    HeldOut,
+    better_scales,
+    compare,
+    control_losses,
+    model_losses,
+    needed_ratio,
+)
+from gaze.train.films import FilmClips, carried_films, films_in
+from gaze.train.judging import chosen_losses
+from gaze.train.moving import MovingClips
+from gaze.train.pyramid import Pyramid
+from gaze.train.report import picture, table
+from gaze.train.scenes import SceneClips
+from gaze.train.state import write_model
+from hlvid.console import progress
+from hlvid.errors import UserError
+from hlvid.files import write_bytes, write_json
+from hlvid.types import Record
+
+SEED = 0
+TARGET_RATIO = 0.1
+"""The fixed loss is the first model's at this ratio."""
+
+
+class Needed(Record):
+    """The share of cells that a model needs for a loss."""
+
+    model: str
+    loss: float
+    ratio: float | None
+    """None where it never gets so low."""
+    low: float | None
+    high: float | None
+
+
+class Measurement(Record):
+    """What `hlvid-gaze evaluate` writes."""
+
+    weights: str
+    weights_sha256: str
+    evaluations: tuple[Evaluation, ...]
+    needed: tuple[Needed, ...]
+    asked: tuple[Asked, ...]
+    """Losses asked for by threshold, and what they gave, on the synthetic clips."""
+
+
+def measure(
+    weights: str,
+    out: Path,
+    *,
+    also: Mapping[str, str],
+    folder: Path | None,
+    num_clips: int,
+    num_frames: int,
+    num_scenes: int,
+) -> str:
+    """Measure a checkpoint on held-out clips.
+
+    Args:
+        weights: Folder or hub id.
+        out: Folder to write.
+        also: Other checkpoints, for the ratio that a loss needs.
+        folder: Real videos; by default films that an installed package carries.
+        num_clips: Of each set.
+        num_frames: T.
+        num_scenes: Rendered scenes of the test split.
+
+    Returns:
+        The tables.
+
+    Raises:
+        UserError: A checkpoint does not predict this loss, or a video cannot be read.
+    """
+    from gaze.checkpoint import find_checkpoint
+
+    pyramid = Pyramid()
+    model = load_model(weights, pyramid)
+    checked = synthetic("validation", num_clips, num_frames, num_scenes=4, size=pyramid.size)
+    sets = {"synthetic": synthetic("test", num_clips, num_frames, num_scenes, size=pyramid.size)}
+    if (real := _real(folder, num_clips, num_frames, pyramid.size)) is not None:
+        sets["real"] = real
+    with progress(len(checked.pixels) * (1 + 2 * len(sets)), "evaluate") as bar:
+        scales = better_scales(control_losses(checked, pyramid, tell=bar.advance))
+        evaluations = tuple(
+            compare(
+                name,
+                held,
+                model_losses(model, held, pyramid, ratios=RATIOS, tell=bar.advance),
+                control_losses(held, pyramid, tell=bar.advance),
+                scales,
+                loss_kind=pyramid.kind,
+            )
+            for name, held in sets.items()
+        )
+    models = {"autogaze": model} | {
+        name: load_model(other, pyramid) for name, other in also.items()
+    }
+    asked = _asked(model, sets["synthetic"], pyramid)
+    measurement = Measurement(
+        weights=weights,
+        weights_sha256=find_checkpoint(weights).sha256,
+        evaluations=evaluations,
+        needed=_needed(models, sets["synthetic"], pyramid),
+        asked=asked,
+    )
+    write_json(out / "evaluation.json", measurement)
+    text = "\n".join([*map(table, evaluations), _needed_table(measurement)])
+    write_bytes(out / "evaluation.md", [text.encode()])
+    for evaluation in evaluations:
+        write_bytes(out / f"{evaluation.name}.svg", [picture(evaluation).encode()])
+    return text
+
+
+def publish(weights: Path, out: Path, *, ratio: float, num_clips: int) -> Calibration:
+    """Calibrate a checkpoint on validation clips and write it, its calibration beside it.
+
+    Args:
+        weights: Checkpoint folder.
+        out: Checkpoint folder to write.
+        ratio: The default threshold becomes the loss that the model has at this ratio.
+        num_clips: Validation clips.
+
+    Raises:
+        UserError: The checkpoint cannot be read or calibrated.
+    """
+    pyramid = Pyramid()
+    model = load_model(str(weights), pyramid)
+    frames = model.config.clip_frames
+    held = synthetic("validation", num_clips, frames, num_scenes=4, size=pyramid.size)
+    target = round(float(chosen_losses(model, held.pixels, pyramid, ratio=ratio).mean()), 2)
+    others = [round(target * factor, 3) for factor in (0.75, 1.25, 1.5)]
+    found = calibrate(model, held.pixels, pyramid, target=target, others=others)
+    write_model(out, model, threshold=target, ratio=0.75)
+    write_json(out / "calibration.json", found)
+    return found
+
+
+def load_model(weights: str, pyramid: Pyramid) -> AutoGaze:
+    """A checkpoint that predicts the losses of a pyramid.
+
+    Raises:
+        UserError: It predicts another kind of loss, or its cells are others.
+    """
+    model = AutoGaze.from_pretrained(weights)
+    if model.config.cells_per_scale != pyramid.cells_per_scale:
+        raise UserError(f"{weights}: chooses among other cells than {pyramid.sides} a side.")
+    return model
+
+
+def synthetic(
+    split: Split, num_clips: int, num_frames: int, num_scenes: int, *, size: int
+) -> HeldOut:
+    """Clips of photographs and of rendered scenes in turns."""
+    scenes = SceneClips(split, SEED, num_frames, num_scenes, size)
+    with progress(num_scenes, f"scenes, {split}") as bar:
+        scenes.prepare(lambda _: bar.advance())
+    kinds: Sequence[Clips] = (MovingClips(split, SEED, num_frames, size), scenes)
+    return HeldOut.of([kinds[index % 2].clip(index) for index in range(num_clips)])
+
+
+def _real(folder: Path | None, num_clips: int, num_frames: int, size: int) -> HeldOut | None:
+    films = carried_films("test") if folder is None else films_in(folder)
+    if not films:
+        return None
+    clips = FilmClips(films, SEED, num_frames, size)
+    found: list[Clip] = [clips.clip(index) for index in range(num_clips)]
+    return HeldOut.of(found)
+
+
+def _asked(model: AutoGaze, held: HeldOut, pyramid: Pyramid) -> tuple[Asked, ...]:
+    if (default := model.config.default_threshold) is None:
+        return ()
+    return tuple(ask(model, held.pixels, pyramid, default * x) for x in (1.0, 0.75, 1.25, 1.5))
+
+
+def _needed(models: Mapping[str, AutoGaze], held: HeldOut, pyramid: Pyramid) -> tuple[Needed, ...]:
+    """What each model needs for the first one's loss at 10 % kept."""
+    with progress(len(models) * len(held.pixels), "ratio for a loss") as bar:
+        curves = {
+            name: model_losses(model, held, pyramid, ratios=CURVE_RATIOS, tell=bar.advance)
+            for name, model in models.items()
+        }
+    target = float(next(iter(curves.values()))[TARGET_RATIO].mean())
+    found = []
+    for name, curve in curves.items():
+        ratio, low, high = needed_ratio(curve, held.sources, target) or (None, None, None)
+        found.append(Needed(model=name, loss=target, ratio=ratio, low=low, high=high))
+    return tuple(found)
+
+
+def _needed_table(measurement: Measurement) -> str:
+    lines = ["| model | kept share needed for the loss |", "|---|--:|"]
+    for one in measurement.needed:
+        if one.ratio is None:
+            shown = f"above {CURVE_RATIOS[-1]:.0%}"
+        else:
+            shown = f"{one.ratio:.3f} [{one.low:.3f}, {one.high:.3f}]"
+        lines.append(f"| `{one.model}` | {shown} for {one.loss:.3f} |")
+    if measurement.asked:
+        lines += ["", "| loss asked for | given | cells kept |", "|--:|--:|--:|"]
+        lines += [f"| {a.asked:.3f} | {a.given:.3f} | {a.ratio:.1%} |" for a in measurement.asked]
+    return "\n".join(lines) + "\n"
