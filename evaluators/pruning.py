@@ -83,12 +83,13 @@ class Places:
     """Where each kept row belongs: what a tower is given beside the pixels.
 
     Args:
-        hooks: The tower's keyword arguments.
+        hooks: The tower's keyword arguments: tensors, and the rows of the longest segments, which
+            the tower would otherwise have to ask the device for.
         num_tokens: Merged tokens that count; those after them are padding.
         num_padding: Merged tokens of padding.
     """
 
-    hooks: dict[str, Tensor]
+    hooks: dict[str, Tensor | int]
     num_tokens: int
     num_padding: int
 
@@ -105,12 +106,13 @@ def place(streams: Sequence[Stream], tower: Any, *, pad_to: int = 1) -> Places: 
     num_tokens = sum(stream.index.size for stream in streams)
     num_padding = -num_tokens % pad_to
     counts = [count for parts in per_stream for count in parts["counts"]]
-    hooks: dict[str, Tensor] = {
+    hooks: dict[str, Tensor | int] = {
         name: _pad_rows(torch.cat([parts[name] for parts in per_stream]), num_padding * ROWS)
         for name in ("position_ids", "interp_indices", "interp_weights")
         if name in per_stream[0]
     }
     hooks["cu_seqlens"] = _cuts([*counts, num_padding])
+    hooks["max_seqlen"] = max(*counts, num_padding) * ROWS
     if "window_order" in per_stream[0]:
         windows = [count for parts in per_stream for count in parts["window_counts"]]
         offsets = np.cumsum([0, *(stream.index.size for stream in streams)])
@@ -121,6 +123,7 @@ def place(streams: Sequence[Stream], tower: Any, *, pad_to: int = 1) -> Places: 
         orders.append(torch.arange(num_tokens, num_tokens + num_padding))
         hooks["window_index"] = torch.cat(orders)
         hooks["cu_window_seqlens"] = _cuts([*windows, num_padding])
+        hooks["max_window_seqlen"] = max(*windows, num_padding) * ROWS
     return Places(hooks, num_tokens, num_padding)
 
 

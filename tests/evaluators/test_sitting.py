@@ -174,6 +174,39 @@ def test_a_sitting_goes_on_where_it_was_stopped_and_watches_nothing_twice(tiny, 
         assert prediction.model_dump(exclude=varying) == expected[key].model_dump(exclude=varying)
 
 
+class Forgetful(Witness):
+    """What it sees cannot be written down."""
+
+    forgets = True
+
+    def watch(self, view, clock):
+        return (object(), *super().watch(view, clock))
+
+
+def test_what_cannot_be_written_down_is_looked_at_again_and_nothing_is_asked_twice(tiny, tmp_path):
+    halt, watched, asked = Halt(), [], []
+    for stop_after in (12, 1000):
+        with Ledger(tmp_path / "ledger.jsonl") as ledger:
+            count = iter(range(stop_after))
+
+            def stop(kind, key, count=count, halt=halt):
+                halt.is_asked = next(count, None) is None
+
+            halt.is_asked = False
+            room = room_for(
+                tiny, tmp_path, ledger=ledger, halt=halt, on_item=stop, examinee=Forgetful()
+            )
+            try:
+                predictions = sit(room, items_of(tiny))
+            except Stopped:
+                predictions = None
+            watched.append(len(room.examinee.watched))
+            asked += [question.question_id for question in room.examinee.asked]
+    assert {p.status for p in predictions.values()} == {"ok"}
+    assert watched == [5, 5 + 5]
+    assert len(asked) == len(predictions) == 8 * len(ARMS)
+
+
 def test_a_broken_video_fails_its_own_questions_and_is_tried_again(tiny, tmp_path):
     folder = tmp_path / "tiny"
     shutil.copytree(tiny, folder)

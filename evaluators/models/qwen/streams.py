@@ -104,9 +104,10 @@ def shrink(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
 def _video(view: View, *, is_whole: bool) -> Shown:
     canvas = view.canvas
     frames = slice_frames(canvas.num_frames, canvas.shape.pairing)
-    stream = Stream.of(view.kept)
     if is_whole:
         stream = Stream.whole(len(frames), view.views.rows, view.views.cols)
+    else:
+        stream = Stream.of(view.kept)
     return Shown(stream, canvas.pixels, frames, canvas.frame_seconds)
 
 
