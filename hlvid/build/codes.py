@@ -120,6 +120,20 @@ CODES: dict[str, Code] = {
     "upscaled": _quarantined("It looks like a smaller video made larger; look at it."),
     "worker_killed": _quarantined("It ended its worker (memory?); --retry with more memory."),
     "defect": _quarantined("A defect of this program; the journal's note has the words."),
+    # questions
+    "video_missing": _later("Its clip is not there yet: run the media stages."),
+    "video_rejected": _rejected(
+        "Its clip did not come through; take the question out, or mend it."
+    ),
+    "malformed": _rejected("Mend the question's text."),
+    "same_choices": _rejected("Mend the question's options."),
+    "no_evidence": _rejected("Mark where the answer can be seen."),
+    "evidence_outside": _rejected("Mark the evidence again: it points past the video's end."),
+    "box_outside": _rejected("Mark the evidence again: a box reaches out of the frame."),
+    "unanswered": _later("Ask the models: hlvid-build audit."),
+    "needs_replies": _later("Have it answered blind: hlvid-build annotate export --kind answer."),
+    "disputed": _quarantined("Rule on it: hlvid-build rule."),
+    "ruled_out": _rejected("A person ruled against it."),
     # taken down
     "takedown": Code(State.TOMBSTONED, "It was taken down; it will not come back."),
 }

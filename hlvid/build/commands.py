@@ -31,6 +31,9 @@ _HELP = {
     "clip": "Cut at keyframes into clips of about target_seconds, nothing re-encoded.",
     "index": "List the frames of every clip.",
     "dedup": "Find clips that show the same; keep the first, group what belongs together.",
+    "lint": "Hold the written questions against the rules, and flag doubts.",
+    "audit": "Ask the spec's models in several ways what each answer depends on.",
+    "adjudicate": "Keep what was answered alike or ruled on; the rest waits for a ruling.",
 }
 _ON_ONE_HOST = ("discover", "fetch")
 
@@ -100,7 +103,7 @@ def run(
     cookies: Cookies = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the media stages one after another, from discover to dedup."""
+    """Run the stages one after another, from discover to adjudicate."""
     if until not in ORDER:
         raise UserError(f"--until: {until!r} is not a verb. Allowed are {', '.join(ORDER)}.")
     opened = _open(work, spec, cookies)
@@ -287,6 +290,10 @@ def _run_verb(
 
     tallies = []
     part = Shard.parse(shard)
+    if verb == "audit" and part.index == 0:
+        from hlvid.build.audit import ask_all
+
+        ask_all(work, tell=say)
     for stage in VERBS[verb]:
         bar = _Bar(work, stage, part.holds, only, retry)
         tallies.append(

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from hlvid.build.set_rules import AuditRules, PackageRules, QuestionRules, SplitRules
 from hlvid.errors import UserError
 from hlvid.files import canonical_json, parse_record, read_bytes, shown
 from hlvid.types import Identifier, Record, Sha256
@@ -130,6 +131,10 @@ class Spec(Record):
     probe: ProbeRules = ProbeRules()
     clip: ClipRules = ClipRules()
     dedup: DedupRules = DedupRules()
+    questions: QuestionRules = QuestionRules()
+    audit: AuditRules = AuditRules()
+    split: SplitRules = SplitRules()
+    package: PackageRules = PackageRules()
 
     @model_validator(mode="after")
     def _names_are_distinct(self) -> Self:

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from hlvid.build.work import Work
 
 PARTIAL = 3
-ORDER = ("discover", "select", "fetch", "probe", "clip", "index", "dedup")
-"""The media verbs, as `hlvid.build.stages.VERBS` has them."""
+ORDER = (
+    *("discover", "select", "fetch", "probe", "clip", "index", "dedup"),
+    *("lint", "audit", "adjudicate"),
+)
+"""The verbs of media and of questions, as `hlvid.build.stages.VERBS` has them."""
 
 
 def tell(work: "Work", spec: Path, verb: str, tallies: "list[Tally]", *, as_json: bool) -> None:

@@ -1,0 +1,330 @@
+"""What each question's answer depends on, as models show it when they are asked in several ways.
+
+The models are commands that the spec names. They read a file of `hlvid.types.Probe` and write one
+of `hlvid.types.ProbeAnswer`; what they replied is kept beside what people wrote, by the digest of
+the probe: nothing is asked twice, and everything here can be made again without a model.
+"""
+
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hlvid.build.codes import Ended
+from hlvid.build.lint import LINT, Flag, Linted
+from hlvid.build.probes import probes_of
+from hlvid.build.questions import MAX_ANSWERS, add, read_answers, read_file
+from hlvid.build.records import Output
+from hlvid.build.set_rules import AuditRules
+from hlvid.build.spec import Spec
+from hlvid.build.stage import Desk, Item, Stage
+from hlvid.build.work import Work
+from hlvid.errors import UserError
+from hlvid.files import shown, write_jsonl
+from hlvid.grading import extract_letter
+from hlvid.types import Identifier, Probe, ProbeAnswer, Record
+
+NOWHERE = "-"
+"""Stands for the path of the clip where only digests matter."""
+
+
+class Replied(Record):
+    """What one model replied to a question's probes."""
+
+    model: Identifier
+    answers: tuple[ProbeAnswer, ...]
+
+
+class Heard(Record):
+    """A question with all that models replied to it."""
+
+    linted: Linted
+    replies: tuple[Replied, ...]
+
+
+class Measured(Record):
+    """What one model shows of a question."""
+
+    model: Identifier
+    kind: str
+    """'mllm', 'reader', 'language' or 'control'."""
+    shares: Mapping[str, float]
+    """Kind of probe -> share of its probes that were answered rightly."""
+    blind_gap: float
+    """Share right with the video less share right without it, over the same orders of options."""
+    resolution_slope: float
+    """Change of the share right for twice the lines, by least squares over the ladder."""
+
+
+class Audited(Output):
+    """A question and what models show of it."""
+
+    linted: Linted
+    flags: tuple[Flag, ...]
+    """Of lint and audit."""
+    measured: tuple[Measured, ...]
+
+
+def _inputs(work: Work) -> Iterator[Item[Heard]]:
+    folder, rules = answers_folder(work), work.spec.audit
+    known = {model: read_answers(folder, model) for model in sorted(rules.models)}
+    for item, linted in work.passed(LINT):
+        wanted = [probe.probe_id for probe in probes_of(linted, rules, path=NOWHERE)]
+        replies = tuple(
+            Replied(model=model, answers=tuple(by[p] for p in wanted if p in by))
+            for model, by in known.items()
+        )
+        yield Item(item.id, item.candidate, Heard(linted=linted, replies=replies))
+
+
+def _rules(spec: Spec) -> AuditRules:
+    return spec.audit
+
+
+def answers_folder(work: Work) -> Path:
+    """Where what models replied is kept: with what people wrote."""
+    return work.bench.spec_folder / work.spec.questions.folder
+
+
+# --- asking --------------------------------------------------------------------------------------
+
+
+def ask_all(work: Work, *, tell: Callable[[str], None] | None = None) -> int:
+    """Ask every model of the spec what it was not asked yet.
+
+    Args:
+        work: The work folder.
+        tell: Called with a sentence after each model that was asked.
+
+    Returns:
+        How many probes were asked.
+
+    Raises:
+        UserError: As `ask`.
+    """
+    total = 0
+    for model in sorted(work.spec.audit.models):
+        num_asked = ask(work, model)
+        total += num_asked
+        if num_asked and tell:
+            tell(f"{model}: {num_asked} probes asked")
+    if total:
+        work.refresh()
+    return total
+
+
+def ask(work: Work, model: str, *, timeout_seconds: float | None = None) -> int:
+    """Ask a model what it was not asked yet, and keep what it replies.
+
+    Args:
+        work: The work folder.
+        model: A name of the spec's.
+        timeout_seconds: After which the command is ended; None to wait.
+
+    Returns:
+        How many probes were asked.
+
+    Raises:
+        UserError: The command cannot be started, fails, or its file is not in order.
+    """
+    folder, rules = answers_folder(work), work.spec.audit
+    known = read_answers(folder, model)
+    probes = []
+    for _, linted in work.passed(LINT):
+        path = str(work.store.path(linted.clip.file).absolute())
+        for probe in probes_of(linted, rules, path=path):
+            if probe.probe_id not in known or known[probe.probe_id].error is not None:
+                probes.append(probe)
+    if not probes:
+        return 0
+    with tempfile.TemporaryDirectory(prefix="hlvid-audit-") as scratch:
+        files = Path(scratch) / "probes.jsonl", Path(scratch) / "answers.jsonl"
+        write_jsonl(files[0], probes)
+        _run(rules.models[model], *files, timeout_seconds=timeout_seconds)
+        said = read_file(files[1], ProbeAnswer, max_lines=MAX_ANSWERS)
+    known |= _checked(said, probes, model)
+    add(folder / "answers", model, [known[key] for key in sorted(known)])
+    return len(probes)
+
+
+def _run(command: str, probes: Path, answers: Path, *, timeout_seconds: float | None) -> None:
+    words = [
+        str({"{probes}": probes, "{answers}": answers}.get(word, word))
+        for word in shlex.split(command)
+    ]
+    try:
+        done = subprocess.run(words, timeout=timeout_seconds, stdin=subprocess.DEVNULL, check=False)
+    except OSError as error:
+        raise UserError(
+            f"audit: {shown(words[0])} cannot be started ({error.strerror}). "
+            "See [audit.models] in the spec.",
+            exit_code=1,
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise UserError(f"audit: {shown(command)} did not end in time.", exit_code=1) from None
+    if done.returncode not in (0, 3) or not answers.is_file():
+        raise UserError(
+            f"audit: {shown(command)} ended with {done.returncode}. What it said stands above.",
+            exit_code=1,
+        )
+
+
+def _checked(
+    said: Sequence[ProbeAnswer], probes: Sequence[Probe], model: str
+) -> dict[str, ProbeAnswer]:
+    asked = {probe.probe_id for probe in probes}
+    for answer in said:
+        if answer.probe_id not in asked:
+            raise UserError(
+                f"audit: {model} answers the probe {answer.probe_id[:12]}, which was not asked.",
+                exit_code=1,
+            )
+    return {answer.probe_id: answer for answer in said}
+
+
+# --- measuring -----------------------------------------------------------------------------------
+
+
+def _audit(heard: Heard, rules: AuditRules, desk: Desk) -> Audited:
+    linted = heard.linted
+    probes = probes_of(linted, rules, path=NOWHERE)
+    measured, found = [], list(linted.flags)
+    for replied in heard.replies:
+        answers = {a.probe_id: a for a in replied.answers if a.response is not None}
+        missing = [p for p in probes if p.probe_id not in answers]
+        if missing:
+            raise Ended("unanswered", f"{replied.model}: {len(missing)} of {len(probes)} probes")
+        measured.append(_measure(replied.model, linted, probes, answers))
+        found += _doubts(measured[-1], linted, probes, answers, rules)
+    once = {flag.check: flag for flag in reversed(found)}
+    kept = tuple(once[name] for name in sorted(once))
+    return Audited(linted=linted, flags=kept, measured=tuple(measured))
+
+
+def _is_right(probe: Probe, answer: ProbeAnswer, right: str) -> bool:
+    return _chosen(probe, answer) == right
+
+
+def _chosen(probe: Probe, answer: ProbeAnswer) -> str | None:
+    letters = {chr(ord("A") + i): choice for i, choice in enumerate(probe.choices)}
+    letter = extract_letter(answer.response or "", letters)
+    return letters[letter] if letter else None
+
+
+def _measure(
+    model: str, linted: Linted, probes: Sequence[Probe], answers: Mapping[str, ProbeAnswer]
+) -> Measured:
+    right = linted.draft.choices[0]
+    marks: dict[str, list[bool]] = {}
+    ladder: list[tuple[int, bool]] = []
+    for probe in probes:
+        is_right = _is_right(probe, answers[probe.probe_id], right)
+        marks.setdefault(probe.kind, []).append(is_right)
+        if probe.kind == "resolution" and probe.height is not None:
+            ladder.append((probe.height, is_right))
+    shares = {kind: round(sum(each) / len(each), 6) for kind, each in sorted(marks.items())}
+    return Measured(
+        model=model,
+        kind=answers[probes[0].probe_id].model.kind,
+        shares=shares,
+        blind_gap=round(shares["permuted"] - shares["blind"], 6),
+        resolution_slope=slope(ladder),
+    )
+
+
+def slope(ladder: Sequence[tuple[int, bool]]) -> float:
+    """Change of the share right for twice the lines, by least squares; 0 with one rung."""
+    if len({height for height, _ in ladder}) < 2:
+        return 0.0
+    doublings = np.log2([height for height, _ in ladder])
+    marks = np.array([float(is_right) for _, is_right in ladder])
+    centred = doublings - doublings.mean()
+    return round(float(centred @ (marks - marks.mean()) / (centred @ centred)), 6)
+
+
+def _doubts(
+    measured: Measured,
+    linted: Linted,
+    probes: Sequence[Probe],
+    answers: Mapping[str, ProbeAnswer],
+    rules: AuditRules,
+) -> Iterator[Flag]:
+    """What one model gives to doubt. Models that never see anything speak of `blind` alone."""
+    name, shares = measured.model, measured.shares
+    if shares["blind"] > rules.max_blind_share:
+        share = f"{shares['blind']:.0%}"
+        yield Flag(check="answerable_blind", detail=f"{name}: right without the video in {share}")
+    if measured.kind not in ("mllm", "reader") or shares["blind"] > rules.max_blind_share:
+        return
+    chosen = {p.probe_id: _chosen(p, answers[p.probe_id]) for p in probes}
+    right = linted.draft.choices[0]
+    lowest = min((p for p in probes if p.kind == "resolution"), key=_lines, default=None)
+    if lowest and chosen[lowest.probe_id] == right and _lines(lowest) < linted.clip.height:
+        detail = f"{name}: right on {lowest.height} lines"
+        yield Flag(check="answerable_small", detail=detail)
+    if shares["oracle-crop"] < 1:
+        yield Flag(check="unanswerable_crop", detail=f"{name}: wrong with the evidence cut out")
+    for probe in probes:
+        # A reader says nothing where it reads no option; others always say something.
+        said = chosen[probe.probe_id] if probe.kind == "elsewhere" else None
+        if said == right or (said is not None and measured.kind == "reader"):
+            detail = f"{name}: {shown(said)} outside the evidence"
+            yield Flag(check="other_place", detail=detail)
+
+
+def _lines(probe: Probe) -> int:
+    return probe.height or 0
+
+
+def intervals(audited: Sequence[tuple[str, Audited]]) -> dict[str, Any]:
+    """Model -> shares by kind of probe, and mean blind gap and slope with 95 % intervals by video.
+
+    Args:
+        audited: (video id, question) for each question.
+    """
+    rows = [(video, m) for video, each in audited for m in each.measured]
+    found: dict[str, Any] = {}
+    for model in sorted({m.model for _, m in rows}):
+        mine = [(video, m) for video, m in rows if m.model == model]
+        kinds = sorted({kind for _, m in mine for kind in m.shares})
+        found[model] = {
+            "shares": {
+                kind: round(
+                    float(np.mean([m.shares[kind] for _, m in mine if kind in m.shares])), 6
+                )
+                for kind in kinds
+            },
+            "blind_gap": _interval([(video, m.blind_gap) for video, m in mine]),
+            "resolution_slope": _interval([(video, m.resolution_slope) for video, m in mine]),
+        }
+    return found
+
+
+def _interval(values: Sequence[tuple[str, float]]) -> dict[str, Any]:
+    from hlvid.statistics import mean_difference
+
+    videos, numbers = zip(*values, strict=True)
+    result = mean_difference(numbers, [0.0] * len(numbers), videos, num_bootstrap=0)
+    bounds = [round(result.low, 6), round(result.high, 6)]
+    return {
+        "mean": round(result.difference, 6),
+        "interval": bounds if np.isfinite(bounds).all() else None,
+        "num_questions": result.num_questions,
+        "num_videos": result.num_clusters,
+    }
+
+
+AUDIT: Stage[Heard, Audited] = Stage(
+    name="audit",
+    version=1,
+    output=Audited,
+    inputs=_inputs,
+    parameters=_rules,
+    perform=_audit,
+    runs_on="here",
+    after=LINT,
+)

@@ -1,0 +1,135 @@
+"""Questions with a known fault, and others without: what shows that a check can fail, and can pass.
+
+`hlvid-build lint --controls` runs them. A check that lets one of the faulty pass, or stops one of
+the sound, is not worth its flag.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hlvid.build.codes import Ended
+from hlvid.build.lint import CHECKS, check_evidence, letter_balance, same_choices
+from hlvid.build.questions import Draft
+from hlvid.types import Evidence
+
+Words = tuple[str, tuple[str, ...]]
+"""(stem, choices with the right one first)."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a check did on its control set.
+
+    Args:
+        num_noticed: Of the faulty ones.
+        num_faulty: That there are.
+        num_passed: Of the sound ones.
+        num_sound: That there are.
+    """
+
+    num_noticed: int
+    num_faulty: int
+    num_passed: int
+    num_sound: int
+
+    @property
+    def is_perfect(self) -> bool:
+        """Whether it told all of them apart."""
+        return (self.num_noticed, self.num_passed) == (self.num_faulty, self.num_sound)
+
+
+_FLAGGED: Mapping[str, tuple[Sequence[Words], Sequence[Words]]] = {
+    "longest_answer": (
+        (
+            ("What is on the door?", ("A parcel with a long blue ribbon", "A cat", "A key")),
+            ("How does the shop on the left call itself?", ("Bakery of the old town", "Bakery")),
+        ),
+        (
+            ("What is on the door?", ("A blue parcel", "A green parcel", "A key")),
+            ("What number is on the door?", ("117", "17", "7")),
+        ),
+    ),
+    "gold_in_stem": (
+        (
+            ("What does the sign of the Harbour bakery say?", ("Harbour bread", "Mill cake")),
+            ("Which colour has the Crimson house's door?", ("crimson", "green", "blue")),
+        ),
+        (
+            ("What does the sign of the harbour bakery say?", ("Mill bread", "Mill cake")),
+            ("Which harbour is on the ticket?", ("North harbour", "South harbour")),
+            ("Which number is on the bus?", ("17", "71")),
+        ),
+    ),
+    "vague": (
+        (
+            ("What is it?", ("A cat", "A dog")),
+            ("What does this sign say?", ("Stop", "Go")),
+            ("What does the white text say?", ("Open", "Shut")),
+            ("What colour is the small black object?", ("Grey", "Red")),
+        ),
+        (
+            ("What does the white text on the green road sign say?", ("Open", "Shut")),
+            ('What stands under the sign "Exit"?', ("A car", "A van")),
+            ("How many pears lie in the bowl beside the sink?", ("3", "4")),
+        ),
+    ),
+}
+_SAME: tuple[Sequence[Words], Sequence[Words]] = (
+    (
+        ("Which?", ("Open", "open ")),
+        ("Which?", ("ＡＢＣ", "x", "abc")),
+        ("Which?", ("New York.", "NewYork")),
+    ),
+    (("Which?", ("B06EBFC", "B06EBFD")), ("Which?", ("+", "-")), ("Which?", ("3.5", "35"))),
+)
+_BALANCE: tuple[Sequence[str], Sequence[str]] = (
+    ("A" * 40, "B" * 12 + "C" * 12),
+    ("ABCD" * 10, "AAA"),
+)
+_BOX = (0.0, 10.0, 10.0, 60.0, 40.0)
+_EVIDENCE: Mapping[str, tuple[Sequence[Sequence[Evidence]], Sequence[Sequence[Evidence]]]] = {
+    "no_evidence": (((),), ((Evidence(start_seconds=0, end_seconds=1, boxes=(_BOX,)),),)),
+    "evidence_outside": (
+        ((Evidence(start_seconds=9, end_seconds=30, boxes=(_BOX,)),),),
+        ((Evidence(start_seconds=9, end_seconds=10, boxes=(_BOX,)),),),
+    ),
+    "box_outside": (
+        ((Evidence(start_seconds=0, end_seconds=1, boxes=((0.0, 10.0, 10.0, 900.0, 40.0),)),),),
+        ((Evidence(start_seconds=0, end_seconds=1, boxes=((0.0, 10.0, 10.0, 640.0, 360.0),)),),),
+    ),
+}
+
+
+def run_controls() -> dict[str, Outcome]:
+    """Check -> how it did on what it must notice and what it must let pass."""
+    found = {}
+    for name, (faulty, sound) in _FLAGGED.items():
+        check = next(c for n, c in CHECKS.items() if n == name)
+        found[name] = _outcome([check(*w) for w in faulty], [check(*w) for w in sound])
+    found["same_choices"] = _outcome(*([same_choices(c) for _, c in part] for part in _SAME))
+    found["letter_balance"] = _outcome(*([letter_balance(t, 4) for t in part] for part in _BALANCE))
+    for code, (outside, inside) in _EVIDENCE.items():
+        found[code] = _outcome(
+            [_refused(each) == code for each in outside], [_refused(each) for each in inside]
+        )
+    return found
+
+
+def _outcome(faulty: Sequence[object], sound: Sequence[object]) -> Outcome:
+    return Outcome(sum(map(bool, faulty)), len(faulty), sum(not x for x in sound), len(sound))
+
+
+def _refused(evidence: Sequence[Evidence]) -> str | None:
+    draft = Draft(
+        question_id="q",
+        video_id="v",
+        stem="Which?",
+        choices=("a", "b"),
+        evidence=tuple(evidence),
+        author="control",
+    )
+    try:
+        check_evidence(draft, 10.0, 640, 360)
+    except Ended as end:
+        return end.code
+    return None
