@@ -2,7 +2,7 @@
 
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
@@ -17,8 +17,8 @@ def in_processes(
     is_worth_it: bool,
     prepare: Callable[..., None] | None = None,
     given: tuple[Any, ...] = (),
-) -> list[R]:
-    """What `work` makes of each item, in the order of the items.
+) -> Iterator[R]:
+    """What `work` makes of each item, in the order of the items, each as soon as it is there.
 
     Args:
         work: A function of a module, called in any process.
@@ -31,11 +31,12 @@ def in_processes(
     if not is_worth_it or num_processes < 2:
         if prepare is not None:
             prepare(*given)
-        return [work(item) for item in items]
+        yield from map(work, items)
+        return
     # Forked processes share what was read before; where there is no fork, it is sent to them.
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in methods else None)
     with ProcessPoolExecutor(
         num_processes, mp_context=context, initializer=prepare, initargs=given
     ) as pool:
-        return list(pool.map(work, items))
+        yield from pool.map(work, items)

@@ -134,12 +134,14 @@ def _texts(values: Iterable[str | None], width: int) -> Texts:
 
 def _floats(values: Iterable[float | None]) -> Floats:
     """Numbers, NaN for None; an integer that no double can hold is infinite."""
-    return np.array([_double(value) for value in values], dtype=np.float64)
+    known = [np.nan if value is None else value for value in values]
+    try:
+        return np.array(known, dtype=np.float64)
+    except OverflowError:
+        return np.array([_double(value) for value in known], dtype=np.float64)
 
 
-def _double(value: float | None) -> float:
-    if value is None:
-        return np.nan
+def _double(value: float) -> float:
     try:
         return float(value)
     except OverflowError:
