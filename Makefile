@@ -1,12 +1,14 @@
-# make demo | test | test-pages | check | bench | bench-report | bench-upstream | table | gpu-check | clean
+# make demo | test | test-pages | check | bench | bench-report | bench-upstream | table | train-autogaze | gpu-check | clean
 # (README.md says what each does)
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO_VIDEOS ?= 2
 DEMO_SECONDS ?= 100
 DEMO_FRAMES ?= 6
+TRAIN_MINUTES ?= 100
+TRAIN_RUN ?= training/autogaze-mini
 
-.PHONY: demo test test-pages check bench bench-report bench-upstream table gpu-check clean
+.PHONY: demo test test-pages check bench bench-report bench-upstream table train-autogaze gpu-check clean
 
 demo: .venv/eval.stamp
 	$(BIN)/hlvid-build render --out demo/data --videos $(DEMO_VIDEOS) --seconds $(DEMO_SECONDS) --seed 0
@@ -45,6 +47,12 @@ bench-report: .venv/all.stamp
 
 table: .venv/eval.stamp
 	$(BIN)/python benchmarks/table.py
+
+# Goes on from the last state, wherever that was written. Exit code 3 says that there is more to do.
+train-autogaze: .venv/all.stamp
+	$(BIN)/hlvid-gaze train ntp --config mini-ntp --out $(TRAIN_RUN)/ntp --max-minutes $(TRAIN_MINUTES) && \
+	$(BIN)/hlvid-gaze train grpo --config mini-grpo --out $(TRAIN_RUN)/grpo --max-minutes $(TRAIN_MINUTES) || \
+	test $$? -eq 3
 
 gpu-check:
 	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) benchmarks/gpu_check.py

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from gaze.train.cli import register
 from hlvid import console
 from hlvid.console import say
 from hlvid.errors import UserError
@@ -386,6 +387,9 @@ def _print_table(header: "Sequence[str]", rows: "Sequence[Sequence[str]]") -> No
 
 def _print(text: str) -> None:
     sys.stdout.write(text + "\n")
+
+
+register(app)
 
 
 def main() -> NoReturn:

@@ -4,16 +4,13 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from hlvid import console
 from hlvid.console import say
 from hlvid.errors import UserError
-
-if TYPE_CHECKING:
-    pass
 
 Config = Annotated[
     Path, typer.Option(help="TOML or JSON file, or one that ships: mini-ntp, mini-grpo.")
@@ -23,6 +20,8 @@ Minutes = Annotated[
     float | None, typer.Option(min=0, help="Stop after so long; the next call goes on.")
 ]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that make batches.")]
+
+PARTIAL = 3
 
 training = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -94,6 +93,8 @@ def _train(
         f"{settings.steps} done" + ("" if done.is_done else ": call again to go on")
     )
     sys.stdout.write(json.dumps(done.progress.model_dump(mode="json"), sort_keys=True) + "\n")
+    if not done.is_done:
+        raise typer.Exit(PARTIAL)
 
 
 def labels(
