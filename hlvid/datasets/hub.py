@@ -71,16 +71,27 @@ class Source:
         return "{} questions on {} videos".format(*counts)
 
 
+class Piece(Record):
+    """A file of the repository that is finished."""
+
+    sha256: Sha256
+    num_bytes: Mapping[str, int]
+    """Path below the folder -> length: of itself, or of what was unpacked from it."""
+
+
 class Fetched(Record):
     """What lies in a folder that was fetched."""
 
     repository: str
     revision: str
     """The commit that the hub named."""
-    files: Mapping[str, Sha256]
-    """Path in the repository -> digest, of what is finished."""
-    num_bytes: Mapping[str, int]
-    """Path below the folder -> length, of what was unpacked."""
+    pieces: Mapping[str, Piece]
+    """By path in the repository."""
+
+    @property
+    def num_bytes(self) -> dict[str, int]:
+        """Path below the folder -> length."""
+        return {k: v for piece in self.pieces.values() for k, v in piece.num_bytes.items()}
 
 
 @dataclass(frozen=True)
@@ -156,9 +167,9 @@ def fetch(
     source = offer.source
     root.mkdir(parents=True, exist_ok=True)
     state = read_state(root) or Fetched(
-        repository=source.repository, revision=offer.commit, files={}, num_bytes={}
+        repository=source.repository, revision=offer.commit, pieces={}
     )
-    missing = [file for file in offer.files if not _is_here(file, state, root, source)]
+    missing = [file for file in offer.files if not _is_here(file, state, root)]
     _check_disk(missing, root)
     for number, file in enumerate(missing, start=1):
         tell(f"{number} of {len(missing)}: {file.name}, {file.num_bytes / 1e9:.2f} GB")
@@ -167,15 +178,14 @@ def fetch(
         if file.sha256 not in (None, digest):
             path.unlink()
             raise UserError(f"{file.name}: has digest {digest}, the hub says {file.sha256}.")
-        sizes = {}
+        sizes = {file.name: path.stat().st_size}
         if file.name != source.questions:
             sizes = unpack(path, root, source.places(load(root)))
             path.unlink()
         state = Fetched(
             repository=source.repository,
             revision=offer.commit,
-            files={**state.files, file.name: digest},
-            num_bytes={**state.num_bytes, **sizes},
+            pieces={**state.pieces, file.name: Piece(sha256=digest, num_bytes=sizes)},
         )
         write_json(root / STATE_FILE, state)
     return load(root)
@@ -187,11 +197,13 @@ def read_state(root: Path) -> Fetched | None:
     return read_json(path, Fetched) if path.exists() else None
 
 
-def _is_here(file: Remote, state: Fetched, root: Path, source: Source) -> bool:
-    known = state.files.get(file.name)
-    if known is None or file.sha256 not in (None, known):
+def _is_here(file: Remote, state: Fetched, root: Path) -> bool:
+    """Whether all that came of a file still lies there at its full length."""
+    piece = state.pieces.get(file.name)
+    if piece is None or file.sha256 not in (None, piece.sha256):
         return False
-    return file.name != source.questions or (root / file.name).is_file()
+    places = {root / path: num_bytes for path, num_bytes in piece.num_bytes.items()}
+    return all(p.is_file() and p.stat().st_size == size for p, size in places.items())
 
 
 def _check_disk(missing: Sequence[Remote], root: Path) -> None:

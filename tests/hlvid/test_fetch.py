@@ -1,0 +1,187 @@
+"""Published benchmarks come from a hub on the loopback address, through the real client."""
+
+import io
+import subprocess
+import sys
+import tarfile
+import zipfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hlvid import datasets
+from hlvid.datasets.archives import unpack
+from hlvid.datasets.faults import find_faults
+from hlvid.datasets.hub import STATE_FILE
+from hlvid.errors import UserError
+
+HLVID = datasets.source_of("hlvid")
+MP4 = (24).to_bytes(4, "big") + b"ftypmp42" + bytes(12)
+FETCH = """
+import sys
+from pathlib import Path
+from hlvid import datasets
+from hlvid.datasets import hub
+from hlvid.errors import UserError
+name, root = sys.argv[1], Path(sys.argv[2])
+try:
+    offer = hub.ask(datasets.source_of(name))
+    hub.fetch(offer, root, load=lambda folder: datasets.load(name, data=folder), tell=print)
+except UserError as error:
+    print("error:", error)
+    sys.exit(error.exit_code)
+"""
+
+
+def tar(members):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as file:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            if content is None:
+                info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            else:
+                info.size = len(content)
+            file.addfile(info, io.BytesIO(content or b""))
+    return buffer.getvalue()
+
+
+def parquet(rows):
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), buffer)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def published(hub):
+    """HLVid's layout with two questions on two videos in two tars, one of them hostile."""
+    text = "What does sign {} say?\nA. one\nB. two\nC. three\nD. four\nAnswer."
+    rows = [
+        {
+            "question_id": number,
+            "category": "av",
+            "video_path": f"clip_{number}.mp4",
+            "question": text.format(number),
+            "answer": "B",
+        }
+        for number in range(2)
+    ]
+    hub.add(
+        HLVID.repository,
+        {
+            HLVID.questions: parquet(rows),
+            "README.md": b"of no interest",
+            "videos_part_0001.tar": tar({"videos/clip_0.mp4": MP4 * 90, "../../out.mp4": MP4}),
+            "videos_part_0002.tar": tar({"clip_1.mp4": MP4 * 95, "clip_2.mp4": None}),
+        },
+        commit=HLVID.revision,
+    )
+    return hub
+
+
+def fetch(hub, root, *, code=0, name="hlvid"):
+    done = subprocess.run(
+        [sys.executable, "-c", FETCH, name, str(root)],
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(root.parent), **hub.environment()},
+        timeout=120,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+def fetched(hub):
+    return [r.split("/")[-1] for r in hub.requests if r.startswith("GET") and "/resolve/" in r]
+
+
+def test_what_is_fetched_is_unpacked_where_it_is_looked_for_and_nothing_else(published, tmp_path):
+    root = tmp_path / "hlvid"
+    told = fetch(published, root)
+    assert "1 of 3: data/test-00000-of-00001.parquet" in told
+    benchmark = datasets.load("hlvid", data=root)
+    assert benchmark.revision == "2 questions on 2 videos"
+    assert benchmark.video_path("clip_1.mp4").read_bytes() == MP4 * 95
+    visible = {str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()}
+    assert {p for p in visible if not p.startswith(".cache")} == {
+        HLVID.questions,
+        STATE_FILE,
+        "videos/clip_0.mp4",
+        "videos/clip_1.mp4",
+    }
+    assert not list(tmp_path.rglob("out.mp4"))
+    assert list(find_faults(benchmark)) == []
+    before = len(fetched(published))
+    fetch(published, root)
+    assert len(fetched(published)) == before, "what is here is not fetched again"
+
+
+def test_a_missing_and_a_short_video_are_named(published, tmp_path):
+    root = tmp_path / "hlvid"
+    fetch(published, root)
+    (root / "videos" / "clip_0.mp4").unlink()
+    (root / "videos" / "clip_1.mp4").write_bytes(MP4)
+    assert list(find_faults(datasets.load("hlvid", data=root))) == [
+        "video clip_0.mp4: is missing",
+        f"video clip_1.mp4: is short, {len(MP4)} of {95 * len(MP4)} bytes",
+    ]
+    fetch(published, root)
+    assert list(find_faults(datasets.load("hlvid", data=root))) == []
+
+
+def test_a_transfer_that_breaks_off_is_taken_up_again(published, tmp_path):
+    published.breaks_after["videos_part_0002.tar"] = 700
+    fetch(published, tmp_path / "hlvid")
+    assert fetched(published).count("videos_part_0002.tar") == 2
+    assert list(find_faults(datasets.load("hlvid", data=tmp_path / "hlvid"))) == []
+
+
+def test_a_hub_that_is_down_is_told_in_one_sentence(published, tmp_path):
+    published.datasets.clear()
+    told = fetch(published, tmp_path / "hlvid", code=1)
+    assert told.startswith("error: hub: bfshi/HLVid cannot be had from http://127.0.0.1:")
+    assert "What is finished stays" in told
+
+
+def test_a_file_that_is_not_what_the_hub_says_is_refused(published, tmp_path):
+    dataset = published.datasets[HLVID.repository]
+    honest = dataset.entry
+
+    def lie(path):
+        entry = honest(path)
+        if path.endswith("0002.tar"):
+            entry["lfs"]["sha256"] = "0" * 64
+        return entry
+
+    dataset.entry = lie
+    told = fetch(published, tmp_path / "hlvid", code=2)
+    assert "videos_part_0002.tar: has digest" in told
+    assert not (tmp_path / "hlvid" / "videos_part_0002.tar").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"no archive at all", "cannot be unpacked"),
+        (tar({"a/clip.mp4": MP4, "b/clip.mp4": MP4}), "'b/clip.mp4' twice"),
+        (tar({"clip.mp4": MP4 * 90})[:1000], "cannot be unpacked"),
+    ],
+)
+def test_a_broken_archive_is_refused_and_leaves_nothing_half(tmp_path, content, said):
+    archive = tmp_path / "x.tar"
+    archive.write_bytes(content)
+    with pytest.raises(UserError, match=said):
+        unpack(archive, tmp_path / "out", {"clip.mp4": "videos/clip.mp4"})
+    left = [p.name for p in (tmp_path / "out").rglob("*.part")]
+    assert left == []
+
+
+def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path):
+    archive = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.writestr("data/clip.mp4", bytes(2**25))
+    with pytest.raises(UserError, match="Allowed are 20 times its own length"):
+        unpack(archive, tmp_path / "out", {"clip.mp4": "data/clip.mp4"})
+    assert not list(tmp_path.rglob("clip.mp4"))
