@@ -1,7 +1,8 @@
 """Pieces of a file, cut at keyframes: the coded pictures are copied as they are, bit for bit.
 
-A piece begins at a keyframe that needs nothing before it, and ends where the next piece could
-begin. The file is MP4 without anything that differs from run to run; sound and captions stay out.
+A piece begins at a keyframe and ends before another. Pictures decoded after its first keyframe but
+shown before it need what is not there, and are left out. The file is MP4 without anything that
+differs from run to run; sound and captions stay out.
 """
 
 import hashlib
@@ -34,13 +35,13 @@ class Whole(Record):
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch between two clean keyframes.
+    """A stretch between two keyframes.
 
     Args:
         start: Number of its first packet, in decoding order.
         stop: Of the packet after its last.
         start_pts: In ticks of the stream's clock; half-open.
-        end_pts: Where the next piece could begin, or the last frame ends.
+        end_pts: Where its last frame ends.
         num_frames: That are shown of it.
     """
 
@@ -90,35 +91,39 @@ def cut(index: FrameIndex, rules: ClipRules) -> list[Piece]:
         Pieces that do not overlap; none where keyframes lie badly.
     """
     cuts = _cuts(index)
-    times = [float(pts * index.time_base) for _, pts in cuts]
+    begins, ends = (
+        [float(p * index.time_base) for p in column] for column in list(zip(*cuts, strict=True))[1:]
+    )
     pieces: list[Piece] = []
-    begin = 0
-    while begin < len(cuts) - 1 and len(pieces) < rules.max_per_source:
-        aim = times[begin] + rules.target_seconds
-        end = min(range(begin + 1, len(cuts)), key=lambda i: (abs(times[i] - aim), i))
-        if abs(times[end] - aim) > rules.tolerance * rules.target_seconds:
-            begin += 1
+    first = 0
+    while first < len(cuts) - 1 and len(pieces) < rules.max_per_source:
+        aim = begins[first] + rules.target_seconds
+        last = min(range(first + 1, len(cuts)), key=lambda i: (abs(ends[i] - aim), i))
+        if abs(ends[last] - aim) > rules.tolerance * rules.target_seconds:
+            first += 1
             continue
-        (start, start_pts), (stop, end_pts) = cuts[begin], cuts[end]
+        start, start_pts, _ = cuts[first]
+        stop, _, end_pts = cuts[last]
         is_in = (index.packet >= start) & (index.packet < stop) & (index.pts >= start_pts)
         pieces.append(Piece(start, stop, start_pts, end_pts, int(is_in.sum())))
-        begin = end
+        first = last
     return pieces
 
 
-def _cuts(index: FrameIndex) -> list[tuple[int, int]]:
-    """(packet, pts) where a piece may begin or end: clean keyframes, and the end of the file.
+def _cuts(index: FrameIndex) -> list[tuple[int, int, int]]:
+    """(packet, begin, end): the keyframes and the end of the file.
 
-    A keyframe is clean when nothing decoded after it is shown before it; else those pictures would
-    be lost to both pieces.
+    `begin` is when a piece that starts there begins, `end` when one that stops there ends: before
+    the first picture that is decoded from there on, which may be shown before the keyframe.
     """
     packets = index.packets
-    least_later = np.minimum.accumulate(packets.pts[::-1])[::-1]
-    keys = np.flatnonzero(packets.is_key & packets.is_shown & (least_later == packets.pts))
-    found = [(int(key), int(packets.pts[key])) for key in keys if key >= packets.first_key]
+    earliest = np.minimum.accumulate(packets.pts[::-1])[::-1]
+    keys = np.flatnonzero(packets.is_key & packets.is_shown)
+    found = [(int(k), int(packets.pts[k]), int(earliest[k])) for k in keys]
     steps = max(len(index) - 1, 1)
     step = round(int(index.pts[-1] - index.pts[0]) / steps)
-    return [*found, (len(packets), int(index.pts[-1]) + max(step, 1))]
+    end = int(index.pts[-1]) + max(step, 1)
+    return [*found, (len(packets), end, end)]
 
 
 def copy(source: Path, index: FrameIndex, piece: Piece, target: Path) -> str:
@@ -139,10 +144,10 @@ def copy(source: Path, index: FrameIndex, piece: Piece, target: Path) -> str:
         for number, packet in enumerate(_packets(read, stream)):
             if number >= piece.stop:
                 break
-            if number < piece.start:
+            if number < piece.start or packet.pts is None or packet.pts < piece.start_pts:
                 continue
             state.update(bytes(packet))
-            packet.pts = None if packet.pts is None else packet.pts - piece.start_pts
+            packet.pts -= piece.start_pts
             packet.dts = None if packet.dts is None else packet.dts - piece.start_pts
             packet.stream = output
             written.mux(packet)

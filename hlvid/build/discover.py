@@ -101,8 +101,12 @@ def _walk(folder: Path, name: str) -> Iterator[str]:
         folders.sort()
         for each in sorted(names):
             path = Path(place) / each
-            if each.lower().endswith(VIDEO_SUFFIXES) and not path.is_symlink() and path.is_file():
-                yield path.relative_to(folder).as_posix()
+            if not each.lower().endswith(VIDEO_SUFFIXES) or path.is_symlink() or not path.is_file():
+                continue
+            relative = path.relative_to(folder).as_posix()
+            if not relative.isascii() and os.fsencode(relative).decode(errors="ignore") != relative:
+                raise UserError(f"source {name}: {shown(relative)} is not UTF-8. Rename the file.")
+            yield relative
 
 
 def _discover_inputs(work: Work) -> Iterator[Item[Candidate]]:

@@ -94,6 +94,7 @@ def download(url: str, folder: Path, rules: FetchRules, pin: Pin) -> Path:
         body = _open(url, rules, resume)
         try:
             _check(body, folder, rules, pin)
+            body.total = body.total or pin.num_bytes
             _receive(body, part, note, rules)
         finally:
             body.response.close()

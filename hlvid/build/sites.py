@@ -324,15 +324,16 @@ def _ended(error: BaseException) -> Ended:
             return Ended("too_large", str(each))
         if isinstance(each, yt_dlp.utils.GeoRestrictedError):
             return Ended("geo_blocked", ", ".join(sorted(each.countries or ())))
-    text = " ".join(str(each) for each in chain)
-    is_fragment = "fragment" in text.lower()
-    for each in chain:
         if isinstance(each, yt_dlp.networking.exceptions.HTTPError):
             if each.redirect_loop:
                 return Ended("redirect_loop")
-            by_status = code_of_status(each.status, each.response.headers)
-            is_missing = is_fragment and by_status.code in ("removed", "forbidden", "unknown")
-            return Ended("fragment_missing", by_status.detail) if is_missing else by_status
+            return code_of_status(each.status, each.response.headers)
+    text = " ".join(str(each) for each in chain)
+    # Of a fragment, only the words are handed on; of a whole file, a refusal is not retried.
+    if found := re.search(r"HTTP Error (\d{3}).*Giving up after", text):
+        by_status = code_of_status(int(found[1]), {})
+        is_missing = by_status.code in ("removed", "forbidden", "unknown")
+        return Ended("fragment_missing", by_status.detail) if is_missing else by_status
     for pattern, code in _PATTERNS:
         if pattern.search(text):
             return Ended(code)

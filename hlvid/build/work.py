@@ -33,6 +33,7 @@ from hlvid.files import (
     id_order,
     parse_record,
     read_jsonl,
+    sha256_file,
     write_jsonl,
 )
 from hlvid.types import Identifier, Record
@@ -183,9 +184,11 @@ class Work:
         """
         with self.locked("publish"):
             self.refresh()
-            entries = self.entries(stage)
-            write_jsonl(self.manifest_path(stage), entries)
-        return digest_records(entries)
+            entries, path = self.entries(stage), self.manifest_path(stage)
+            sha256 = digest_records(entries)
+            if not path.is_file() or sha256_file(path) != sha256:
+                write_jsonl(path, entries)
+        return sha256
 
     def manifest_path(self, stage: Stage[Any, Any]) -> Path:
         """Where the stage's manifest is written."""
