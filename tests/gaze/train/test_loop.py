@@ -67,9 +67,8 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     running = subprocess.Popen([sys.executable, "-c", RUN, config, killed])
     try:
-        deadline = time.monotonic() + 120
         while not (killed / "log.jsonl").exists() or len(curve(killed)) < 8:
-            assert time.monotonic() < deadline and running.poll() is None
+            assert running.poll() is None
             time.sleep(0.01)
     finally:
         os.kill(running.pid, signal.SIGKILL)

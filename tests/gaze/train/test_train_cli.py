@@ -1,0 +1,90 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from gaze.cli import app
+from gaze.train.films import whole_film
+from gaze.train.label_file import read_labels
+from gaze.train.pyramid import Pyramid
+from gaze.train.sequences import Sequences
+from gaze.train.state import STATE_NAME
+from hlvid.errors import UserError
+from hlvid.synthetic.encoding import encode
+
+CONFIG = """
+stage = "ntp"
+steps = 4
+batch_size = 2
+save_every = 2
+validate_every = 4
+validation_clips = 2
+
+[model]
+width = 16
+num_layers = 1
+num_heads = 2
+mlp_width = 16
+
+[data]
+num_frames = 3
+folder = "FOLDER"
+labels = "LABELS"
+"""
+
+
+@pytest.fixture
+def videos(tmp_path):
+    """Two films of six frames in which a bright block moves."""
+    folder = tmp_path / "films" / "train"
+    for number in range(2):
+        planes = []
+        for frame in range(6):
+            plane = np.full((240, 160), 90, dtype=np.uint8)
+            plane[160:] = 128  # no colour
+            plane[60 : 90 + 20 * number, 20 * frame : 20 * frame + 30] = 220
+            planes.append(plane)
+        encode(planes, folder / f"film{number}.mp4", fps=5)
+    return folder
+
+
+def call(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_labels_of_a_folder_are_written_and_trained_on(videos, tmp_path):
+    labels = tmp_path / "gazing_labels.json"
+    assert call("labels", videos, "--out", labels, "--frames", 3).exit_code == 0
+    entries = read_labels(labels, num_cells=265)
+    assert sorted(entries) == ["films/train/film0.mp4", "films/train/film1.mp4"]
+    entry = entries["films/train/film1.mp4"]
+    pixels = whole_film(videos / "film1.mp4", num_frames=3, size=224)
+    pyramid = Pyramid()
+    gaze = Sequences.from_lists([entry.gazing_pos]).gaze(pyramid.cells_per_scale)
+    losses = pyramid.losses(torch.from_numpy(pixels)[None], gaze)[0].tolist()
+    assert losses == pytest.approx([frame[-1] for frame in entry.task_losses], abs=1e-5)
+
+    config = tmp_path / "run.toml"
+    config.write_text(CONFIG.replace("FOLDER", str(videos)).replace("LABELS", str(labels)))
+    run = tmp_path / "run"
+    words = ("train", "ntp", "--config", config, "--out", run, "--workers", 0)
+    first = call(*words, "--max-minutes", 0)
+    assert (first.exit_code, json.loads(first.stdout)["step"]) == (3, 2)
+    second = call(*words)
+    assert (second.exit_code, json.loads(second.stdout)["step"]) == (0, 4)
+    assert (run / STATE_NAME).is_file() and (run / "best" / "config.json").is_file()
+    assert list((run / "tensorboard").iterdir())
+
+
+def test_mistakes_are_told_in_a_sentence(videos, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for words, said in (
+        (("labels", tmp_path / "empty"), "holds no video"),
+        (("labels", videos, "--frames", 16), "has 6 frames"),
+        (("train", "grpo", "--config", "mini-ntp", "--out", tmp_path), "of stage 'ntp'"),
+        (("evaluate", "--weights", tmp_path, "--also", "ntp"), "NAME=WEIGHTS"),
+    ):
+        found = call(*words)
+        assert isinstance(found.exception, UserError) and said in str(found.exception)
