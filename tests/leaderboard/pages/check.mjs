@@ -77,8 +77,8 @@ for (const page of PAGES) {
         mkdirSync(pictures, { recursive: true });
         const name = page.replace(/\/.*|\.html/, "");
         const path = join(pictures, `${name}-${colorScheme}-${width}.png`);
-        const height = width === 1280 ? 2600 : 1700;
-        await tab.setViewportSize({ width, height });
+        const whole = await tab.evaluate(() => document.documentElement.scrollHeight);
+        await tab.setViewportSize({ width, height: Math.min(whole, 2 * 1300) });
         await tab.screenshot({ path });
       }
       await close();
