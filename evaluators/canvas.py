@@ -123,7 +123,7 @@ def decode(
         if shape.fit is not None and (size := shape.fit(*source_size)) != source_size:
             reader = stack.enter_context(VideoReader(path, size=size))
         indices = uniform_indices(reader.info.num_frames, num_frames)
-        pixels = _scratch_array((len(indices), size[1], size[0], 3), scratch)
+        pixels = scratch_array((len(indices), size[1], size[0], 3), scratch)
         seconds = np.zeros(len(indices))
         pts = []
         for i, frame in enumerate(reader.frames(indices)):
@@ -146,7 +146,12 @@ def decode(
     )
 
 
-def _scratch_array(shape: tuple[int, int, int, int], folder: Path) -> NDArray[np.uint8]:
+def scratch_array(shape: tuple[int, int, int, int], folder: Path) -> NDArray[np.uint8]:
+    """Room for frames in a file without a name: it is gone when the last view of it is.
+
+    Raises:
+        NoRoom: They do not fit on the disk.
+    """
     num_bytes = int(np.prod(shape))
     try:
         folder.mkdir(parents=True, exist_ok=True)
