@@ -280,13 +280,13 @@ def _lines(probe: Probe) -> int:
     return probe.height or 0
 
 
-def intervals(audited: Sequence[tuple[str, Audited]]) -> dict[str, Any]:
+def intervals(measured: Sequence[tuple[str, Sequence[Measured]]]) -> dict[str, Any]:
     """Model -> shares by kind of probe, and mean blind gap and slope with 95 % intervals by video.
 
     Args:
-        audited: (video id, question) for each question.
+        measured: (video id, what models show) for each question.
     """
-    rows = [(video, m) for video, each in audited for m in each.measured]
+    rows = [(video, m) for video, each in measured for m in each]
     found: dict[str, Any] = {}
     for model in sorted({m.model for _, m in rows}):
         mine = [(video, m) for video, m in rows if m.model == model]

@@ -103,6 +103,8 @@ class PackageRules(Record):
     """Where to ask for something to be taken down."""
     url: Line = ""
     """Where the set is published."""
+    date: Annotated[str, StringConstraints(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")] = ""
+    """Of publication, YYYY-MM-DD."""
     creators: tuple[Line, ...] = ()
     collection: Line = ""
     """How the videos were found, in a sentence; for the card."""

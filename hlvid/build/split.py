@@ -1,0 +1,338 @@
+"""Which questions belong to which split, in which order, with which letters: written down for ever.
+
+The lock is a JSON Lines file beside the spec, to which lines are only ever appended. A question's
+number, split and letters are decided once, by digests under the spec's salt, and then copied from
+line to line: later versions never move them. It is written from what was settled, and everything
+that is published is made from it.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from hlvid.build.adjudicate import ADJUDICATE, Settled
+from hlvid.build.codes import State
+from hlvid.build.questions import Draft, read_file
+from hlvid.build.records import Text
+from hlvid.build.set_rules import SplitName, SplitRules, Version
+from hlvid.build.stages import QUESTION_STAGES
+from hlvid.build.work import Work
+from hlvid.errors import UserError
+from hlvid.files import canonical_json, write_bytes
+from hlvid.types import Count, Identifier, Record, Sha256
+
+LOCK_FILE = "splits.lock.jsonl"
+MAX_LOCK_LINES = 1_000_000
+
+Event = Literal["added", "changed", "withdrawn", "restored"]
+
+
+class LockLine(Record):
+    """What happened to a question in a version."""
+
+    version: Version
+    event: Event
+    question_id: Identifier
+    """As its author named it."""
+    number: Count
+    """As it is published."""
+    split: SplitName
+    order: Annotated[tuple[Count, ...], Field(min_length=2, max_length=26)]
+    """Which option, the right one being 0, stands at A, at B and so on."""
+    group_id: Identifier
+    category: Text
+    content_sha256: Sha256
+    reason: Text | None = None
+    """Why it was withdrawn."""
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        if sorted(self.order) != list(range(len(self.order))):
+            raise ValueError(f"order {list(self.order)} is no order of {len(self.order)} options")
+        if (self.event == "withdrawn") != (self.reason is not None):
+            raise ValueError(f"event {self.event} contradicts the presence of a reason")
+        return self
+
+    @property
+    def letter(self) -> str:
+        """Of the right option."""
+        return chr(ord("A") + self.order.index(0))
+
+
+@dataclass(frozen=True)
+class Member:
+    """A question that is to be in the set."""
+
+    draft: Draft
+    group_id: str
+    category: str
+
+    @classmethod
+    def of(cls, settled: Settled) -> "Member":
+        """From what was settled."""
+        return cls(settled.draft, settled.group_id, settled.category)
+
+
+class Lock:
+    """The lines of a lock, in order.
+
+    Raises:
+        UserError: They contradict each other; the sentence names the line.
+    """
+
+    def __init__(self, lines: Iterable[LockLine] = ()) -> None:
+        self.lines: list[LockLine] = []
+        self.last: dict[str, LockLine] = {}
+        """Question -> its last line, in the order in which they were added."""
+        for number, line in enumerate(lines, start=1):
+            self._check(line, f"{LOCK_FILE}:{number}")
+            self._append(line)
+
+    @property
+    def active(self) -> list[LockLine]:
+        """The last lines of the questions that are in the set, in their order."""
+        return [line for line in self.last.values() if line.event != "withdrawn"]
+
+    @property
+    def version(self) -> str:
+        """The last one."""
+        return self.lines[-1].version if self.lines else "0.0.0"
+
+    def to_bytes(self) -> bytes:
+        """The file."""
+        return b"".join(canonical_json(line) + b"\n" for line in self.lines)
+
+    def _append(self, line: LockLine) -> None:
+        self.lines.append(line)
+        self.last[line.question_id] = line
+
+    def _check(self, line: LockLine, where: str) -> None:
+        before = self.last.get(line.question_id)
+        if (line.event == "added") != (before is None):
+            raise UserError(f"{where}: question {line.question_id} is {line.event} out of turn.")
+        if version_key(line.version) < version_key(self.version):
+            raise UserError(f"{where}: version {line.version} follows {self.version}.")
+        if before is None:
+            return
+        if (before.event == "withdrawn") != (line.event == "restored"):
+            raise UserError(f"{where}: question {line.question_id} is {line.event} out of turn.")
+        for field in ("number", "split", "order"):
+            if getattr(before, field) != getattr(line, field):
+                raise UserError(
+                    f"{where}: {field} of question {line.question_id} was moved. "
+                    "Put back the lock as it was: what is in it never changes."
+                )
+
+    def extend(
+        self, members: Sequence[Member], gone: Mapping[str, str], rules: SplitRules
+    ) -> list[LockLine]:
+        """Append what is new, changed, withdrawn or restored.
+
+        Args:
+            members: All questions that are to be in the set.
+            gone: Question -> why it is not.
+            rules: Version, salt and shares for what is new.
+
+        Returns:
+            The lines that were appended.
+
+        Raises:
+            UserError: The version is older than the last one, a locked question is neither a
+                member nor gone, its number of options changed, or clips of two splits have turned
+                out to belong together.
+        """
+        if version_key(rules.version) < version_key(self.version):
+            raise UserError(
+                f"split.version: {rules.version} is older than {self.version} in {LOCK_FILE}. "
+                "Allowed is that version or a newer one."
+            )
+        by_id = {member.draft.question_id: member for member in members}
+        added = [m for m in members if m.draft.question_id not in self.last]
+        lines = [
+            line
+            for before in list(self.last.values())
+            if (line := _follow(before, by_id.get(before.question_id), gone, rules))
+        ]
+        for line in lines:
+            self._append(line)
+        splits = self._splits_of_groups()
+        balance = _Balance(self.active)
+        number = max((line.number for line in self.last.values()), default=-1) + 1
+        for member in sorted(added, key=lambda m: keyed_digest(rules.salt, m.draft.question_id)):
+            split = splits.setdefault(member.group_id, split_of(member.group_id, rules))
+            order = balance.letters(member, split, rules.salt)
+            lines.append(_line(member, rules.version, "added", number, split, order))
+            self._append(lines[-1])
+            number += 1
+        return lines
+
+    def _splits_of_groups(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for line in self.active:
+            split = found.setdefault(line.group_id, line.split)
+            if split != line.split:
+                raise UserError(
+                    f"group {line.group_id}: has questions in {split} and in {line.split}, since "
+                    "clips that were locked apart have turned out to show the same. Take one of "
+                    f"them down, or rule against question {line.question_id}.",
+                    exit_code=1,
+                )
+        return found
+
+
+class _Balance:
+    """Keeps the right options spread evenly over the letters, in each split and category."""
+
+    def __init__(self, lines: Sequence[LockLine]) -> None:
+        self._counts: dict[tuple[str, str], list[int]] = {}
+        for line in lines:
+            self._of(line.split, line.category)[line.order.index(0)] += 1
+
+    def _of(self, split: str, category: str) -> list[int]:
+        return self._counts.setdefault((split, category), [0] * 26)
+
+    def letters(self, member: Member, split: str, salt: str) -> tuple[int, ...]:
+        """The order of a question's options: by digest, the right one at a letter that is rare."""
+        num = len(member.draft.choices)
+        counts = self._of(split, member.category)
+        name = member.draft.question_id
+        places = sorted(range(num), key=lambda i: keyed_digest(salt, f"{name}:letter:{i}"))
+        place = min(places, key=lambda i: (counts[i], places.index(i)))
+        counts[place] += 1
+        wrong = sorted(range(1, num), key=lambda i: keyed_digest(salt, f"{name}:option:{i}"))
+        return (*wrong[:place], 0, *wrong[place:])
+
+
+def _follow(
+    before: LockLine, member: Member | None, gone: Mapping[str, str], rules: SplitRules
+) -> LockLine | None:
+    """What happened to a locked question, or None."""
+    name = before.question_id
+    if member is None:
+        if before.event == "withdrawn":
+            return None
+        if name not in gone:
+            raise UserError(
+                f"question {name}: is in {LOCK_FILE}, and nothing says what became of it. Run the "
+                "stages before split, or put it back among the questions.",
+                exit_code=1,
+            )
+        fields = {"version": rules.version, "event": "withdrawn", "reason": gone[name]}
+        return before.model_copy(update=fields)
+    if len(member.draft.choices) != len(before.order):
+        raise UserError(
+            f"question {name}: has {len(member.draft.choices)} options, and {len(before.order)} in "
+            f"{LOCK_FILE}. Give it a new id: letters that were published do not move.",
+            exit_code=1,
+        )
+    event: Event = "restored" if before.event == "withdrawn" else "changed"
+    line = _line(member, rules.version, event, before.number, before.split, before.order)
+    is_same = all(
+        getattr(line, f) == getattr(before, f) for f in ("content_sha256", "group_id", "category")
+    )
+    return None if is_same and event == "changed" else line
+
+
+def _line(
+    member: Member, version: str, event: Event, number: int, split: str, order: tuple[int, ...]
+) -> LockLine:
+    return LockLine(
+        version=version,
+        event=event,
+        question_id=member.draft.question_id,
+        number=number,
+        split=split,
+        order=order,
+        group_id=member.group_id,
+        category=member.category,
+        content_sha256=content_sha256(member.draft),
+    )
+
+
+def content_sha256(draft: Draft) -> str:
+    """Digest of all of a question that is published."""
+    content = draft.model_dump(mode="json", exclude={"author"})
+    return hashlib.sha256(canonical_json(content)).hexdigest()
+
+
+def keyed_digest(salt: str, name: str) -> bytes:
+    """What decides wherever a choice is free: BLAKE2b of a name under the salt."""
+    return hashlib.blake2b(name.encode(), key=salt.encode()[:64], digest_size=16).digest()
+
+
+def split_of(group_id: str, rules: SplitRules) -> str:
+    """The split of a group: of all groups, each split gets about its share.
+
+    Adding groups never moves others.
+    """
+    place = int.from_bytes(keyed_digest(rules.salt, f"group:{group_id}")[:8], "big") / 2**64
+    end = 0.0
+    names = sorted(rules.shares)
+    for name in names:
+        end += rules.shares[name]
+        if place < end:
+            return name
+    return names[-1]
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """Orders versions: '1.10.0' is newer than '1.9.0'."""
+    return tuple(int(part) for part in version.split("."))
+
+
+def lock_path(work: Work) -> Path:
+    """Where the lock lies: beside the spec."""
+    return work.bench.spec_folder / LOCK_FILE
+
+
+def read_lock(path: Path) -> Lock:
+    """Read a lock; an empty one where there is no file.
+
+    Raises:
+        UserError: It is not in order.
+    """
+    if not path.exists():
+        return Lock()
+    return Lock(read_file(path, LockLine, max_lines=MAX_LOCK_LINES))
+
+
+def split(work: Work) -> tuple[Lock, list[LockLine]]:
+    """Bring the lock up to what is settled now.
+
+    Returns:
+        The lock, and the lines that were appended.
+
+    Raises:
+        UserError: Some question or clip is not done, or the lock cannot follow; see `Lock.extend`.
+    """
+    pending = work.num_pending(ADJUDICATE)
+    if pending:
+        raise UserError(
+            f"split: {pending} items are not done. Run first: hlvid-build run SPEC.", exit_code=1
+        )
+    path = lock_path(work)
+    with work.locked("split"):
+        lock = read_lock(path)
+        before = lock.to_bytes()
+        members = [Member.of(settled) for _, settled in work.passed(ADJUDICATE)]
+        lines = lock.extend(members, _gone(work), work.spec.split)
+        if not lock.lines:
+            raise UserError("split: no question is settled. See: hlvid-build questions SPEC.")
+        after = lock.to_bytes()
+        if after != before:
+            write_bytes(path, [after])
+    return lock, lines
+
+
+def _gone(work: Work) -> dict[str, str]:
+    """Question -> why it is not in the set; what failed and is tried again is not gone."""
+    return {
+        entry.item: entry.code or ""
+        for stage in QUESTION_STAGES
+        for entry in work.entries(stage)
+        if entry.state in (State.REJECTED, State.QUARANTINED, State.TOMBSTONED)
+    }
