@@ -4,6 +4,9 @@ The aggregate carries accuracy with its clustered interval, and the median laten
 licence forbids publishing it is named by its id alone; the digest of its text stands beside it.
 """
 
+import hashlib
+import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,10 @@ SCHEMA_VERSION = "0.3.0"
 
 
 def write_eee(entry: Entry, exam: Exam, folder: Path, *, retrieved: int) -> Path:
-    """Write `<run_id>.json` and `<run_id>_samples.jsonl`.
+    """Write the aggregate and its samples where a store of such files has them.
+
+    That is `data/<benchmark>/<developer>/<model>/<uuid>.json`, with its samples beside it; the uuid
+    follows from the run, so that the same run is the same file.
 
     Args:
         entry: A run with an accuracy.
@@ -32,9 +38,13 @@ def write_eee(entry: Entry, exam: Exam, folder: Path, *, retrieved: int) -> Path
     Returns:
         The aggregate.
     """
-    name = f"{entry.run_id}_samples.jsonl"
+    developer, _, model = _model_id(entry).rpartition("/")
+    place = Path("data", *map(_file_name, (entry.record.benchmark.name, developer, model)))
+    key = bytes.fromhex(digest([entry.run_id, entry.record.predictions_sha256]))[:16]
+    name = str(uuid.UUID(bytes=key, version=4))
+    samples = (place / f"{name}_samples.jsonl").as_posix()
     lines = [canonical_json(sample) + b"\n" for sample in _samples(entry, exam)]
-    write_bytes(folder / name, lines)
+    write_bytes(folder / samples, lines)
     content = {
         "schema_version": SCHEMA_VERSION,
         "evaluation_id": _evaluation_id(entry),
@@ -54,20 +64,23 @@ def write_eee(entry: Entry, exam: Exam, folder: Path, *, retrieved: int) -> Path
         "evaluation_results": list(_results(entry)),
         "detailed_evaluation_results": {
             "format": "jsonl",
-            "file_path": name,
+            "file_path": samples,
             "hash_algorithm": "sha256",
             "checksum": _sha256(lines),
             "total_rows": len(lines),
         },
     }
-    target = folder / f"{entry.run_id}.json"
+    target = folder / place / f"{name}.json"
     write_json(target, content)
     return target
 
 
-def _sha256(lines: list[bytes]) -> str:
-    import hashlib
+def _file_name(text: str) -> str:
+    """A stranger's name as that of a file: one step of a path, and never upwards."""
+    return re.sub(r"[^A-Za-z0-9_.-]+|\.{2,}", "-", text).strip("-.")[:80] or "unknown"
 
+
+def _sha256(lines: list[bytes]) -> str:
     return hashlib.sha256(b"".join(lines)).hexdigest()
 
 

@@ -52,8 +52,11 @@ def test_no_cell_of_a_csv_is_a_formula(tmp_path, lab, run_command):
 
 def test_every_eval_ever_has_an_aggregate_and_its_samples(export):
     folder, records = export("eee")
-    for run_id, record in records.items():
-        told = json.loads((folder / f"{run_id}.json").read_text())
+    aggregates = sorted(folder.glob("data/street-signs/hlvid/ocr/*.json"))
+    assert len(aggregates) == len(records)
+    for path in aggregates:
+        told = json.loads(path.read_text())
+        record = records[told["evaluation_id"].rpartition("/")[2]]
         assert told["schema_version"] == "0.3.0"
         accuracy = told["evaluation_results"][0]["score_details"]
         assert accuracy["score"] == record.summary.accuracy
@@ -72,3 +75,16 @@ def test_unknown_form_is_a_usage_error(run_command, small):
     code, _, err = run_command("export", folder / "runs", "--out", folder / "x", "--format", "xls")
     assert code == 2
     assert "Allowed are csv, json, parquet, eee" in err
+
+
+def test_a_name_never_leads_out_of_the_export(tmp_path, lab, run_command):
+    exam = lab.exam(num_videos=2, per_video=2)
+    datasets.write(tmp_path / "exam", exam)
+    model = lab.MODELS["qwen"].model_copy(update={"weights": "../../../.."})
+    lab.write(tmp_path / "runs", exam, "qwen", ArmSettings(gaze="off"), model=model)
+    arguments = ("--questions", tmp_path / "exam", "--format", "eee", "--out", tmp_path / "a" / "b")
+    assert run_command("export", tmp_path / "runs", *arguments)[0] == 0
+    written = [path for path in tmp_path.rglob("*_samples.jsonl")]
+    assert [path.parent for path in written] == [
+        tmp_path / "a" / "b" / "data" / "street-signs" / "unknown" / "unknown"
+    ]
