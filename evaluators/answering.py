@@ -177,7 +177,7 @@ def _canvas(
 ) -> Canvas:
     digest = hashlib.sha256()
     for frame in pixels:
-        digest.update(np.ascontiguousarray(frame))
+        digest.update(frame.tobytes())
     return Canvas(
         pixels=pixels,
         frame_seconds=seconds,
