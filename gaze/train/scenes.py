@@ -10,7 +10,11 @@ from __future__ import annotations
 
 import functools
 import io
+import multiprocessing
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import resources
@@ -22,6 +26,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
 
 from gaze.train.clips import Clip, Split, draws
+from hlvid.errors import UserError
 from hlvid.files import cache_dir, digest, write_bytes
 from hlvid.synthetic import RenderSettings, drawing, generation
 from hlvid.synthetic.scene import FRAME_HEIGHT, FRAME_WIDTH
@@ -68,28 +73,59 @@ class SceneClips:
         return Clip(np.ascontiguousarray(pixels), f"scene {self.split} {scene}")
 
     def prepare(self, tell: Callable[[int], None] = lambda _: None) -> None:
-        """Draw the scenes that are not in the cache yet.
+        """Draw the scenes that are not in the cache yet, one on each core.
 
         Args:
             tell: Called after each with its number.
 
         Raises:
-            UserError: The cache may not be written.
+            UserError: The cache may not be written, or a drawing process was killed.
         """
-        for scene in range(self.num_scenes):
-            _stored(self.split, scene, self.size)
+        paths = {scene: _path(self.split, scene, self.size) for scene in range(self.num_scenes)}
+        missing = [scene for scene, path in paths.items() if not path.is_file()]
+        for scene in paths.keys() - missing:
             tell(scene)
+        workers = min(len(os.sched_getaffinity(0)), len(missing))
+        if workers < 2:
+            for scene in missing:
+                _draw(self.split, scene, self.size)
+                tell(scene)
+            return
+        context = multiprocessing.get_context("spawn")
+        try:
+            with ProcessPoolExecutor(workers, mp_context=context) as pool:
+                drawn = {pool.submit(_draw, self.split, s, self.size): s for s in missing}
+                for future in as_completed(drawn):
+                    future.result()
+                    tell(drawn[future])
+        except BrokenProcessPool:
+            raise UserError(
+                "scenes: a drawing process was killed, perhaps for want of memory. Call again: "
+                "the scenes that are drawn are kept.",
+                exit_code=1,
+            ) from None
 
 
 @functools.lru_cache(maxsize=64)
 def _stored(split: Split, scene: int, size: int) -> NDArray[np.uint8]:
     """(windows, 16, 3, S, S) of a scene, mapped from the cache; drawn where it is not there."""
-    key = digest({"drawn by": _drawn_by(), "layout": [_SECONDS, _FPS, _RUNS, _WINDOWS, size]})
-    path = cache_dir() / "scene-clips" / key[:16] / f"{split}-{scene:04d}.npy"
+    path = _path(split, scene, size)
     if not path.is_file():
-        _write(path, np.stack(list(_windows(split, scene, size))))
+        _draw(split, scene, size)
     found: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
     return found
+
+
+def _path(split: Split, scene: int, size: int) -> Path:
+    key = digest({"drawn by": _drawn_by(), "layout": [_SECONDS, _FPS, _RUNS, _WINDOWS, size]})
+    return cache_dir() / "scene-clips" / key[:16] / f"{split}-{scene:04d}.npy"
+
+
+def _draw(split: Split, scene: int, size: int) -> None:
+    """Draw one scene into the cache."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.stack(list(_windows(split, scene, size))))
+    write_bytes(_path(split, scene, size), [buffer.getvalue()])
 
 
 @functools.cache
@@ -101,12 +137,6 @@ def _drawn_by() -> dict[str, str]:
     with resources.as_file(resources.files("hlvid.synthetic")) as folder:
         files = sorted([*folder.rglob("*.py"), *folder.rglob("photographs.json")])
         return {path.name: sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def _write(path: Path, windows: NDArray[np.uint8]) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, windows)
-    write_bytes(path, [buffer.getbuffer().tobytes()])
 
 
 def _windows(split: Split, scene: int, size: int) -> Iterator[NDArray[np.uint8]]:

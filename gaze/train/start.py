@@ -13,6 +13,8 @@ from hlvid.errors import UserError
 
 _SPREAD = 0.02
 """Standard deviation of fresh weights, as usual for such decoders."""
+_EMBEDDING_SPREAD = 0.2
+"""Of fresh embeddings of cells and places: as large as the vision tokens that they stand beside."""
 
 
 def begin(settings: TrainSettings, *, loss_kind: str) -> AutoGaze:
@@ -51,7 +53,7 @@ def _fresh(model: AutoGaze, seed: int) -> AutoGaze:
                 if module.bias is not None:
                     module.bias.zero_()
             elif isinstance(module, nn.Embedding):
-                module.weight.normal_(0.0, _SPREAD, generator=generator)
+                module.weight.normal_(0.0, _EMBEDDING_SPREAD, generator=generator)
             elif isinstance(module, Encoder):
-                module.position.normal_(0.0, _SPREAD, generator=generator)
+                module.position.normal_(0.0, _EMBEDDING_SPREAD, generator=generator)
     return model
