@@ -33,7 +33,7 @@ _CONTEXT: Mapping[str, Any] = {
 }
 _TYPES = {"question_id": "sc:Integer"}
 _FORMATS = {
-    ".parquet": "application/vnd.apache.parquet",
+    ".parquet": "application/x-parquet",
     ".mp4": "video/mp4",
     ".jsonl": "application/jsonlines",
 }
