@@ -16,16 +16,16 @@ from typing import Any
 from evaluators.arms import make_arm
 from evaluators.canvas import Canvas, decode
 from evaluators.engine import quiet
-from evaluators.gazing import Chosen, Donors, Failure, Place, choose_all, failure
-from evaluators.halting import INTERRUPTED, Halt, Stopped, on_signals
-from evaluators.ledger import Ledger
-from evaluators.run import (
+from evaluators.exam import (
     ID_DIGITS,
     SCRATCH_FOLDER,
     evidence_by_video,
     tell_missing,
     video_paths,
 )
+from evaluators.gazing import Chosen, Donors, Failure, Place, choose_all, failure
+from evaluators.halting import INTERRUPTED, Halt, Stopped, on_signals
+from evaluators.ledger import Ledger
 from gaze.evidence import boxes_shown
 from gaze.recall import evidence_recall, random_expectation
 from gaze.selectors import budget_tokens, list_selectors, share

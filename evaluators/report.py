@@ -3,30 +3,30 @@
 import shlex
 import statistics
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from evaluators.arms import missing_controls
+from evaluators.exam import Settings
 from evaluators.recall import Row
-from evaluators.run import Settings
 from evaluators.timing import END_TO_END
-from hlvid.datasets import HLVID, HLVID_SYNTHETIC
+from hlvid.datasets import BUILT_IN, Benchmark, official_score
+from hlvid.grading import summarize
 from hlvid.runs import GradedRun
 from hlvid.statistics import Comparison, quantile_interval
-from hlvid.types import Outcome
+from hlvid.types import Grade, Outcome
 
 HEADER = (
     "arm", "accuracy", "95 %", "kept", "mean s", "p50 s", "p90 s", "no letter", "failed", "peak MB",
     "run",
 )  # fmt: skip
-BUILT_IN = (HLVID, HLVID_SYNTHETIC)
-"""Benchmarks whose questions every command finds by itself."""
 RECALL_HEADER = (
     "selector", "questions", "temporal hit", "cover|hit", "recalled|hit", "recall", "95 %",
 )  # fmt: skip
 
 
-def describe(run: GradedRun, folder: Path) -> dict[str, Any]:
+def describe(run: GradedRun, folder: Path, benchmark: Benchmark | None = None) -> dict[str, Any]:
     """One arm's run as JSON."""
     record, ok = run.record, [p for p in run.predictions if p.status == "ok"]
     summary = None if record.model.load_format == "dummy" else record.summary
@@ -41,6 +41,8 @@ def describe(run: GradedRun, folder: Path) -> dict[str, Any]:
         "folder": str(folder),
         "num_failed": len(run.predictions) - len(ok),
         "summary": None if summary is None else summary.model_dump(mode="json"),
+        "official": None if summary is None else _official(run, benchmark),
+        "categories": {} if summary is None else _categories(run),
         "kept_ratio": statistics.fmean(ratios) if ratios else None,
         "mean_ms": statistics.fmean(times) if times else None,
         "p50_ms": _quantile(times, videos, 0.5),
@@ -73,7 +75,21 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
         )
     lines = align(rows)
     notes = {run["arm"]: "; ".join(run["notes"]) for run in runs if run["notes"]}
+    for run in runs:
+        if official := run["official"]:
+            said = f"official score {official['accuracy']:.1%} of {official['num_answered']}"
+            notes[run["arm"]] = "; ".join(filter(None, [notes.get(run["arm"], ""), said]))
     return "\n".join([*lines, *(f"  {arm}: {note}" for arm, note in notes.items())])
+
+
+def categories(run: dict[str, Any]) -> str:
+    """What each category of questions scored, in plain text."""
+    rows = [("category", "questions", "videos", "accuracy", "95 %")]
+    for name, one in run["categories"].items():
+        interval = f"{one['accuracy_low']:.1%}-{one['accuracy_high']:.1%}"
+        counts = str(one["num_questions"]), str(one["num_videos"])
+        rows.append((name, *counts, f"{one['accuracy']:.1%}", interval))
+    return "\n".join(align(rows))
 
 
 def recall_table(rows: Sequence[Row]) -> str:
@@ -136,9 +152,16 @@ def next_command(settings: Settings) -> str:
     if all(arm.selector is not None for arm in arms):
         selectors = ",".join(missing_controls(arms))
         return command(settings, "--gaze", "both", "--selector", selectors)
-    words = ["hlvid-leaderboard", "build", str(settings.out), "--out", str(settings.out / "site")]
-    words += [] if settings.benchmark in BUILT_IN else ["--questions", settings.benchmark]
+    words = page_command(settings)
+    if settings.benchmark in BUILT_IN and settings.data is not None:
+        words = ["env", f"HLVID_DATA={settings.data}", *words]
     return shlex.join(words)
+
+
+def page_command(settings: Settings) -> list[str]:
+    """What makes a page of the runs; a built-in benchmark's questions are found by HLVID_DATA."""
+    words = ["hlvid-leaderboard", "build", str(settings.out), "--out", str(settings.out / "site")]
+    return words + ([] if settings.benchmark in BUILT_IN else ["--questions", settings.benchmark])
 
 
 def command(settings: Settings, *gaze: str) -> str:
@@ -154,6 +177,21 @@ def command(settings: Settings, *gaze: str) -> str:
     also = [arm.name for arm in settings.arms if arm.variant is not None]
     words += ["--also", ",".join(also)] if also else []
     return shlex.join(words)
+
+
+def _official(run: GradedRun, benchmark: Benchmark | None) -> dict[str, Any] | None:
+    """What the benchmark's own marking gives; None where it has none, or no reply has a letter."""
+    score = None if benchmark is None else official_score(benchmark, run)
+    if score is None or score.accuracy is None:
+        return None
+    return {**asdict(score), "accuracy": score.accuracy}
+
+
+def _categories(run: GradedRun) -> dict[str, Any]:
+    by_category: dict[str, list[Grade]] = {}
+    for grade in run.grades:
+        by_category.setdefault(grade.category, []).append(grade)
+    return {name: summarize(grades).model_dump(mode="json") for name, grades in by_category.items()}
 
 
 def _quantile(times: Sequence[float], videos: Sequence[str], q: float) -> float | None:

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from evaluators.arms import plan_arms
 from evaluators.cli import app
-from evaluators.run import Settings, run
+from evaluators.exam import Settings
+from evaluators.run import run
 from evaluators.task import TASK_FOLDER
 from hlvid.datasets import PARQUET_FILE, read
 from hlvid.errors import UserError
@@ -124,7 +125,7 @@ def test_what_is_not_allowed_is_said(arguments, said):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--model", "qwen", "--gaze", "on"], "This runs here: hlvid-eval --model ocr"),
+        (["--model", "ocr", "--benchmark", "nowhere"], "benchmark 'nowhere': is not known"),
         (["--model", "gold", "--limit", "-3"], "'--limit'"),
     ],
 )

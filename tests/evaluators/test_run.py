@@ -14,9 +14,10 @@ from evaluators import models
 from evaluators.arms import OFF, plan_arms
 from evaluators.cli import app
 from evaluators.engine import evaluate
+from evaluators.exam import Settings, prepare, video_paths
 from evaluators.gazing import Donors
 from evaluators.models import text_only
-from evaluators.run import Settings, prepare, run, video_paths
+from evaluators.run import run
 from evaluators.sitting import Room
 from hlvid.datasets import MissingVideo, read
 from hlvid.errors import UserError

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from evaluators.arms import plan_arms
+from evaluators.exam import evidence_by_video, video_paths
 from evaluators.examinee import Answer, Examinee
 from evaluators.gazing import Donors
 from evaluators.halting import CannotGoOn, Halt, Stopped
 from evaluators.ledger import Ledger
-from evaluators.run import evidence_by_video, video_paths
 from evaluators.sitting import Item, Room, num_left, sit
 from hlvid.datasets import read
 from hlvid.types import FrameSettings, ModelId

@@ -1,0 +1,74 @@
+"""What a command needs and does not find: a sentence for each part, and a command that runs."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hlvid.errors import UserError
+
+if TYPE_CHECKING:
+    from evaluators.commands.options import Asked
+
+CONTROLS = ("--selector", "detail,random-matched")
+
+
+def check(asked: "Asked") -> None:
+    """Say of all that is missing what it is, how large and under what licence.
+
+    Raises:
+        UserError: Something is; the sentence ends with a command that runs here and now.
+    """
+    from evaluators import models
+    from evaluators.report import command
+    from gaze.checkpoint import MissingWeights
+    from hlvid.datasets import BUILT_IN, HLVID_SYNTHETIC
+
+    instead, had = asked.without_arms(), asked.gaze == "off"
+    told = models.find(asked.model).missing(asked.options)
+    if told:
+        instead = replace(instead, model="ocr", options={})
+    try:
+        asked.arms()
+    except MissingWeights as missing:
+        told.append(str(missing))
+        instead = replace(instead, gaze_weights=None)
+    sentence = _videos(asked)
+    if sentence and asked.benchmark_name not in BUILT_IN and not told:
+        raise UserError(sentence)
+    if sentence:
+        told.append(sentence)
+        instead = replace(instead, benchmark=HLVID_SYNTHETIC, data=None)
+    if not told:
+        return
+    what = ("--gaze", "off") if had else ("--gaze", "both", *CONTROLS)
+    runs_here = command(instead, *what)
+    if instead.benchmark == HLVID_SYNTHETIC:
+        runs_here = f"{_render()}{runs_here}"
+    raise UserError(f"{' '.join(told)} This runs here: {runs_here}")
+
+
+def _videos(asked: "Asked") -> str:
+    """Why the benchmark cannot be asked; '' where it can."""
+    from evaluators import models
+    from evaluators.exam import tell_missing
+    from hlvid.datasets import load
+
+    try:
+        benchmark = load(asked.benchmark_name, data=asked.data)
+        if models.find(asked.model).sees_video:
+            tell_missing(benchmark, silent=True)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def _render() -> str:
+    """The command that renders hlvid-synthetic, where that is not done, and ' && '."""
+    from hlvid.datasets import HLVID_SYNTHETIC, MissingVideo, load
+
+    benchmark = load(HLVID_SYNTHETIC)
+    try:
+        for video_id in benchmark.video_ids:
+            benchmark.video_path(video_id)
+    except MissingVideo as missing:
+        return f"{str(missing).rpartition('Render it: ')[2]} && "
+    return ""

@@ -1,0 +1,229 @@
+"""What a command asks for, and the exam that this names: questions, model, room."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from evaluators import models
+from evaluators.examinee import Examinee
+from evaluators.gazing import Donors
+from evaluators.halting import Halt
+from evaluators.ledger import Ledger
+from evaluators.sitting import Item, Room
+from evaluators.task import GENERATION
+from hlvid.console import say
+from hlvid.datasets import Benchmark, MissingVideo, load
+from hlvid.errors import UserError
+from hlvid.files import canonical_json, digest
+from hlvid.runs import make_run_id
+from hlvid.types import ArmSettings, Evidence, FrameSettings, Question, RunRecord
+
+SCRATCH_FOLDER = "ledger"
+ID_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a command asks for.
+
+    Args:
+        model: Of `evaluators.models.MODELS`.
+        arms: Of `evaluators.arms.plan_arms`.
+        benchmark: A name or a folder.
+        data: Folder that holds `videos/`; None for the benchmark's own.
+        num_frames: To sample from a video.
+        out: Folder for runs and ledger.
+        limit: Questions to ask; None for all.
+        seed: Of selectors, of the order of arms, of models that draw.
+        gaze_weights: As typed, for the selectors among the arms that are models.
+        options: Of the model, as typed: weights, load_format, canvas, pairing.
+    """
+
+    model: str
+    arms: tuple[ArmSettings, ...]
+    benchmark: str
+    data: Path | None
+    num_frames: int
+    out: Path
+    limit: int | None = None
+    seed: int = 0
+    gaze_weights: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Exam:
+    """A command's settings with what they name.
+
+    Args:
+        settings: What is asked for.
+        benchmark: All of it: donors of transplanted masks come from the whole.
+        sat: The questions that are asked.
+        examinee: Who is asked.
+    """
+
+    settings: Settings
+    benchmark: Benchmark
+    sat: Benchmark
+    examinee: Examinee
+
+    @property
+    def frames(self) -> FrameSettings:
+        """How frames are taken."""
+        return self.examinee.shape.settings(self.settings.num_frames)
+
+    @property
+    def generation(self) -> Mapping[str, str | int | float | bool]:
+        """How answers are generated, and on what."""
+        return {**GENERATION, **self.examinee.settings}
+
+    @property
+    def same_for_all(self) -> dict[str, Any]:
+        """What all arms and any limit have in common, as JSON."""
+        return {
+            "benchmark": self.benchmark.id.model_dump(mode="json"),
+            "model": self.examinee.model.model_dump(mode="json"),
+            "frames": self.frames.model_dump(mode="json"),
+            "generation": dict(self.generation),
+            "seed": self.settings.seed,
+        }
+
+    @property
+    def config(self) -> str:
+        """What the ledger's items are kept under: another version of ours may answer otherwise."""
+        parts = {**self.same_for_all, "version": metadata.version("hlvid")}
+        return digest(parts)[:ID_DIGITS]
+
+    def group_id(self, arms: Iterable[ArmSettings]) -> str:
+        """What tells these arms, which are paired, from others."""
+        sorted_arms = sorted((arm.model_dump(mode="json") for arm in arms), key=canonical_json)
+        parts = {**self.same_for_all, "limit": self.settings.limit, "arms": sorted_arms}
+        return digest(parts)[:ID_DIGITS]
+
+    def run_id(self, arm: ArmSettings) -> str:
+        """What an arm's run is called, and its folder."""
+        return make_run_id(
+            benchmark=self.benchmark.id,
+            model=self.examinee.model,
+            arm=arm,
+            frames=self.frames,
+            generation=self.generation,
+            seed=self.settings.seed,
+            limit=self.settings.limit,
+            repeat=0,
+        )
+
+    def items(self, questions: Iterable[Question]) -> list[Item]:
+        """Every question for every arm, with its video."""
+        items = []
+        for question in questions:
+            path, problem = None, ""
+            try:
+                path = self.benchmark.video_path(question.video_id)
+            except MissingVideo as error:
+                problem = str(error)
+            items += [Item(question, arm, path, problem) for arm in self.settings.arms]
+        return items
+
+    def is_of(self, record: RunRecord) -> bool:
+        """Whether a run sat the same exam, so that its arm is paired with ours."""
+        theirs = {
+            "benchmark": record.benchmark.model_dump(mode="json"),
+            "model": record.model.model_dump(mode="json"),
+            "frames": record.frames.model_dump(mode="json"),
+            "generation": dict(record.generation),
+            "seed": record.seed,
+        }
+        return theirs == self.same_for_all and record.limit == self.settings.limit
+
+    def open_room(self, ledger: Ledger | None, halt: Halt) -> Room:
+        """Where it is sat.
+
+        Args:
+            ledger: Where finished items are kept; None keeps nothing.
+            halt: Whether the user wants the end.
+        """
+        settings, scratch = self.settings, self.settings.out / SCRATCH_FOLDER
+        scratch.mkdir(parents=True, exist_ok=True)
+        donors = Donors(
+            video_paths(self.benchmark),
+            num_frames=settings.num_frames,
+            scratch=scratch,
+            seed=settings.seed,
+            shape=self.examinee.shape,
+        )
+        return Room(
+            examinee=self.examinee,
+            frames=self.frames,
+            seed=settings.seed,
+            donors=donors,
+            scratch=scratch,
+            evidence=evidence_by_video(self.benchmark),
+            ledger=ledger,
+            config=self.config,
+            halt=halt,
+        )
+
+
+def prepare(settings: Settings) -> Exam:
+    """Load what the settings name.
+
+    Raises:
+        UserError: Benchmark, model or videos are not there, or gaze has no meaning for the model.
+    """
+    benchmark = load(settings.benchmark, data=settings.data)
+    sat = benchmark if settings.limit is None else benchmark.subset(limit=settings.limit)
+    model = models.find(settings.model)
+    if model.sees_video:
+        tell_missing(sat)
+    elif gazing := [arm.name for arm in settings.arms if arm.selector is not None]:
+        raise UserError(
+            f"--gaze: {settings.model} never looks at the video, so {', '.join(gazing)} would "
+            "all be one and the same. Use --gaze off."
+        )
+    for arm in settings.arms:
+        if arm.variant is not None and arm.variant not in model.variants:
+            raise UserError(f"--also: {settings.model} knows no {arm.variant}. Leave it out.")
+    examinee = model.make(seed=settings.seed, options=settings.options)
+    return Exam(settings, benchmark, sat, examinee)
+
+
+def tell_missing(benchmark: Benchmark, *, silent: bool = False) -> None:
+    """Say which videos are missing.
+
+    Args:
+        benchmark: Whose.
+        silent: Only raise.
+
+    Raises:
+        MissingVideo: All are.
+    """
+    missing = [video_id for video_id, path in video_paths(benchmark).items() if path is None]
+    if len(missing) == len(benchmark.video_ids):
+        benchmark.video_path(missing[0])
+    if missing and not silent:
+        named = ", ".join(missing[:5])
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        say(f"{len(missing)} videos are missing, their questions will be FAILED: {named}{more}")
+
+
+def video_paths(benchmark: Benchmark) -> dict[str, Path | None]:
+    """Every video's path, None where its file is missing."""
+    paths: dict[str, Path | None] = {}
+    for video_id in benchmark.video_ids:
+        try:
+            paths[video_id] = benchmark.video_path(video_id)
+        except MissingVideo:
+            paths[video_id] = None
+    return paths
+
+
+def evidence_by_video(benchmark: Benchmark) -> dict[str, dict[str, Sequence[Evidence]]]:
+    """Video id -> question id -> evidence, where there is any."""
+    evidence: dict[str, dict[str, Sequence[Evidence]]] = {}
+    for question in benchmark.questions:
+        if question.evidence:
+            evidence.setdefault(question.video_id, {})[question.question_id] = question.evidence
+    return evidence

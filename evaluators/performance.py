@@ -1,0 +1,194 @@
+"""How long each arm takes: a seeded sample, warmed up, asked again and again, arms taking turns."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from evaluators.exam import Exam
+from evaluators.probing import accuracy_answers, differing_answers, sample, sit_again
+from evaluators.provenance import hardware, software
+from evaluators.report import align
+from evaluators.timing import END_TO_END
+from hlvid.errors import UserError
+from hlvid.files import write_json
+from hlvid.statistics import RatioInterval, geometric_mean_ratio, quantile_interval
+
+PERF_FILE = "perf.json"
+DECODE = "decode"
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One question in one arm and pass."""
+
+    question_id: str
+    video_id: str
+    arm: str
+    number: int
+    """Of the pass, from 0."""
+    stage_ms: Mapping[str, float]
+    peak_memory_bytes: int | None
+
+    @property
+    def model_only_ms(self) -> float:
+        """End to end without decoding."""
+        return self.stage_ms[END_TO_END] - self.stage_ms.get(DECODE, 0.0)
+
+
+@dataclass(frozen=True)
+class Performance:
+    """All that was timed."""
+
+    arms: tuple[str, ...]
+    timed: tuple[Timed, ...]
+    num_failed: Mapping[str, int]
+    differing: Mapping[str, Sequence[str]]
+    """Arm -> questions whose reply was not that of the accuracy run."""
+    conditions: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """For a file, and for those who want more than the table."""
+        return {
+            "conditions": self.conditions,
+            "num_failed": dict(self.num_failed),
+            "differing": {arm: list(ids) for arm, ids in self.differing.items()},
+            "arms": [self._summary(arm) for arm in self.arms],
+            "timed": [asdict(one) for one in self.timed],
+        }
+
+    def _summary(self, arm: str) -> dict[str, Any]:
+        own = [one for one in self.timed if one.arm == arm]
+        stages = sorted({stage for one in own for stage in one.stage_ms})
+        return {
+            "arm": arm,
+            "num_timed": len(own),
+            "mean_stage_ms": {
+                stage: sum(one.stage_ms.get(stage, 0.0) for one in own) / len(own)
+                for stage in stages
+            },
+            "p50_ms": self.quantile(arm, 0.5),
+            "p90_ms": self.quantile(arm, 0.9),
+            "speed_up_end_to_end": _as_json(self.speed_up(arm, with_decode=True)),
+            "speed_up_model_only": _as_json(self.speed_up(arm, with_decode=False)),
+        }
+
+    def quantile(self, arm: str, q: float) -> float | None:
+        """Of the end-to-end times of the first pass; None where too few bound it."""
+        own = [one for one in self.timed if one.arm == arm and one.number == 0]
+        if not own:
+            return None
+        times = [one.stage_ms[END_TO_END] for one in own]
+        found = quantile_interval(times, q, clusters=[one.video_id for one in own])
+        return None if found.low is None or found.high is None else found.value
+
+    def speed_up(self, arm: str, *, with_decode: bool) -> RatioInterval | None:
+        """Time of the first arm by this one's, paired by question and pass; None if none pair."""
+        mine, first = self._times(arm, with_decode), self._times(self.arms[0], with_decode)
+        keys = [key for key in mine if key in first and mine[key] > 0 and first[key] > 0]
+        if not keys or arm == self.arms[0]:
+            return None
+        videos = {one.question_id: one.video_id for one in self.timed}
+        return geometric_mean_ratio(
+            [first[key] for key in keys],
+            [mine[key] for key in keys],
+            [videos[question_id] for question_id, _ in keys],
+            seed=0,
+        )
+
+    def _times(self, arm: str, with_decode: bool) -> dict[tuple[str, int], float]:
+        return {
+            (one.question_id, one.number): (
+                one.stage_ms[END_TO_END] if with_decode else one.model_only_ms
+            )
+            for one in self.timed
+            if one.arm == arm
+        }
+
+
+def measure(exam: Exam, *, num: int, warm_up: int, num_passes: int) -> Performance:
+    """Time all arms of an exam that has been sat.
+
+    Args:
+        exam: With its arms; the first one is what speed-ups are told against.
+        num: Questions, drawn by the exam's seed.
+        warm_up: Of them, asked once before the clock runs.
+        num_passes: How often each is asked.
+
+    Raises:
+        UserError: There is no accuracy run to hold the replies against, or nothing could be timed.
+    """
+    known = accuracy_answers(exam)
+    questions = sample(exam.sat, num, seed=exam.settings.seed)
+    if warm_up:
+        sit_again(exam, questions[:warm_up], num_passes=1)
+    passes = sit_again(exam, questions, num_passes=num_passes)
+    names = tuple(arm.name for arm in exam.settings.arms)
+    videos = {question.question_id: question.video_id for question in questions}
+    timed = tuple(
+        Timed(
+            question_id=question_id,
+            video_id=videos[question_id],
+            arm=arm,
+            number=number,
+            stage_ms=prediction.stage_ms,
+            peak_memory_bytes=prediction.peak_memory_bytes,
+        )
+        for number, one in enumerate(passes)
+        for (question_id, arm), prediction in one.items()
+        if prediction.error is None
+    )
+    if not timed:
+        error = next(prediction.error for prediction in passes[0].values())
+        raise UserError(f"perf: every question FAILED, so nothing was timed. {error}", exit_code=1)
+    answered = {arm: sum(one.arm == arm for one in timed) for arm in names}
+    return Performance(
+        arms=tuple(arm for arm in names if answered[arm]),
+        timed=timed,
+        num_failed={arm: len(questions) * num_passes - answered[arm] for arm in names},
+        differing=differing_answers(known, passes),
+        conditions={
+            **exam.same_for_all,
+            "num_questions": len(questions),
+            "num_passes": num_passes,
+            "warm_up": warm_up,
+            "stream": "single, batch 1; decoding and gaze of a video charged to each question",
+            "hardware": hardware().model_dump(mode="json"),
+            "software": software(),
+        },
+    )
+
+
+def write(found: Performance, out: Path) -> Path:
+    """Write all times.
+
+    Raises:
+        UserError: The disk refuses.
+    """
+    path = out / PERF_FILE
+    write_json(path, found.as_json())
+    return path
+
+
+def table(found: Performance) -> str:
+    """The arms side by side, in plain text."""
+    rows: list[tuple[str, ...]] = [
+        ("arm", "timed", "p50 s", "p90 s", "end to end", "model only", "differ")
+    ]
+    for arm in found.arms:
+        quantiles = [found.quantile(arm, q) for q in (0.5, 0.9)]
+        ratios = [found.speed_up(arm, with_decode=with_decode) for with_decode in (True, False)]
+        rows.append(
+            (
+                arm,
+                str(sum(one.arm == arm for one in found.timed)),
+                *("-" if value is None else f"{value / 1e3:.2f}" for value in quantiles),
+                *("-" if ratio is None else f"{ratio.ratio:.2f}x" for ratio in ratios),
+                str(len(found.differing.get(arm, ()))),
+            )
+        )
+    return "\n".join(align(rows))
+
+
+def _as_json(ratio: RatioInterval | None) -> dict[str, Any] | None:
+    return None if ratio is None else asdict(ratio)

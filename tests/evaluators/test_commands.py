@@ -1,0 +1,299 @@
+"""What stands around a run: plan, doctor, perf, compare, and what a bare machine is told."""
+
+import json
+import shlex
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+from evaluators.cli import app
+from evaluators.diagnosis import Patient, diagnose
+from evaluators.estimate import effects_of
+from hlvid.datasets import read
+from hlvid.errors import UserError
+from hlvid.files import read_json
+from hlvid.runs import read_run, write_run
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def exam(tiny, out):
+    return [
+        *("--model", "ocr", "--benchmark", tiny, "--frames", 1, "--out", out),
+        *("--gaze", "both", "--selector", "detail,random-matched", "--budget", 0.25),
+    ]
+
+
+@pytest.fixture(scope="module")
+def planned(tiny, tmp_path_factory):
+    """A plan, what it printed, and the runs that followed it."""
+    out = tmp_path_factory.mktemp("planned")
+    plan = invoke("plan", *exam(tiny, out), "--margin", 0.1, "--json")
+    assert plan.exit_code == 0, plan.exception
+    done = invoke(*exam(tiny, out), "--json")
+    assert done.exit_code == 0, done.exception
+    rows = {row["arm"]: row for row in json.loads(done.stdout)["runs"]}
+    return out, json.loads(plan.stdout), rows
+
+
+def test_a_plan_says_what_a_run_takes_and_can_show(planned, tiny):
+    _, told, _ = planned
+    arms = {one["arm"]: one for one in told["arms"]}
+    assert arms["off"]["visual_tokens"] == 20 * 12
+    assert arms["detail@0.25"]["kept_ratio"] == 0.25
+    assert all(one["seconds_per_look"] > 0 and not one["problem"] for one in arms.values())
+    estimate = told["estimate"]
+    assert (estimate["num_questions"], estimate["num_videos"]) == (8, 2)
+    assert estimate["scratch_bytes"] == 640 * 360 * 3
+    assert estimate["seconds"] > 0
+    assert told["plan"]["primary"] == {
+        "arm": "detail@0.25",
+        "reference": "off",
+        "contrast": "iso-input",
+        "margin": 0.1,
+    }
+
+
+def test_the_records_of_a_planned_run_carry_its_digest(planned):
+    out, told, rows = planned
+    assert {read_run(out / row["run_id"]).record.plan_sha256 for row in rows.values()} == {
+        told["plan_sha256"]
+    }
+
+
+def compare(planned, tiny, arm, reference, *more):
+    out, _, rows = planned
+    folders = [out / rows[name]["run_id"] for name in (arm, reference)]
+    return invoke("compare", *folders, "--benchmark", tiny, *more)
+
+
+def test_compare_tells_the_primary_endpoint_from_what_is_exploratory(planned, tiny):
+    done = compare(planned, tiny, "detail@0.25", "off")
+    assert "primary endpoint, declared before the run" in done.stdout
+    other = compare(planned, tiny, "random-matched:detail@0.25", "off")
+    assert "exploratory: no plan declared it before the run" in other.stdout
+    assert "Holm-adjusted over 2 comparisons" in other.stdout
+    wider = compare(planned, tiny, "detail@0.25", "off", "--margin", 0.2)
+    assert "exploratory: the plan declared a margin of 0.1" in wider.stdout
+
+
+def test_p_values_of_exploratory_comparisons_are_adjusted(planned, tiny):
+    done = compare(planned, tiny, "random-matched:detail@0.25", "off", "--json")
+    found = json.loads(done.stdout)
+    assert found["num_adjusted_for"] == 2
+    assert found["p_adjusted"] >= found["accuracy"]["p_value"]
+    assert found["margin"] == 0.1
+
+
+def test_an_edited_plan_declares_nothing(planned, tiny, tmp_path):
+    out, _, rows = planned
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    plan = copy / "plan.json"
+    plan.write_text(plan.read_text().replace('"margin": 0.1', '"margin": 0.9'))
+    done = compare((copy, None, rows), tiny, "detail@0.25", "off")
+    assert "exploratory" in done.stdout
+
+
+def test_a_plan_after_the_run_is_refused(planned, tiny):
+    out, _, _ = planned
+    assert invoke("plan", *exam(tiny, out), "--margin", 0.1, "--no-probe").exit_code == 0
+    late = invoke("plan", *exam(tiny, out), "--margin", 0.3, "--no-probe")
+    assert isinstance(late.exception, UserError)
+    assert "a plan is made before its run" in str(late.exception)
+
+
+def test_a_plan_of_another_exam_is_told_and_not_used(planned, tiny, tmp_path):
+    out, _, _ = planned
+    shutil.copy(out / "plan.json", tmp_path)
+    done = invoke("--model", "random-letter", "--benchmark", tiny, "--out", tmp_path, "--json")
+    assert "this run is exploratory" in done.stderr
+    (row,) = json.loads(done.stdout)["runs"]
+    assert read_run(tmp_path / row["run_id"]).record.plan_sha256 is None
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--primary", "centre@0.1"], "--primary: 'centre@0.1' is not allowed"),
+        (["--against", "detail@0.25"], "two different arms of: off, detail@0.25"),
+        (["--margin", 2], "--margin: 2"),
+    ],
+)
+def test_a_plan_that_means_nothing_is_refused(tiny, tmp_path, more, said):
+    done = invoke("plan", *exam(tiny, tmp_path), "--no-probe", *more)
+    assert said in str(done.exception)
+    assert not (tmp_path / "plan.json").exists()
+
+
+def test_perf_asks_again_and_finds_the_answers_of_the_run(planned, tiny):
+    out, _, _ = planned
+    done = invoke("perf", *exam(tiny, out), "--questions", 3, "--warm-up", 0, "--json")
+    assert done.exit_code == 0, done.exception
+    found = json.loads(done.stdout)
+    assert found == read_json_file(out / "perf.json")
+    assert found["differing"] == {}
+    assert [one["num_timed"] for one in found["arms"]] == [6, 6, 6]
+    assert len({(one["question_id"], one["arm"]) for one in found["timed"]}) == 9
+    assert found["arms"][1]["speed_up_end_to_end"]["num_questions"] == 6
+
+
+def read_json_file(path):
+    return json.loads(path.read_text())
+
+
+def test_perf_says_where_the_answers_are_others(planned, tiny, tmp_path):
+    out, _, rows = planned
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    run = read_run(copy / rows["off"]["run_id"])
+    drawn = json.loads(
+        invoke("perf", *exam(tiny, copy), "--questions", 1, "--passes", 1, "--json").stdout
+    )["timed"][0]["question_id"]
+    changed = [
+        p.model_copy(update={"response": "changed"}) if p.question_id == drawn else p
+        for p in run.predictions
+    ]
+    from hlvid.grading import grade_all, summarize
+    from hlvid.runs import predictions_sha256
+
+    record = run.record.model_copy(
+        update={
+            "predictions_sha256": predictions_sha256(changed),
+            "summary": summarize(grade_all(read(tiny, root=tiny).questions, changed)),
+        }
+    )
+    write_run(run.folder, record, changed)
+    done = invoke("perf", *exam(tiny, copy), "--questions", 1, "--passes", 1, "--warm-up", 0)
+    assert done.exit_code == 1
+    assert f"off: 1 replies are not those of the accuracy run, such as {drawn}" in done.stderr
+
+
+def test_perf_needs_the_run_that_it_times(tiny, tmp_path):
+    done = invoke("perf", *exam(tiny, tmp_path))
+    assert "no run of it lies in" in str(done.exception)
+
+
+def test_one_question_a_video_shows_smaller_differences():
+    clustered, single = effects_of(268, 77), effects_of(268, 268)
+    assert clustered.accuracy["0.2"] == pytest.approx(0.0906, abs=5e-4)
+    assert single.accuracy["0.2"] == pytest.approx(0.0765, abs=5e-4)
+
+
+def patient(folder, **changes):
+    settings = {
+        "model": "ocr",
+        "options": {},
+        "has_autogaze": False,
+        "gaze_weights": None,
+        "benchmark": str(folder),
+        "data": None,
+        "num_frames": 2,
+        "out": folder / "runs",
+        "verify": True,
+    }
+    return Patient(**{**settings, **changes})
+
+
+def test_the_doctor_finds_a_machine_that_can_run(tiny):
+    checks = {check.name: check for check in diagnose(patient(tiny))}
+    assert {check.state for check in checks.values()} == {"PASS"}
+    assert "8 on 2 videos" in checks["questions"].found
+    assert "packets and digests read" in checks["videos"].found
+
+
+def test_the_doctor_names_each_video_that_is_missing_short_or_lies(tiny, tmp_path):
+    folder = tmp_path / "b"
+    shutil.copytree(tiny, folder)
+    whole = (folder / "videos" / "v0.mp4").read_bytes()
+    (folder / "videos" / "v0.mp4").write_bytes(whole[: len(whole) // 2])
+    lines = [json.loads(line) for line in (folder / "videos.jsonl").read_text().splitlines()]
+    lines[1]["duration_seconds"] = 60.0
+    (folder / "videos.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    checks = {check.name: check for check in diagnose(patient(folder))}
+    assert checks["videos"].state == "FAIL"
+    assert "video v0: is short" in checks["videos"].found
+    assert "video v1: lasts 6.0 s, not 60.0 s as its record says" in checks["videos"].found
+
+
+def test_the_doctor_tells_all_that_an_mllm_lacks_and_ends_with_1(tmp_path, monkeypatch):
+    monkeypatch.setenv("HLVID_DATA", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    done = invoke("doctor", "--model", "qwen", "--gaze", "on", "--out", tmp_path, "--json")
+    assert done.exit_code == 1
+    checks = {check["name"]: check for check in json.loads(done.stdout)}
+    assert {name for name, check in checks.items() if check["state"] == "FAIL"} >= {
+        "weights",
+        "gaze weights",
+        "questions",
+    }
+    assert "hlvid-eval fetch hlvid" in checks["questions"]["fix"]
+    assert all(check["fix"] for check in checks.values() if check["state"] != "PASS")
+
+
+@pytest.fixture
+def bare(tmp_path, cache):
+    """A machine without hub and GPU, on which hlvid-synthetic has been rendered."""
+    return {
+        "HLVID_CACHE": str(tmp_path / "cache"),
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(tmp_path / "hub"),
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+
+
+def test_the_bare_command_names_what_is_missing_and_the_command_that_runs(
+    tiny, tmp_path, hlvid_eval, bare
+):
+    done = hlvid_eval("--model", "qwen", "--gaze", "on", code=2, env=bare, cwd=tmp_path)
+    (line,) = done.stderr.splitlines()
+    for part in (
+        "Qwen/Qwen2.5-VL-7B-Instruct (16.6 GB, Apache-2.0)",
+        "No CUDA device is here",
+        "nvidia/AutoGaze",
+        "152 GB of video, no licence named",
+    ):
+        assert part in line
+    render, _, command = line.partition("This runs here: ")[2].partition(" && ")
+    assert render.startswith("hlvid-build render --out")
+    words = shlex.split(command)
+    assert words[:9] == [
+        *("hlvid-eval", "--model", "ocr", "--benchmark", "hlvid-synthetic"),
+        *("--gaze", "both", "--selector", "detail,random-matched"),
+    ]
+    shutil.copytree(tiny, tmp_path / "cache" / "hlvid-synthetic")
+    manifest = tmp_path / "cache" / "hlvid-synthetic" / "benchmark.json"
+    manifest.write_text(manifest.read_text().replace('"tiny"', '"hlvid-synthetic"'))
+    ran = hlvid_eval(*words[1:], "--limit", 2, "--json", env=bare, cwd=tmp_path)
+    assert [row["arm"] for row in ran["runs"]] == [
+        "off",
+        "detail@0.1",
+        "random-matched:detail@0.1",
+    ]
+
+
+def test_what_is_rendered_need_not_be_rendered_again(tiny, tmp_path, monkeypatch):
+    (tmp_path / "cache").mkdir()
+    shutil.copytree(tiny, tmp_path / "cache" / "hlvid-synthetic")
+    manifest = tmp_path / "cache" / "hlvid-synthetic" / "benchmark.json"
+    manifest.write_text(manifest.read_text().replace('"tiny"', '"hlvid-synthetic"'))
+    monkeypatch.setenv("HLVID_CACHE", str(tmp_path / "cache"))
+    done = invoke("--model", "ocr", "--gaze", "off", "--seed", 3)
+    assert "hlvid-eval fetch hlvid" in str(done.exception)
+    assert str(done.exception).endswith(
+        "This runs here: hlvid-eval --model ocr --benchmark hlvid-synthetic --gaze off --frames 16 "
+        "--out runs --seed 3"
+    )
+
+
+def test_a_plan_is_a_file_that_is_checked(tmp_path):
+    from evaluators.plan import Plan, read_plan
+
+    (tmp_path / "plan.json").write_text('{"schema_version": 1}')
+    with pytest.raises(UserError, match=r"plan\.json: field"):
+        read_plan(tmp_path)
+    with pytest.raises(UserError):
+        read_json(tmp_path / "plan.json", Plan)
