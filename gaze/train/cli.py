@@ -87,12 +87,13 @@ def _train(
         say(f"step {step}/{settings.steps}: {', '.join(parts)}")
 
     done = train(settings, out, max_minutes=max_minutes, num_workers=num_workers, tell=tell)
-    steps = done.progress.step - done.first_step
-    say(
-        f"{steps} steps in {done.seconds / 60:.1f} minutes, {done.progress.step} of "
-        f"{settings.steps} done" + ("" if done.is_done else ": call again to go on")
-    )
-    sys.stdout.write(json.dumps(done.progress.model_dump(mode="json"), sort_keys=True) + "\n")
+    if done.is_main:
+        steps = done.progress.step - done.first_step
+        say(
+            f"{steps} steps in {done.seconds / 60:.1f} minutes, {done.progress.step} of "
+            f"{settings.steps} done" + ("" if done.is_done else ": call again to go on")
+        )
+        sys.stdout.write(json.dumps(done.progress.model_dump(mode="json"), sort_keys=True) + "\n")
     if not done.is_done:
         raise typer.Exit(PARTIAL)
 

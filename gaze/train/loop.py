@@ -53,12 +53,14 @@ class Slice:
         progress: Where the run is now.
         is_done: Whether nothing is left.
         seconds: It took.
+        is_main: Whether this process is the one of several that speaks.
     """
 
     first_step: int
     progress: Progress
     is_done: bool
     seconds: float
+    is_main: bool
 
 
 def train(
@@ -109,7 +111,8 @@ def train(
                 if run.is_over(started, max_minutes):
                     break
     seconds = time.monotonic() - started
-    return Slice(first_step, run.progress, run.progress.step == settings.steps, seconds)
+    is_done = run.progress.step == settings.steps
+    return Slice(first_step, run.progress, is_done, seconds, run.is_main)
 
 
 class _Run:

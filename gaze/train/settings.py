@@ -83,13 +83,19 @@ class DataSettings(Record):
 
 
 class TrainSettings(Record):
-    """One stage of training."""
+    """One stage of training.
+
+    The paper goes 150 times through its labels and 3 times through its clips; here clips do not
+    end, and steps are counted. The optimiser is Adam in both stages, as in the released first one;
+    the paper names none for the second.
+    """
 
     stage: Literal["ntp", "grpo"]
     steps: Count
     seed: Annotated[int, Field(ge=0)] = 0
     batch_size: Count = 256
-    """Clips of a forward, on each process."""
+    """Clips of a forward, on each process. The paper's step has 256 clips in both stages; the
+    released commands have 1024 in the first and 64 in the second."""
     accumulate: Count = 1
     """Forwards of a step."""
     learning_rate: Annotated[float, Field(gt=0)] = 5e-4
