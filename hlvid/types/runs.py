@@ -1,145 +1,12 @@
-"""The records that cross a border: every file this project reads or writes holds one of these.
+"""What was answered, how it was marked, and what a stranger needs to do it again."""
 
-They are validated at construction and never changed afterwards. Nothing here does I/O, and nothing
-here imports another module of ours.
-"""
-
-import itertools
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-SCHEMA_VERSION = 1
-"""Raised when a field changes meaning; a reader refuses a version it does not know."""
-
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@#+-]{0,199}$")]
-"""An id that is safe as a file name and a table cell: no separators, no spaces, no markup."""
-Letter = Annotated[str, StringConstraints(pattern=r"^[A-Z]$")]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
-Ratio = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-Key = tuple[float, float, float, float, float]
-"""(time_seconds, x0, y0, x1, y1): a box at one moment, in pixels of the displayed frame."""
-
-
-class Record(BaseModel):
-    """What all wire types share: frozen, no unknown field, no NaN or infinity."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-class Video(Record):
-    """One video of a benchmark, without its bytes."""
-
-    video_id: Identifier
-    path: str | None = None
-    """Relative to the benchmark's folder, forward slashes, never leaving it."""
-    url: str | None = None
-    sha256: Sha256 | None = None
-    width: Annotated[int, Field(gt=0)]
-    """Pixels of the displayed frame, rotation applied."""
-    height: Annotated[int, Field(gt=0)]
-    duration_seconds: Seconds
-    fps: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    license: str
-    """SPDX identifier, or 'unknown'."""
-    source: str
-    """Where the pixels come from: a URL, a source id, or the command that rendered them."""
-
-    @model_validator(mode="after")
-    def _path_stays_inside(self) -> Self:
-        if self.path is not None:
-            parts = self.path.split("/")
-            if self.path.startswith("/") or "\\" in self.path or not all(parts) or ".." in parts:
-                raise ValueError(
-                    f"path {self.path!r} leaves the benchmark's folder. "
-                    "Allowed are relative paths with forward slashes and no '..'"
-                )
-        return self
-
-
-class Evidence(Record):
-    """Where in a video the answer can be seen. Never reaches a model."""
-
-    start_seconds: Seconds
-    end_seconds: Seconds
-    """Half-open: the evidence is visible at t when start_seconds <= t < end_seconds."""
-    boxes: Annotated[tuple[Key, ...], Field(min_length=1)]
-    """Keys in order of time; between two keys the box moves linearly, outside them it stays."""
-
-    @model_validator(mode="after")
-    def _is_ordered(self) -> Self:
-        if self.end_seconds <= self.start_seconds:
-            raise ValueError(
-                f"end_seconds {self.end_seconds} is not after start_seconds {self.start_seconds}"
-            )
-        times = [key[0] for key in self.boxes]
-        if times != sorted(times):
-            raise ValueError("boxes are not in order of time")
-        for _, x0, y0, x1, y1 in self.boxes:
-            if not (0 <= x0 < x1 and 0 <= y0 < y1):
-                raise ValueError(f"box ({x0}, {y0}, {x1}, {y1}) is empty or starts outside")
-        return self
-
-    def box_at(self, time_seconds: float) -> tuple[float, float, float, float] | None:
-        """The box (x0, y0, x1, y1) in pixels at a moment, or None outside the span."""
-        if not self.start_seconds <= time_seconds < self.end_seconds:
-            return None
-        keys = self.boxes
-        if time_seconds <= keys[0][0]:
-            return keys[0][1:]
-        for before, after in itertools.pairwise(keys):
-            if time_seconds <= after[0]:
-                span = after[0] - before[0]
-                share = (time_seconds - before[0]) / span if span > 0 else 1.0
-                x0, y0, x1, y1 = (
-                    a + share * (b - a) for a, b in zip(before[1:], after[1:], strict=True)
-                )
-                return x0, y0, x1, y1
-        return keys[-1][1:]
-
-
-class Question(Record):
-    """One multiple-choice question. The order of its choices is data and never shuffled."""
-
-    question_id: Identifier
-    video_id: Identifier
-    category: str
-    capability: str | None = None
-    """What it asks for, where known: 'text', 'colour' or 'counting'."""
-    text: str
-    """Exactly what is sent to a model: stem, lettered choices, instruction."""
-    stem: str
-    choices: Annotated[tuple[str, ...], Field(min_length=2, max_length=26)]
-    answer: Letter | None
-    """The letter of the right choice, or None where the labels are withheld."""
-    evidence: tuple[Evidence, ...] = ()
-    """Alternatives: seeing any one of them is enough to answer."""
-
-    @property
-    def letters(self) -> tuple[str, ...]:
-        """The letters of the choices, ('A', 'B', ...)."""
-        return tuple(chr(ord("A") + i) for i in range(len(self.choices)))
-
-    @model_validator(mode="after")
-    def _holds_together(self) -> Self:
-        if self.answer is not None and self.answer not in self.letters:
-            raise ValueError(f"answer {self.answer!r} is not one of {'/'.join(self.letters)}")
-        if len(set(self.choices)) != len(self.choices):
-            raise ValueError(f"choices {list(self.choices)} are not distinct")
-        if (
-            not self.text.strip()
-            or not self.stem.strip()
-            or not all(c.strip() for c in self.choices)
-        ):
-            raise ValueError("text, stem and choices must not be empty")
-        return self
+from hlvid.types.values import Count, Identifier, Letter, Milliseconds, Ratio, Record, Sha256
 
 
 class TokenCounts(Record):
@@ -312,7 +179,7 @@ class ArmSettings(Record):
         Variants begin with their name: 'off-bare', 'evs@0.1', 'after-tower:detail@0.1'.
         """
         if self.selector is None:
-            name = self.variant or "off"
+            name: str = self.variant or "off"
         else:
             name = f"{self.variant}:{self.selector}" if self.variant else self.selector
         if self.budget is not None:
@@ -388,66 +255,4 @@ class RunRecord(Record):
     def _infeasible_has_no_accuracy(self) -> Self:
         if (self.status == "infeasible") != (self.summary is None):
             raise ValueError(f"status {self.status!r} contradicts the presence of a summary")
-        return self
-
-
-class Probe(Record):
-    """One way of asking a question, to see what its answer depends on. Holds no right answer."""
-
-    probe_id: Sha256
-    """Digest of the rest, without `path`: the same asking is never done twice."""
-    question_id: Identifier
-    kind: Literal[
-        "blind",
-        "permuted",
-        "single-frame",
-        "context",
-        "resolution",
-        "oracle-crop",
-        "other-crop",
-        "elsewhere",
-    ]
-    """Without the video; with the options in another order; one frame; a window of the video; the
-    evidence on fewer lines; the evidence cut out; as much cut out beside it, which shows whether
-    the cutting tells anything; what lies outside the evidence, which shows whether another place
-    could also answer."""
-    text: str
-    """Exactly what is sent."""
-    stem: str
-    choices: Annotated[tuple[str, ...], Field(min_length=2, max_length=26)]
-    path: str | None = None
-    """The video's file on this machine; None where the model is to see nothing."""
-    video_sha256: Sha256 | None = None
-    frame_seconds: tuple[Seconds, ...] = ()
-    """Which frames: those shown so long after the first one, ascending."""
-    height: Annotated[int, Field(gt=0)] | None = None
-    """Lines to which the frames are made smaller before anything else; None leaves them."""
-    crop: tuple[Seconds, Seconds, Seconds, Seconds] | None = None
-    """(x0, y0, x1, y1): what is cut out of every frame, in pixels of the displayed frame."""
-
-    @model_validator(mode="after")
-    def _holds_together(self) -> Self:
-        parts = self.path is not None, self.video_sha256 is not None, bool(self.frame_seconds)
-        if parts != (self.kind != "blind",) * 3:
-            raise ValueError(f"a probe of kind {self.kind} with {sum(parts)} of the video's fields")
-        if list(self.frame_seconds) != sorted(set(self.frame_seconds)):
-            raise ValueError("frame_seconds do not ascend")
-        if self.crop and not (self.crop[0] < self.crop[2] and self.crop[1] < self.crop[3]):
-            raise ValueError(f"crop {self.crop} is empty")
-        return self
-
-
-class ProbeAnswer(Record):
-    """What a model replied to a probe, or why it could not."""
-
-    probe_id: Sha256
-    model: ModelId
-    response: str | None = None
-    """The raw text, as it came. Exactly one of response and error is set."""
-    error: str | None = None
-
-    @model_validator(mode="after")
-    def _is_answer_or_error(self) -> Self:
-        if (self.response is None) == (self.error is None):
-            raise ValueError("exactly one of response and error must be set")
         return self
