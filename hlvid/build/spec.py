@@ -96,7 +96,8 @@ class ProbeRules(Record):
     """`[probe]`: what counts as a sound file of real 4K."""
 
     min_detail_decibels: float = -16.0
-    """See `hlvid.build.detail`; -1000 lets all pass. `benchmarks/build_thresholds.py` measures it."""
+    """See `hlvid.build.detail`; -1000 lets all pass. What the default lets through is measured by
+    `benchmarks/build_thresholds.py`."""
     duration_tolerance_seconds: NonNegative = 2.0
     """Between what the site said and what is there."""
 
@@ -114,8 +115,8 @@ class DedupRules(Record):
     """`[dedup]`: when two clips show the same."""
 
     max_distance: Annotated[int, Field(ge=0, le=128)] = 90
-    """Of 256 bits, between the hashes of two frames that are alike; `benchmarks/build_thresholds.py`
-    measures what it lets through."""
+    """Of 256 bits, between the hashes of two frames that are alike. What the default lets through is
+    measured by `benchmarks/build_thresholds.py`."""
     min_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Of the frames of the clip that has fewer, how many must have a like in the other."""
     group_by_channel: bool = False
