@@ -115,8 +115,8 @@ class DedupRules(Record):
     """`[dedup]`: when two clips show the same."""
 
     max_distance: Annotated[int, Field(ge=0, le=128)] = 90
-    """Of 256 bits, between the hashes of two frames that are alike. What the default lets through is
-    measured by `benchmarks/build_thresholds.py`."""
+    """Of 256 bits, between the hashes of two frames that are alike. What the default lets through
+    is measured by `benchmarks/build_thresholds.py`."""
     min_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Of the frames of the clip that has fewer, how many must have a like in the other."""
     group_by_channel: bool = False
