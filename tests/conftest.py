@@ -18,6 +18,12 @@ def _load(name: str) -> Any:
     return module
 
 
+@pytest.fixture(scope="session")
+def published() -> Any:
+    """Invented benchmarks in the layouts in which the real ones were published."""
+    return _load("published")
+
+
 @pytest.fixture
 def hub() -> Iterator[Any]:
     """An empty hub on the loopback address: `tests/hub_server.py`."""

@@ -1,13 +1,9 @@
 """Published benchmarks come from a hub on the loopback address, through the real client."""
 
-import io
 import subprocess
 import sys
-import tarfile
 import zipfile
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from hlvid import datasets
@@ -34,27 +30,8 @@ except UserError as error:
 """
 
 
-def tar(members):
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as file:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            if content is None:
-                info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
-            else:
-                info.size = len(content)
-            file.addfile(info, io.BytesIO(content or b""))
-    return buffer.getvalue()
-
-
-def parquet(rows):
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows), buffer)
-    return buffer.getvalue()
-
-
 @pytest.fixture
-def published(hub):
+def offered(hub, published):
     """HLVid's layout with two questions on two videos in two tars, one of them hostile."""
     text = "What does sign {} say?\nA. one\nB. two\nC. three\nD. four\nAnswer."
     rows = [
@@ -67,13 +44,15 @@ def published(hub):
         }
         for number in range(2)
     ]
+    first = {"videos/clip_0.mp4": MP4 * 90, "../../out.mp4": MP4}
+    second = {"clip_1.mp4": MP4 * 95, "clip_2.mp4": None}
     hub.add(
         HLVID.repository,
         {
-            HLVID.questions: parquet(rows),
+            HLVID.questions: published.parquet(rows),
             "README.md": b"of no interest",
-            "videos_part_0001.tar": tar({"videos/clip_0.mp4": MP4 * 90, "../../out.mp4": MP4}),
-            "videos_part_0002.tar": tar({"clip_1.mp4": MP4 * 95, "clip_2.mp4": None}),
+            "videos_part_0001.tar": published.tar(first),
+            "videos_part_0002.tar": published.tar(second),
         },
         commit=HLVID.revision,
     )
@@ -97,9 +76,9 @@ def fetched(hub):
     return [r.split("/")[-1] for r in hub.requests if r.startswith("GET") and "/resolve/" in r]
 
 
-def test_what_is_fetched_is_unpacked_where_it_is_looked_for_and_nothing_else(published, tmp_path):
+def test_what_is_fetched_is_unpacked_where_it_is_looked_for_and_nothing_else(offered, tmp_path):
     root = tmp_path / "hlvid"
-    told = fetch(published, root)
+    told = fetch(offered, root)
     assert "1 of 3: data/test-00000-of-00001.parquet" in told
     benchmark = datasets.load("hlvid", data=root)
     assert benchmark.revision == "2 questions on 2 videos"
@@ -113,40 +92,40 @@ def test_what_is_fetched_is_unpacked_where_it_is_looked_for_and_nothing_else(pub
     }
     assert not list(tmp_path.rglob("out.mp4"))
     assert list(find_faults(benchmark)) == []
-    before = len(fetched(published))
-    fetch(published, root)
-    assert len(fetched(published)) == before, "what is here is not fetched again"
+    before = len(fetched(offered))
+    fetch(offered, root)
+    assert len(fetched(offered)) == before, "what is here is not fetched again"
 
 
-def test_a_missing_and_a_short_video_are_named(published, tmp_path):
+def test_a_missing_and_a_short_video_are_named(offered, tmp_path):
     root = tmp_path / "hlvid"
-    fetch(published, root)
+    fetch(offered, root)
     (root / "videos" / "clip_0.mp4").unlink()
     (root / "videos" / "clip_1.mp4").write_bytes(MP4)
     assert list(find_faults(datasets.load("hlvid", data=root))) == [
         "video clip_0.mp4: is missing",
         f"video clip_1.mp4: is short, {len(MP4)} of {95 * len(MP4)} bytes",
     ]
-    fetch(published, root)
+    fetch(offered, root)
     assert list(find_faults(datasets.load("hlvid", data=root))) == []
 
 
-def test_a_transfer_that_breaks_off_is_taken_up_again(published, tmp_path):
-    published.breaks_after["videos_part_0002.tar"] = 700
-    fetch(published, tmp_path / "hlvid")
-    assert fetched(published).count("videos_part_0002.tar") == 2
+def test_a_transfer_that_breaks_off_is_taken_up_again(offered, tmp_path):
+    offered.breaks_after["videos_part_0002.tar"] = 700
+    fetch(offered, tmp_path / "hlvid")
+    assert fetched(offered).count("videos_part_0002.tar") == 2
     assert list(find_faults(datasets.load("hlvid", data=tmp_path / "hlvid"))) == []
 
 
-def test_a_hub_that_is_down_is_told_in_one_sentence(published, tmp_path):
-    published.datasets.clear()
-    told = fetch(published, tmp_path / "hlvid", code=1)
+def test_a_hub_that_is_down_is_told_in_one_sentence(offered, tmp_path):
+    offered.datasets.clear()
+    told = fetch(offered, tmp_path / "hlvid", code=1)
     assert told.startswith("error: hub: bfshi/HLVid cannot be had from http://127.0.0.1:")
     assert "What is finished stays" in told
 
 
-def test_a_file_that_is_not_what_the_hub_says_is_refused(published, tmp_path):
-    dataset = published.datasets[HLVID.repository]
+def test_a_file_that_is_not_what_the_hub_says_is_refused(offered, tmp_path):
+    dataset = offered.datasets[HLVID.repository]
     honest = dataset.entry
 
     def lie(path):
@@ -156,25 +135,27 @@ def test_a_file_that_is_not_what_the_hub_says_is_refused(published, tmp_path):
         return entry
 
     dataset.entry = lie
-    told = fetch(published, tmp_path / "hlvid", code=2)
+    told = fetch(offered, tmp_path / "hlvid", code=2)
     assert "videos_part_0002.tar: has digest" in told
     assert not (tmp_path / "hlvid" / "videos_part_0002.tar").exists()
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("members", "most", "said"),
     [
-        (b"no archive at all", "cannot be unpacked"),
-        (tar({"a/clip.mp4": MP4, "b/clip.mp4": MP4}), "'b/clip.mp4' twice"),
-        (tar({"clip.mp4": MP4 * 90})[:1000], "cannot be unpacked"),
+        ({}, 100, "cannot be unpacked"),
+        ({"a/clip.mp4": MP4, "b/clip.mp4": MP4}, None, "'b/clip.mp4' twice"),
+        ({"clip.mp4": MP4 * 90}, 1000, "cannot be unpacked"),
     ],
 )
-def test_a_broken_archive_is_refused_and_leaves_nothing_half(tmp_path, content, said):
+def test_a_broken_archive_is_refused_and_leaves_nothing_half(
+    published, tmp_path, members, most, said
+):
     archive = tmp_path / "x.tar"
-    archive.write_bytes(content)
+    archive.write_bytes(published.tar(members)[:most])
     with pytest.raises(UserError, match=said):
         unpack(archive, tmp_path / "out", {"clip.mp4": "videos/clip.mp4"})
-    left = [p.name for p in (tmp_path / "out").rglob("*.part")]
+    left = [path.name for path in (tmp_path / "out").rglob("*.part")]
     assert left == []
 
 
