@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from hlvid.build.commands import register
+from hlvid.build import commands, set_commands
 from hlvid.console import Progress, run, say
 
 app = typer.Typer(
@@ -101,7 +101,8 @@ def render(
     say(f"next: hlvid-eval --model ocr --benchmark {done.folder} --frames 6 --gaze off --out runs")
 
 
-register(app)
+commands.register(app)
+set_commands.register(app)
 
 
 def main() -> NoReturn:

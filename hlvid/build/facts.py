@@ -54,6 +54,32 @@ def facts(work: Work, pairs: Sequence[Pair]) -> dict[str, Any]:
     }
 
 
+def questions_told(work: Work) -> list[dict[str, Any]]:
+    """What became of every written question, in the order of ids, with what was found."""
+    rows: dict[str, dict[str, Any]] = {
+        task.item.id: {
+            "question_id": task.item.id,
+            "state": "pending",
+            "code": None,
+            "detail": None,
+            "flags": [],
+            "measured": [],
+        }
+        for task in work.tasks(LINT)
+    }
+    for stage in QUESTION_STAGES:
+        for entry in work.entries(stage):
+            row = rows[entry.item]
+            is_settled = stage is ADJUDICATE and entry.output is not None
+            state = "settled" if is_settled else str(entry.state)
+            row |= {"state": state, "code": entry.code, "detail": entry.detail}
+            if entry.output is not None:
+                row["flags"] = [flag.model_dump(mode="json") for flag in entry.output.flags]
+                measured = getattr(entry.output, "measured", ())
+                row["measured"] = [each.model_dump(mode="json") for each in measured]
+    return list(rows.values())
+
+
 def _sources(work: Work, pairs: Sequence[Pair]) -> Mapping[str, Any]:
     """Codecs and licences of the videos."""
     wanted = {each.clip.clip_id.rpartition(".")[0] for _, each in pairs}

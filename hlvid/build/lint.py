@@ -136,6 +136,9 @@ def check_rules(draft: Draft) -> None:
     Raises:
         Ended: malformed, or same_choices.
     """
+    for text in (draft.stem, *draft.choices):
+        if unicodedata.normalize("NFC", text) != text:
+            raise Ended("malformed", f"{shown(text)} is not in Unicode's normal form C")
     if twice := same_choices(draft.choices):
         raise Ended("same_choices", twice)
     try:

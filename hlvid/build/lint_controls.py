@@ -1,6 +1,6 @@
 """Questions with a known fault, and others without: what shows that a check can fail, and can pass.
 
-`hlvid-build lint --controls` runs them. A check that lets one of the faulty pass, or stops one of
+`hlvid-build controls` runs them. A check that lets one of the faulty pass, or stops one of
 the sound, is not worth its flag.
 """
 

@@ -8,7 +8,6 @@ clips.jsonl, splits.lock.jsonl, tombstones.jsonl, facts.json
 README.md, CHANGELOG.md, croissant.json, manifest.json
 """
 
-import os
 import platform
 import shutil
 import uuid
@@ -23,6 +22,7 @@ from hlvid.build.card import card, changelog
 from hlvid.build.croissant import croissant
 from hlvid.build.discover import DISCOVER
 from hlvid.build.facts import Pair, facts
+from hlvid.build.linking import link_or_copy
 from hlvid.build.records import Clip, Media, Text
 from hlvid.build.rows import (
     COLUMNS,
@@ -129,7 +129,7 @@ def _write(work: Work, lock: Lock, pairs: Sequence[Pair], folder: Path) -> Packa
         mine = [(line, settled) for line, settled in pairs if line.split == split]
         digests |= _write_split(work, split, mine, records, folder, canary)
     for clip in clips:
-        _link(work.store.path(clip.file), folder / "videos" / video_name(clip.clip_id))
+        link_or_copy(work.store.path(clip.file), folder / "videos" / video_name(clip.clip_id))
     write_bytes(folder / "clips.jsonl", (canonical_json(r) + b"\n" for r in records))
     write_bytes(folder / LOCK_FILE, [lock.to_bytes()])
     tombs = sorted(work.tombstones.values(), key=lambda tomb: id_order(tomb.id))
@@ -268,18 +268,6 @@ def _clip_records(work: Work, clips: Sequence[Clip], pairs: Sequence[Pair]) -> l
             }
         )
     return found
-
-
-def _link(source: Path, target: Path) -> None:
-    """The same bytes at another place: on one disk no copy is made."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        try:
-            shutil.copyfile(source, target)
-        except OSError as error:
-            raise UserError(f"{target}: cannot be written ({error.strerror}).", 1) from None
 
 
 def _files(folder: Path) -> dict[str, Media]:

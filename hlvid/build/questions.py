@@ -10,16 +10,24 @@ All of it lies in one folder beside the spec, in JSON Lines files of any name:
 Every field is from outside; nothing here is trusted before `read` has looked at it.
 """
 
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
 from hlvid.errors import UserError
-from hlvid.files import MAX_JSONL_BYTES, digest, id_order, read_jsonl, shown, write_jsonl
+from hlvid.files import (
+    MAX_JSONL_BYTES,
+    canonical_json,
+    digest,
+    id_order,
+    parse_record,
+    read_jsonl,
+    shown,
+    write_jsonl,
+)
 from hlvid.prompt import INSTRUCTION
 from hlvid.types import Evidence, Identifier, ProbeAnswer, Record, Sha256
 
@@ -49,13 +57,6 @@ class Draft(Record):
     instruction: Annotated[str, StringConstraints(max_length=500)] = INSTRUCTION
     author: Identifier
     """A pseudonym."""
-
-    @model_validator(mode="after")
-    def _is_one_spelling(self) -> Self:
-        for text in (self.stem, *self.choices):
-            if unicodedata.normalize("NFC", text) != text:
-                raise ValueError(f"{shown(text)} is not in Unicode's normal form C")
-        return self
 
     @property
     def wording_sha256(self) -> str:
@@ -122,17 +123,28 @@ def read(folder: Path) -> Written:
             )
         if reply.annotator != draft.author:
             replies.setdefault(reply.question_id, {})[reply.annotator] = reply
-    rulings = {
-        ruling.question_id: ruling
-        for ruling in read_all(folder / "rulings", Ruling)
-        if ruling.question_id in drafts
-        and drafts[ruling.question_id].wording_sha256 == ruling.wording_sha256
-    }
     return Written(
         drafts=tuple(sorted(drafts.values(), key=lambda d: id_order(d.question_id))),
         replies={q: tuple(by[name] for name in sorted(by)) for q, by in replies.items()},
-        rulings=rulings,
+        rulings=_rulings(folder, drafts),
     )
+
+
+def _rulings(folder: Path, drafts: Mapping[str, Draft]) -> dict[str, Ruling]:
+    """The last word of each who ruled, where they are of one mind."""
+    found: dict[str, dict[str, Ruling]] = {}
+    for ruling in read_all(folder / "rulings", Ruling):
+        draft = drafts.get(ruling.question_id)
+        if draft is not None and draft.wording_sha256 == ruling.wording_sha256:
+            found.setdefault(ruling.question_id, {})[ruling.adjudicator] = ruling
+    for question_id, by in found.items():
+        if len({ruling.decision for ruling in by.values()}) > 1:
+            raise UserError(
+                f"question {question_id}: {' and '.join(sorted(by))} rule differently. Let them "
+                "settle it, and take one ruling out.",
+                exit_code=1,
+            )
+    return {question_id: by[max(by)] for question_id, by in found.items()}
 
 
 def read_all(folder: Path, type_: type[R], *, max_lines: int = MAX_LINES) -> list[R]:
@@ -183,6 +195,31 @@ def add(folder: Path, name: str, records: Sequence[Record]) -> Path:
     path = folder / f"{name}.jsonl"
     write_jsonl(path, records)
     return path
+
+
+def give_ruling(
+    folder: Path, question_id: str, decision: str, *, reason: str, adjudicator: str
+) -> Ruling:
+    """Append a ruling on a question's wording of now.
+
+    Raises:
+        UserError: There is no such question, or the ruling is not in order.
+    """
+    draft = next((d for d in read(folder).drafts if d.question_id == question_id), None)
+    if draft is None:
+        raise UserError(f"rule: {shown(question_id)} is no question. See: hlvid-build questions.")
+    fields = {
+        "question_id": question_id,
+        "wording_sha256": draft.wording_sha256,
+        "decision": decision,
+        "reason": reason,
+        "adjudicator": adjudicator,
+    }
+    ruling = parse_record(canonical_json(fields), Ruling, where="rule")
+    path = folder / "rulings" / f"{adjudicator}.jsonl"
+    before = read_file(path, Ruling) if path.exists() else []
+    add(folder / "rulings", adjudicator, [*before, ruling])
+    return ruling
 
 
 def _distinct(drafts: Sequence[Draft]) -> Sequence[Draft]:
