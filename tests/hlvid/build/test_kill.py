@@ -88,7 +88,7 @@ for stage in MEDIA if seed else ():
     left = 1
     while is_killed(stage.name, left):
         kills[stage.name] += 1
-        left += chance.randint(2, 5)
+        left += chance.randint(1, 2)
 is_killed("dedup", -1)
 work = Work.open(folder, spec)
 print(json.dumps({
