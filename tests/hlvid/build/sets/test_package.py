@@ -1,5 +1,6 @@
 """From settled questions to a lock and a package, and what tampering with it does."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -7,92 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from hlvid import datasets
 from hlvid.build.adjudicate import ADJUDICATE
-from hlvid.build.engine import run_stage
 from hlvid.build.package import MANIFEST_FILE, package, read_manifest
-from hlvid.build.questions import Draft, Reply, Ruling, add
+from hlvid.build.questions import Ruling, add
+from hlvid.build.set_rules import SplitRules
 from hlvid.build.split import LOCK_FILE, Lock, Member, read_lock, split, split_of
-from hlvid.build.stages import QUESTION_STAGES
 from hlvid.build.takedown import take_down
 from hlvid.build.verify import read_rows, verify
 from hlvid.errors import UserError
-from hlvid.types import Evidence
-
-SEEN = Evidence(start_seconds=0.2, end_seconds=1.2, boxes=((0.2, 4.0, 4.0, 30.0, 20.0),))
-
-
-def draft(number, video_id, **changes):
-    fields = {
-        "question_id": f"{video_id}-ann-{number}",
-        "video_id": video_id,
-        "stem": f"Which number is on door {number} of the house at the left?",
-        "choices": tuple(str(7 * number + 100 + i) for i in range(4)),
-        "evidence": (SEEN,),
-        "author": "ann",
-    }
-    return Draft(**fields | changes)
-
-
-def reply(question, annotator, choice=None):
-    return Reply(
-        question_id=question.question_id,
-        wording_sha256=question.wording_sha256,
-        annotator=annotator,
-        choice=choice or question.choices[0],
-    )
-
-
-class Desk:
-    """A workshop with clips, whose questions are written, answered and settled by a test."""
-
-    def __init__(self, shop):
-        self.shop = shop
-        self.folder = shop.folder / "annotations"
-        shop.rules["split"] = {"version": "1.0.0", "salt": "pepper"}
-        shop.rules["package"] = {"title": "A try", "license": "CC-BY-4.0", "contact": "a@b.example"}
-        work = shop.run()
-        self.clips = [item.id for item, _ in work.passed(self.stage("dedup"))]
-
-    @staticmethod
-    def stage(name):
-        from hlvid.build.stages import by_name
-
-        return by_name(name)
-
-    def write(self, drafts, name="ann"):
-        add(self.folder / "questions", name, drafts)
-
-    def answer(self, drafts, annotators=("bob", "eve")):
-        for name in annotators:
-            add(self.folder / "replies", name, [reply(each, name) for each in drafts])
-
-    def settle(self):
-        work = self.shop.open()
-        for stage in QUESTION_STAGES:
-            run_stage(work, stage)
-        return work
-
-    def settled(self, num_each=3):
-        drafts = [draft(i, clip) for clip in self.clips for i in range(num_each)]
-        self.write(drafts)
-        self.answer(drafts)
-        return self.settle(), drafts
-
-
-@pytest.fixture
-def desk(workshop, clips):
-    x, y = np.mgrid[0:64, 0:48]
-    for number in range(2):
-        waves = [
-            np.stack([np.sin(x / (3 + number + i % 5)) * 60 + y + 60] * 3, axis=-1).astype(np.uint8)
-            for i in range(30)
-        ]
-        workshop.take(clips.make(name=f"film{number}", pictures=[w.swapaxes(0, 1) for w in waves]))
-    return Desk(workshop)
 
 
 def test_a_package_is_what_it_says_and_loads(desk, tmp_path):
@@ -169,7 +95,7 @@ def test_making_it_again_elsewhere_gives_the_same_digests(desk, tmp_path):
     assert again["files"] == before.model_dump(mode="json")["files"]
 
 
-def test_letters_never_move_and_the_lock_only_grows(desk, tmp_path):
+def test_letters_never_move_and_the_lock_only_grows(desk, draft, tmp_path):
     work, drafts = desk.settled(num_each=2)
     before, _ = split(work)
     first = (desk.shop.folder / LOCK_FILE).read_bytes()
@@ -246,8 +172,6 @@ def test_a_manifest_that_follows_a_forged_row_is_still_refused(desk, tmp_path):
     lines[0]["answer"] = "ABCD"["BCDA".index(lines[0]["answer"])]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     forged = json.loads((tmp_path / "out" / MANIFEST_FILE).read_text())
-    import hashlib
-
     data = path.read_bytes()
     forged["files"]["test/questions.jsonl"] = {
         "sha256": hashlib.sha256(data).hexdigest(),
@@ -259,14 +183,12 @@ def test_a_manifest_that_follows_a_forged_row_is_still_refused(desk, tmp_path):
     assert any("is not in questions.jsonl" in problem for problem in told)
 
 
-def test_letters_are_balanced_and_groups_stay_together():
+def test_letters_are_balanced_and_groups_stay_together(draft):
     lock = Lock()
     members = [
         Member(draft(i, f"clip{i % 40}"), f"group{i % 20}", ("av", "household")[i % 3 == 0])
         for i in range(201)
     ]
-    from hlvid.build.set_rules import SplitRules
-
     rules = SplitRules(salt="s", shares={"dev": 0.4, "test": 0.6})
     lock.extend(members, {}, rules)
     splits = {}
@@ -288,9 +210,7 @@ def test_letters_are_balanced_and_groups_stay_together():
     assert 0.35 < shares.count("dev") / 4000 < 0.45
 
 
-def test_clips_locked_apart_may_not_turn_out_to_belong_together():
-    from hlvid.build.set_rules import SplitRules
-
+def test_clips_locked_apart_may_not_turn_out_to_belong_together(draft):
     rules = SplitRules(salt="s", shares={"dev": 0.5, "test": 0.5})
     lock = Lock()
     members = [Member(draft(i, f"clip{i}"), f"group{i}", "av") for i in range(8)]
