@@ -11,7 +11,7 @@ from hlvid.types import Evidence
 SEEN = Evidence(start_seconds=0.2, end_seconds=1.2, boxes=((0.2, 4.0, 4.0, 30.0, 20.0),))
 
 
-def make_draft(number, video_id, **changes):
+def make_draft(number, video_id, /, **changes):
     fields = {
         "question_id": f"{video_id}-ann-{number}",
         "video_id": video_id,
