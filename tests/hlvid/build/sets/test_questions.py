@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hlvid.build import lint_controls
 from hlvid.build.agreement import box_overlap, krippendorff_alpha, overlap, percent_agreement
-from hlvid.build.audit import ask_all, intervals, slope
+from hlvid.build.audit import Measured, ask_all, intervals, slope
 from hlvid.build.engine import run_stage
 from hlvid.build.facts import questions_told
 from hlvid.build.lint import CHECKS, LINT
