@@ -1,5 +1,6 @@
 """How the four commands speak: data on stdout, narration on stderr, bars on terminals only."""
 
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -30,6 +31,9 @@ def run(app: "typer.Typer") -> NoReturn:
     except KeyboardInterrupt:
         say("stopped")
         sys.exit(130)
+    finally:
+        # Nothing is left to stop; another Ctrl-C would only print a traceback of the exit itself.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(0)
 
 

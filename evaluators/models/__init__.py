@@ -19,6 +19,9 @@ class Entry:
     summary: str
 
 
+FOREIGN = "lmms-eval"
+"""The one examinee that stands for lmms-eval's own models; stock lmms-eval has them already."""
+
 MODELS = {
     "qwen": Entry(
         "mllm",
@@ -31,6 +34,11 @@ MODELS = {
         "evaluators.models.text_only:TextOnly",
         "SmolLM2-135M-Instruct, never sees the video",
     ),
+    FOREIGN: Entry(
+        "mllm",
+        "evaluators.models.foreign:LmmsEval",
+        "any model of lmms-eval's own, also an endpoint: --model-args model=NAME,...",
+    ),
     "gold": Entry("control", "evaluators.models.controls:Gold", "is told the right letter"),
     "random-letter": Entry(
         "control", "evaluators.models.controls:RandomLetter", "draws a letter for each question"
@@ -40,8 +48,8 @@ MODELS = {
 
 
 def stock_name(name: str) -> str:
-    """The name that a model has in lmms-eval: 'text-only' is 'hlvid_text_only'."""
-    return f"hlvid_{name.replace('-', '_')}"
+    """The name that a model has in lmms-eval: 'text-only' is 'hlvid_text_only'; '' for none."""
+    return "" if name == FOREIGN else f"hlvid_{name.replace('-', '_')}"
 
 
 def find(name: str) -> "type[Examinee]":
@@ -67,5 +75,6 @@ def manifests() -> list[Any]:
     return [
         ModelManifest(stock_name(name), chat_class_path=f"evaluators.models.stock.{class_name}")
         for name in MODELS
+        if name != FOREIGN
         for class_name in [MODELS[name].path.partition(":")[2]]
     ]
