@@ -6,6 +6,7 @@ const video = $("video"), stage = $("stage"), sheet = $("sheet");
 const round = (value) => Math.round(value * 1000) / 1000;
 let pack, task, lines = [];
 let evidence = { start: null, end: null, keys: [] };
+let shown = 0; // Seconds at which the frame on the screen begins.
 
 const answersOf = (one) => lines.filter((line) => one.question
   ? line.question_id === one.question.question_id : line.video_id === one.video_id);
@@ -38,6 +39,12 @@ function tick() {
   draw();
 }
 
+function follow(_, frame) {
+  shown = frame.mediaTime;
+  draw();
+  video.requestVideoFrameCallback(follow);
+}
+
 function step(frames) {
   video.pause();
   const frame = Math.floor(video.currentTime * task.fps + 0.01) + frames;
@@ -48,7 +55,7 @@ function step(frames) {
 // --- evidence ------------------------------------------------------------------------------------
 
 function draw(extra = null) {
-  const scale = scaleNow(), now = video.currentTime;
+  const scale = scaleNow(), now = shown;
   const keys = extra ? [...evidence.keys, extra] : evidence.keys;
   $("boxes").replaceChildren(...keys.map(([time, x0, y0, x1, y1]) => {
     const box = document.createElement("div");
@@ -77,7 +84,7 @@ function tell() {
 
 function point(event) {
   const frame = video.getBoundingClientRect(), scale = scaleNow();
-  const within = (value, most) => Math.min(most, Math.max(0, Math.round(value / scale)));
+  const within = (value, most) => Math.min(most, Math.max(0, value / scale));
   return [within(event.clientX - frame.left, task.width), within(event.clientY - frame.top, task.height)];
 }
 
@@ -96,9 +103,10 @@ sheet.addEventListener("pointerdown", (event) => {
       return;
     }
     const to = point(now);
-    const [x0, x1] = [from[0], to[0]].sort((a, b) => a - b);
-    const [y0, y1] = [from[1], to[1]].sort((a, b) => a - b);
-    box = x0 < x1 && y0 < y1 ? [round(video.currentTime), x0, y0, x1, y1] : null;
+    // Whole pixels: those under both ends belong to the box.
+    const [x0, x1] = [Math.floor(Math.min(from[0], to[0])), Math.ceil(Math.max(from[0], to[0]))];
+    const [y0, y1] = [Math.floor(Math.min(from[1], to[1])), Math.ceil(Math.max(from[1], to[1]))];
+    box = x0 < x1 && y0 < y1 ? [round(shown), x0, y0, x1, y1] : null;
     draw(box);
   };
   const stop = () => {
@@ -141,6 +149,7 @@ function show(one) {
   $("write-options").querySelectorAll("label").forEach((label) => label.remove());
   $("asked").hidden = !one.question;
   $("writing").hidden = Boolean(one.question);
+  $("noting").hidden = !one.question;
   video.src = one.file;
   if (one.question) showQuestion(one.question);
   else for (let i = 0; i < 4; i += 1) addOption();
@@ -252,8 +261,8 @@ $("play").addEventListener("click", () => (video.paused ? video.play() : video.p
 $("back").addEventListener("click", () => step(-1));
 $("forth").addEventListener("click", () => step(1));
 $("seek").addEventListener("input", () => { video.currentTime = Number($("seek").value); });
-$("start").addEventListener("click", () => { evidence.start = round(video.currentTime); tell(); });
-$("end").addEventListener("click", () => { evidence.end = round(video.currentTime + 0.5 / task.fps); tell(); });
+$("start").addEventListener("click", () => { evidence.start = round(shown); tell(); });
+$("end").addEventListener("click", () => { evidence.end = round(shown + 1 / task.fps); tell(); });
 $("clear").addEventListener("click", () => { evidence = { start: null, end: null, keys: [] }; tell(); });
 $("more").addEventListener("click", () => addOption());
 $("tasks").addEventListener("change", () => show(pack.tasks[$("tasks").selectedIndex]));
@@ -261,6 +270,7 @@ document.querySelectorAll("input[name=zoom]").forEach((one) => one.addEventListe
 document.querySelectorAll("input[name=tool]").forEach((one) => one.addEventListener("change", () => {
   stage.classList.toggle("moves", checked("tool") === "move");
 }));
+video.requestVideoFrameCallback(follow);
 ["timeupdate", "seeked", "pause", "play", "loadeddata"].forEach((name) => video.addEventListener(name, tick));
 globalThis.addEventListener("resize", resize);
 
