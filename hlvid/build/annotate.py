@@ -208,8 +208,8 @@ def _asked(draft: Draft) -> AskedQuestion:
 def _write(folder: Path, pack: Pack, paths: Mapping[str, Path]) -> Pack:
     if folder.exists():
         raise UserError(f"{folder}: is there already. Name a new folder for the pack.")
-    for task in pack.tasks:
-        link_or_copy(paths[task.video_id], folder / task.file)
+    for file, video_id in {task.file: task.video_id for task in pack.tasks}.items():
+        link_or_copy(paths[video_id], folder / file)
     page = resources.files("hlvid.build") / "task_pack"
     for name in _PAGE_FILES:
         write_bytes(folder / name, [(page / name).read_bytes()])
