@@ -73,11 +73,9 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path):
     finally:
         os.kill(running.pid, signal.SIGKILL)
         running.wait()
-    assert 8 <= len(curve(killed)) < 60
-    settings = read_settings(config)
-    resumed = train(settings, killed)
-    assert 5 <= resumed.first_step < 60 and resumed.first_step % 5 == 0
-    train(settings, whole)
+    assert 8 <= len(curve(killed)) < 60 and (killed / "last.safetensors").is_file()
+    for folder in (killed, whole):
+        subprocess.run([sys.executable, "-c", RUN, config, folder], check=True)
     assert curve(whole) == curve(killed)
     ours, theirs = weights(killed), weights(whole)
     assert ours.keys() == theirs.keys()
