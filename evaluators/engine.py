@@ -9,6 +9,7 @@ from typing import Any
 
 from evaluators import variants
 from evaluators.arms import to_generation_kwargs
+from evaluators.ranks import deal
 from evaluators.sitting import Room
 from evaluators.task import TASK_FOLDER, make_docs
 from gaze.reading import send_nothing
@@ -39,7 +40,12 @@ def quiet() -> None:
 
 
 def evaluate(
-    room: Room, benchmark: Benchmark, arms: Sequence[ArmSettings], *, limit: int | None
+    room: Room,
+    benchmark: Benchmark,
+    arms: Sequence[ArmSettings],
+    *,
+    limit: int | None,
+    num_ranks: int = 1,
 ) -> tuple[dict[tuple[str, str], Prediction], Mapping[str, Any]]:
     """Sit all arms in one call of the stock evaluator. Call `quiet` first.
 
@@ -48,9 +54,11 @@ def evaluate(
         benchmark: All questions, also with a limit: donors come from the whole.
         arms: Each becomes a task of its own.
         limit: Questions to ask, the first ones; None for all.
+        num_ranks: Processes that lmms-eval deals the questions to, one of which is this.
 
     Returns:
-        Predictions by (question id, arm name), and lmms-eval's own results by arm name.
+        Predictions of this process by (question id, arm name), and lmms-eval's own results by arm
+        name; with several processes these count padding as wrong.
     """
     from lmms_eval.evaluator import simple_evaluate
     from lmms_eval.tasks import TaskManager
@@ -63,9 +71,14 @@ def evaluate(
     logger.add(sys.stderr, level="ERROR", format="lmms-eval: {message}")
     _draw_no_bars()
     model = Paired(room)
+    if num_ranks > 1:
+        # lmms-eval gathers its counts there.
+        from accelerate import PartialState
+
+        model.device = PartialState().device
     results = simple_evaluate(
         model=model,
-        tasks=_tasks(benchmark, arms),
+        tasks=_tasks(deal(make_docs(benchmark), num_ranks), arms),
         task_manager=TaskManager(include_defaults=False),
         limit=limit,
         bootstrap_iters=0,
@@ -74,7 +87,8 @@ def evaluate(
         process_docs_parallel=1,
         datetime_str="",
     )
-    return model.predictions, results["results"]
+    # Processes other than the first get None.
+    return model.predictions, results["results"] if results else {}
 
 
 def _draw_no_bars() -> None:
@@ -90,12 +104,12 @@ def _draw_no_bars() -> None:
     evaluator.tqdm = task.tqdm = NoBar
 
 
-def _tasks(benchmark: Benchmark, arms: Sequence[ArmSettings]) -> list[Any]:
+def _tasks(rows: Sequence[Mapping[str, Any]], arms: Sequence[ArmSettings]) -> list[Any]:
     from datasets import Dataset, DatasetDict
     from lmms_eval.api.task import ConfigurableMessagesTask
     from lmms_eval.utils import load_yaml_config
 
-    docs = DatasetDict(test=Dataset.from_list(make_docs(benchmark)))
+    docs = DatasetDict(test=Dataset.from_list(list(rows)))
 
     class ArmTask(ConfigurableMessagesTask):  # type: ignore[misc]
         """Has its questions at hand: there is nothing to download."""

@@ -31,15 +31,18 @@ class Ledger:
 
     Args:
         path: The file, made with its folders when missing.
+        base: Another ledger, whose values count until they are appended here. It is only read.
 
     Raises:
         LedgerError: Another process holds it, it cannot be opened, or a line other than the last is
             damaged. A torn last line is what a killed process leaves: it is cut off.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, base: Path | None = None) -> None:
         self._path = path
         self._values: dict[str, Any] = {}
+        if base is not None and base.exists():
+            self._values, _ = _read(base)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             is_new = not path.exists()
@@ -52,7 +55,8 @@ class Ledger:
             ) from None
         try:
             self._lock()
-            self._size = self._read()
+            values, self._size = _read(path)
+            self._values |= values
             os.ftruncate(self._descriptor, self._size)
         except BaseException:
             os.close(self._descriptor)
@@ -104,6 +108,18 @@ class Ledger:
         self._size += len(line)
         self._values[key] = json.loads(line)["value"]
 
+    def absorb(self, path: Path) -> None:
+        """Take over what another ledger holds, and delete it.
+
+        Raises:
+            LedgerError: It is damaged, or the disk refuses.
+        """
+        values, _ = _read(path)
+        for key, value in values.items():
+            if self._values.get(key) != value:
+                self.append(key, value)
+        path.unlink()
+
     def _lock(self) -> None:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -114,22 +130,24 @@ class Ledger:
                 exit_code=1,
             ) from None
 
-    def _read(self) -> int:
-        """Take in every line; return the number of bytes that are in order."""
-        size = 0
-        lines = self._path.read_bytes().splitlines(keepends=True)
-        for number, line in enumerate(lines, start=1):
-            item = _parse(line)
-            if item is None:
-                if number == len(lines):
-                    break
-                raise LedgerError(
-                    f"{self._path.name}:{number}: line is damaged. Move {self._path} away to start "
-                    "again from nothing, or put back an undamaged copy."
-                )
-            self._values[item[0]] = item[1]
-            size += len(line)
-        return size
+
+def _read(path: Path) -> tuple[dict[str, Any], int]:
+    """The values of all lines, and the number of bytes that are in order."""
+    values: dict[str, Any] = {}
+    size = 0
+    lines = path.read_bytes().splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
+        item = _parse(line)
+        if item is None:
+            if number == len(lines):
+                break
+            raise LedgerError(
+                f"{path.name}:{number}: line is damaged. Move {path} away to start "
+                "again from nothing, or put back an undamaged copy."
+            )
+        values[item[0]] = item[1]
+        size += len(line)
+    return values, size
 
 
 def _parse(line: bytes) -> tuple[str, Any] | None:

@@ -39,6 +39,7 @@ class Paired(lmms):  # type: ignore[misc]
     def __init__(self, room: Room | None = None) -> None:
         super().__init__()
         self.room = room
+        self.device: Any = "cpu"
         self.predictions: dict[tuple[str, str], Prediction] = {}
 
     def clean(self) -> None:
@@ -64,9 +65,11 @@ class Paired(lmms):  # type: ignore[misc]
         """Refused: our tasks ask once."""
         raise UserError("hlvid models: answer tasks of output_type generate_until only.")
 
-    def _item(self, request: Instance) -> Item:
+    def _item(self, request: Instance) -> Item | None:
         _, doc_to_messages, generation_kwargs, doc_id, task, split = request.args
         doc = self.task_dict[task][split][doc_id]
+        if doc.get("is_padding"):
+            return None
         question, arm = self._question(doc, task), from_generation_kwargs(generation_kwargs)
         arm = variants.from_generation_kwargs(arm, generation_kwargs)
         try:

@@ -83,7 +83,12 @@ class Performance:
         return None if found.low is None or found.high is None else found.value
 
     def speed_up(self, arm: str, *, with_decode: bool) -> RatioInterval | None:
-        """Time of the first arm by this one's, paired by question and pass; None if none pair."""
+        """Time of the first arm by this one's, paired by question and pass; None if none pair.
+
+        Nor where attention is a loop over segments: it would be a speed-up of the loop.
+        """
+        if self.conditions["generation"].get("attention") == "segments":
+            return None
         mine, first = self._times(arm, with_decode), self._times(self.arms[0], with_decode)
         keys = [key for key in mine if key in first and mine[key] > 0 and first[key] > 0]
         if not keys or arm == self.arms[0]:

@@ -12,7 +12,8 @@ from evaluators.halting import INTERRUPTED, Stopped, on_signals
 from evaluators.ledger import Ledger
 from evaluators.plan import Plan, find_plan
 from evaluators.provenance import provenance
-from evaluators.sitting import Item, num_left
+from evaluators.ranks import Ranks, find_ranks
+from evaluators.sitting import Item, Room, num_left
 from hlvid.console import progress, say
 from hlvid.errors import UserError
 from hlvid.grading import grade_all, summarize
@@ -25,50 +26,71 @@ LEDGER_FILE = f"{SCRATCH_FOLDER}/finished.jsonl"
 def run(settings: Settings, command: Sequence[str]) -> list[tuple[GradedRun, Path]]:
     """Sit the exam, or go on with it, and write one run folder an arm.
 
+    As one of several processes it sits its share of the videos, and the first one writes.
+
     Args:
         settings: What is asked for.
         command: As it was typed, program first, for the record.
 
     Returns:
-        Each arm's run with its folder.
+        Each arm's run with its folder; none from processes other than the first.
 
     Raises:
         UserError: Something is missing or not allowed, or the user wanted the end.
     """
     quiet()
+    ranks = find_ranks()
     exam = prepare(settings)
-    items = [Item(question, arm, None) for question in exam.sat.questions for arm in settings.arms]
-    with on_signals() as halt, Ledger(settings.out / LEDGER_FILE) as ledger:
-        _keep_weights(exam, ledger)
+    items = exam.items(exam.sat.questions)
+    with on_signals() as halt, ranks.open_ledger(settings.out / LEDGER_FILE) as ledger:
+        if ranks.is_first:
+            _keep_weights(exam, ledger)
         room = exam.open_room(ledger, halt)
-        unit = "look" if exam.examinee.sees_video else "answer"
-        num_steps = num_left(room, items)
-        say(
-            f"{settings.model} on {exam.benchmark.name}: {len(exam.sat.questions)} questions, "
-            f"{len(settings.arms)} arms, {num_steps} {unit}s to go"
-        )
-        with progress(num_steps, settings.model) as bar:
-
-            def tell(kind: str, key: Sequence[str]) -> None:
-                if kind == unit:
-                    bar.advance(1, " ".join(key))
-
-            try:
-                predictions, _ = evaluate(
-                    replace(room, on_item=tell),
-                    exam.benchmark,
-                    settings.arms,
-                    limit=settings.limit,
-                )
-            except Stopped:
-                raise UserError(
-                    f"stopped with {num_left(room, items)} {unit}s to go; what is finished is "
-                    "kept. The same command goes on from there.",
-                    exit_code=INTERRUPTED,
-                ) from None
+        predictions = _sit(exam, room, items, ranks)
+        if ranks.num > 1:
+            ranks.join(ledger, settings.out / LEDGER_FILE)
+            predictions = {i.key: p for i in items if (p := room.kept(i)) is not None}
+        if not ranks.is_first:
+            return []
         about = provenance(tuple(command))
         group_id, plan = _join_group(exam, about), find_plan(exam)
         return [_write(exam, arm, (group_id, plan), predictions, about) for arm in settings.arms]
+
+
+def _sit(
+    exam: Exam, room: Room, items: Sequence[Item], ranks: Ranks
+) -> dict[tuple[str, str], Prediction]:
+    """Answer what this process has to answer, and tell how far it is."""
+    settings = exam.settings
+    unit = "look" if exam.examinee.sees_video else "answer"
+    num_steps = num_left(room, items)
+    shared = f", shared by {ranks.num} processes" if ranks.num > 1 else ""
+    if ranks.is_first:
+        say(
+            f"{settings.model} on {exam.benchmark.name}: {len(exam.sat.questions)} questions, "
+            f"{len(settings.arms)} arms, {num_steps} {unit}s to go{shared}"
+        )
+    with progress(-(-num_steps // ranks.num), settings.model) as bar:
+
+        def tell(kind: str, key: Sequence[str]) -> None:
+            if kind == unit and ranks.is_first:
+                bar.advance(1, " ".join(key))
+
+        try:
+            predictions, _ = evaluate(
+                replace(room, on_item=tell),
+                exam.sat if ranks.num > 1 else exam.benchmark,
+                settings.arms,
+                limit=None if ranks.num > 1 else settings.limit,
+                num_ranks=ranks.num,
+            )
+        except Stopped:
+            raise UserError(
+                f"stopped with {num_left(room, items)} {unit}s to go; what is finished is "
+                "kept. The same command goes on from there.",
+                exit_code=INTERRUPTED,
+            ) from None
+    return predictions
 
 
 def _keep_weights(exam: Exam, ledger: Ledger) -> None:

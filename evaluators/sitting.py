@@ -106,10 +106,15 @@ class Room:
     halt: Halt = field(default_factory=Halt)
     on_item: Callable[[str, Sequence[str]], None] = lambda kind, key: None
 
+    def kept(self, item: Item) -> Prediction | None:
+        """The ledger's prediction of an item, also a failed one; None where there is none."""
+        value = self._recall("answer", *item.key)
+        return None if value is None else Prediction.model_validate(value)
+
     def answered(self, item: Item) -> Prediction | None:
         """The ledger's prediction of an item; None where there is none, or only a failed one."""
-        value = self._recall("answer", *item.key)
-        return None if value is None or value["error"] else Prediction.model_validate(value)
+        found = self.kept(item)
+        return None if found is None or found.error is not None else found
 
     def seen(self, video_id: str, arm: ArmSettings) -> Sight | None:
         """The ledger's record of an arm's look at a video; None where looks are forgotten."""

@@ -36,7 +36,8 @@ def make_docs(benchmark: Benchmark) -> list[dict[str, Any]]:
     for question in benchmark.questions:
         video, problem = places[question.video_id]
         doc = question.model_dump(mode="json", exclude={"evidence"})
-        docs.append({**doc, "answer": question.answer or "", "video": video, "problem": problem})
+        own = {"answer": question.answer or "", "video": video, "problem": problem}
+        docs.append({**doc, **own, "is_padding": False})
     return docs
 
 

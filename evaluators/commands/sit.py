@@ -104,6 +104,9 @@ def tell(settings: "Settings", runs: "list[tuple[GradedRun, Path]]", *, as_json:
     from evaluators import report
     from hlvid.datasets import load
 
+    if not runs:
+        # The first of several processes tells.
+        return
     benchmark = load(settings.benchmark, data=settings.data)
     rows = [report.describe(run, folder, benchmark) for run, folder in runs]
     following = report.next_command(settings)
