@@ -6,11 +6,13 @@ from pathlib import Path
 from hlvid.datasets import Manifest
 from hlvid.errors import UserError
 from hlvid.files import json_bytes, write_bytes
-from hlvid.types import Prediction, Question, Record, RunRecord, Video
+from hlvid.types import Prediction, Probe, ProbeAnswer, Question, Record, RunRecord, Video
 
 SCHEMAS: dict[str, type[Record]] = {
     "benchmark.schema.json": Manifest,
     "prediction.schema.json": Prediction,
+    "probe.schema.json": Probe,
+    "probe_answer.schema.json": ProbeAnswer,
     "question.schema.json": Question,
     "run.schema.json": RunRecord,
     "video.schema.json": Video,

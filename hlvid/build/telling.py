@@ -58,6 +58,9 @@ def say_next(work: "Work", spec: Path, after: str | None = None) -> None:
             if following:
                 say(f"next: hlvid-build {following[0]} {where}")
                 return
+    if work.entries(VERBS["adjudicate"][0]):
+        say(f"next: hlvid-build split {where}")
+        return
     say(f"next: hlvid-build report {where} --reconcile")
 
 
