@@ -1,0 +1,127 @@
+"""The verbs for questions, splits and packages, as they are typed; and what a kill leaves."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from hlvid.build.verify import verify
+from hlvid.cli import app
+from hlvid.errors import UserError
+from hlvid.files import write_jsonl
+
+
+def call(desk, *words):
+    """Run `hlvid-build WORDS ...` with SPEC and WORK filled in, in this process."""
+    filled = [str({"SPEC": desk.shop.spec}.get(word, word)) for word in words]
+    done = CliRunner().invoke(app, filled)
+    if isinstance(done.exception, UserError):
+        raise done.exception
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.output
+    return done
+
+
+def at(desk):
+    return ("--work", desk.shop.folder / "work")
+
+
+def test_from_a_pack_to_a_package_by_commands_alone(desk, draft, reply, tmp_path):
+    out = tmp_path / "packs"
+    call(desk, "annotate", "export", "SPEC", *at(desk), "--annotator", "ann", "--out", out / "ann")
+    drafts = [draft(0, clip) for clip in desk.clips]
+    write_jsonl(out / "ann" / "answers.jsonl", drafts)
+    done = call(desk, "annotate", "import", "SPEC", out / "ann", *at(desk))
+    assert "2 questions from ann" in done.stdout
+    call(desk, "lint", "SPEC", *at(desk))
+    for name in ("bob", "eve"):
+        words = ("--kind", "answer", "--annotator", name, "--out", out / name)
+        call(desk, "annotate", "export", "SPEC", *at(desk), *words)
+        lines = [reply(each, name) for each in drafts]
+        if name == "eve":
+            lines[0] = reply(drafts[0], name, drafts[0].choices[3])
+        write_jsonl(out / name / "answers.jsonl", lines)
+        call(desk, "annotate", "import", "SPEC", out / name, *at(desk))
+    done = call(desk, "run", "SPEC", *at(desk), "--workers", "1")
+    assert "hlvid-build split" in done.stderr
+    done = call(desk, "questions", "SPEC", *at(desk))
+    assert f"{drafts[0].question_id}  quarantined disputed 1 of 2 answered otherwise" in done.stdout
+    words = (drafts[0].question_id, "accept", "--by", "zoe", "--reason", "misread")
+    call(desk, "rule", "SPEC", *words, *at(desk))
+    call(desk, "adjudicate", "SPEC", *at(desk))
+    done = call(desk, "split", "SPEC", *at(desk), "--json")
+    told = {"version": "1.0.0", "num_questions": 2, "events": {"added": 2}}
+    assert json.loads(done.stdout) == told
+    assert call(desk, "split", "SPEC", *at(desk)).stdout == ""
+    call(desk, "package", "SPEC", *at(desk), "--out", tmp_path / "set")
+    assert call(desk, "verify", tmp_path / "set").exit_code == 0
+    (tmp_path / "set" / "facts.json").write_text("{}")
+    done = call(desk, "verify", tmp_path / "set", "--json")
+    assert done.exit_code == 1
+    assert "facts.json" in json.loads(done.stdout)["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("rule", "SPEC", "nobody", "accept", "--by", "z", "--reason", "r"), "is no question"),
+        (
+            ("annotate", "export", "SPEC", "--annotator", "../x", "--out", "o"),
+            "--annotator: '../x'",
+        ),
+        (("annotate", "export", "SPEC", "--annotator", "a-b", "--out", "o"), "--annotator: 'a-b'"),
+        (("annotate", "export", "--annotator", "ann", "--out", "o"), "either a spec or --release"),
+        (("annotate", "serve", "/nonexistent"), "has no pack.json"),
+        (("verify", "/nonexistent"), "has no manifest.json"),
+        (("import-release", "--out", "o"), "either a folder or --hub"),
+        (("split", "SPEC"), "items are not done"),
+        (("publish", "/nonexistent", "--repo", "a/b"), "has no manifest.json"),
+    ],
+)
+def test_a_mistake_is_one_sentence(desk, words, said):
+    with pytest.raises(UserError, match=said):
+        call(desk, *words)
+
+
+def test_control_sets_and_an_unruly_ruling(desk, draft):
+    done = call(desk, "controls", "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["vague"]["num_faulty"] == 4
+    question = draft(0, desk.clips[0])
+    desk.write([question])
+    words = (question.question_id, "maybe", "--by", "z", "--reason", "r")
+    with pytest.raises(UserError, match="field 'decision'"):
+        call(desk, "rule", "SPEC", *words, *at(desk))
+
+
+def test_a_zip_bomb_is_no_questions_file(desk, tmp_path):
+    path = tmp_path / "questions.jsonl"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a", bytes(2**26))
+    with pytest.raises(UserError, match=r"^questions\.jsonl:1: "):
+        call(desk, "annotate", "import", "SPEC", path, "--kind", "write", *at(desk))
+
+
+def test_killed_at_any_moment_a_package_is_whole_or_not_there(desk, tmp_path):
+    desk.settled()
+    script = Path(sys.executable).parent / "hlvid-build"
+    spec, work = desk.shop.spec, desk.shop.folder / "work"
+    call(desk, "split", "SPEC", *at(desk))
+    call(desk, "package", "SPEC", *at(desk), "--out", tmp_path / "whole")
+    wanted = (tmp_path / "whole" / "manifest.json").read_bytes()
+    words = [script, "package", spec, "--work", work, "--out", tmp_path / "out"]
+    for seconds in (0.5, 0.8, 1.1):
+        running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(seconds)
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        if (tmp_path / "out").exists():
+            assert verify(tmp_path / "out") == []
+    call(desk, "package", "SPEC", *at(desk), "--out", tmp_path / "out")
+    assert (tmp_path / "out" / "manifest.json").read_bytes() == wanted
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith(".")) == []
