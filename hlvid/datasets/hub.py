@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from hlvid.datasets.archives import unpack
 from hlvid.datasets.benchmark import Benchmark
@@ -237,15 +238,17 @@ def _download(offer: Offer, file: Remote, root: Path) -> Path:
 def _told(source: Source) -> Iterator[None]:
     """Say in one sentence why the hub does not give what is asked for."""
     try:
-        import httpx
         from huggingface_hub import constants
+        from huggingface_hub.errors import HfHubHTTPError
         from huggingface_hub.utils.tqdm import disable_progress_bars
     except ImportError:
         raise UserError("hub: huggingface_hub is missing: pip install huggingface_hub") from None
     disable_progress_bars()
+    # Whichever HTTP package the hub's client rests on, its errors have that one's as their base.
+    unreachable: Any = HfHubHTTPError.__bases__[0]
     try:
         yield
-    except (httpx.HTTPError, OSError, ValueError) as error:
+    except (unreachable, OSError, ValueError) as error:
         reason = shown(" ".join(str(error).split()) or type(error).__name__)
         where = os.environ.get("HF_ENDPOINT", constants.ENDPOINT)
         raise UserError(
