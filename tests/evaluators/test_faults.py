@@ -31,7 +31,7 @@ def kept(ledger):
 
 def test_ctrl_c_twice_ends_at_once_and_the_same_command_goes_on(tiny, tmp_path):
     ledger = tmp_path / "ledger" / "finished.jsonl"
-    arguments = ["--model", "ocr", "--benchmark", tiny, "--frames", 6, "--out", tmp_path]
+    arguments = ["--model", "ocr", "--benchmark", tiny, "--frames", 3, "--out", tmp_path]
     command = [str(COMMAND), *map(str, arguments)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while not ledger.is_file() or ledger.read_bytes().count(b"\n") < 2:
@@ -93,7 +93,7 @@ def test_a_video_that_lies_about_its_length_gives_the_frames_that_it_has(tiny, t
     for folder in (tiny, liar):
         out = tmp_path / f"runs-{folder.name}"
         done = invoke(
-            "--model", "ocr", "--benchmark", folder, "--frames", 3, "--out", out, "--json"
+            "--model", "ocr", "--benchmark", folder, "--frames", 1, "--out", out, "--json"
         )
         assert done.exit_code == 0, done.exception
         (row,) = json.loads(done.stdout)["runs"]

@@ -2,12 +2,12 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -34,7 +34,6 @@ def launch(cache, *arguments, **settings):
         stderr=subprocess.PIPE,
         text=True,
         env={**environment, "CUDA_VISIBLE_DEVICES": ""},
-        start_new_session=True,
         **settings,
     )
 
@@ -72,7 +71,10 @@ def test_what_two_processes_left_when_they_were_killed_one_takes_up(tiny, tmp_pa
         while not all(path.is_file() and b'"look/' in path.read_bytes() for path in ledgers):
             assert process.poll() is None, process.communicate()
             time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGKILL)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        for one in (*workers, process):
+            one.kill()
+        psutil.wait_procs(workers, timeout=60)
     looks = [path.read_bytes().splitlines() for path in ledgers]
     (resumed,) = invoke(*arguments, "--out", out)
     (alone,) = invoke(*arguments, "--out", tmp_path / "one")
