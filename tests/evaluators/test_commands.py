@@ -297,3 +297,31 @@ def test_a_plan_is_a_file_that_is_checked(tmp_path):
         read_plan(tmp_path)
     with pytest.raises(UserError):
         read_json(tmp_path / "plan.json", Plan)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--benchmark", "hlvid", "--subtitles"], "--benchmark hlvid: --subtitles and"),
+        (["--benchmark", "videomme", "--subtitles", "--prompt", "stock"], "one or the other"),
+        (["--benchmark", "videomme", "--prompt", "mine"], "Allowed are official and stock"),
+    ],
+)
+def test_a_prompt_that_a_benchmark_has_not_is_refused(arguments, said):
+    done = invoke("--model", "random-letter", *arguments)
+    assert said in str(done.exception)
+
+
+def test_the_record_says_which_prompt_was_used(published, tmp_path):
+    path = tmp_path / "videomme" / "test-00000-of-00001.parquet"
+    path.parent.mkdir()
+    path.write_bytes(published.videomme_files()["videomme/test-00000-of-00001.parquet"])
+    common = ["--model", "random-letter", "--benchmark", "videomme", "--data", tmp_path]
+    found = {}
+    for prompt in ("official", "stock"):
+        done = invoke(*common, "--prompt", prompt, "--out", tmp_path / prompt, "--json")
+        (row,) = json.loads(done.stdout)["runs"]
+        found[prompt] = read_run(tmp_path / prompt / row["run_id"]).record.benchmark
+    assert (found["official"].name, found["stock"].name) == ("videomme", "videomme-stock")
+    assert found["official"].questions_sha256 != found["stock"].questions_sha256
+    assert "prompt of lmms-eval 0.7.3" in found["stock"].revision
