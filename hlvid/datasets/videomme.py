@@ -47,7 +47,15 @@ _SUBTITLES_FOLLOW = "This video's subtitles are listed below:"
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CUE_TIME = re.compile(r"[0-9:,. ]+-->[0-9:,. ]+")
 _TAG = re.compile(r"<[^<>\n]{1,200}>")
-_SAID_BEFORE = re.compile(r"Best answer:|Best option:|Answer:")
+_SAID_BEFORE = (
+    "The best answer is",
+    "The correct answer is",
+    "The answer is",
+    "The answer",
+    "The best option isThe correct option is",
+    "Best answer:Best option:",
+)
+"""Taken out in this order. The last two are what the published list has for want of two commas."""
 
 
 def _places(benchmark: Benchmark) -> Mapping[str, str]:
@@ -199,6 +207,13 @@ def official_score(
 
 
 def official_letter(response: str) -> str | None:
-    """The first capital A to D, phrases that announce an answer left out."""
-    found = re.search(f"[{LETTERS}]", _SAID_BEFORE.sub("", response))
+    """The first capital A to D that is left once phrases which announce an answer are taken out.
+
+    It marks 'Best answer: C' as B, which is why the strict score stands first. Source: Video-MME's
+    script, https://github.com/thanku-all/parse_answer/blob/main/eval_your_results.py.
+    """
+    left = response
+    for phrase in _SAID_BEFORE:
+        left = left.replace(phrase, "")
+    found = re.search(f"[{LETTERS}]", left)
     return found[0] if found else None

@@ -102,13 +102,18 @@ def test_options_that_differ_by_their_letter_alone_are_told_apart(published, cop
     [
         ("C", "C"),
         ("The best answer is: B.", "B"),
-        ("Answer: D", "D"),
-        ("Best option: (A)", "A"),
+        ("The correct answer is\nD", "D"),
+        ("The answer: A", "A"),
+        ("Best answer: C", "B"),
+        ("Answer: D", "A"),
+        ("Best option: (A)", "B"),
+        ("Best answer:Best option: D", "D"),
+        ("Based on the video, the answer is C.", "B"),
         ("It could be any of them", None),
         ("A man walks to pier C", "A"),
     ],
 )
-def test_the_official_marking_takes_the_first_capital(response, letter):
+def test_the_official_marking_errs_as_the_published_script_does(response, letter):
     assert videomme.official_letter(response) == letter
 
 
