@@ -4,16 +4,14 @@ A ledger knows nothing of questions or arms: it keeps JSON values under string k
 of a key counts.
 """
 
-import contextlib
-import fcntl
 import json
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from evaluators.halting import CannotGoOn
-from hlvid.files import canonical_json, digest, sync_folder
+from hlvid.appending import AppendFile
+from hlvid.files import canonical_json, digest
 
 CHECK_DIGITS = 16
 """Hex digits of the digest that every line carries: enough to notice damage, not an attacker."""
@@ -39,28 +37,16 @@ class Ledger:
     """
 
     def __init__(self, path: Path, *, base: Path | None = None) -> None:
-        self._path = path
         self._values: dict[str, Any] = {}
         if base is not None and base.exists():
             self._values, _ = _read(base)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            is_new = not path.exists()
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            if is_new:
-                sync_folder(path.parent)
-        except OSError as error:
-            raise LedgerError(
-                f"{path}: cannot be opened ({error.strerror}). Choose another --out.", exit_code=1
-            ) from None
-        try:
-            self._lock()
-            values, self._size = _read(path)
-            self._values |= values
-            os.ftruncate(self._descriptor, self._size)
-        except BaseException:
-            os.close(self._descriptor)
-            raise
+        self._file = AppendFile(
+            path,
+            count_whole=lambda: self._take(path),
+            program="hlvid-eval",
+            advice="choose another --out",
+            error=LedgerError,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -71,7 +57,7 @@ class Ledger:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        os.close(self._descriptor)
+        self._file.__exit__(kind, error, trace)
 
     def __len__(self) -> int:
         return len(self._values)
@@ -92,20 +78,7 @@ class Ledger:
         """
         body = {"key": key, "value": value}
         line = canonical_json({**body, "check": digest(body)[:CHECK_DIGITS]}) + b"\n"
-        try:
-            written = 0
-            while written < len(line):
-                written += os.pwrite(self._descriptor, line[written:], self._size + written)
-            os.fsync(self._descriptor)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, self._size)
-            raise LedgerError(
-                f"{self._path}: cannot be written ({error.strerror}). The {len(self)} items before "
-                "are safe: free some space and run the same command again.",
-                exit_code=1,
-            ) from None
-        self._size += len(line)
+        self._file.append(line)
         self._values[key] = json.loads(line)["value"]
 
     def absorb(self, path: Path) -> None:
@@ -120,15 +93,10 @@ class Ledger:
                 self.append(key, value)
         path.unlink()
 
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise LedgerError(
-                f"{self._path}: another hlvid-eval is writing to it. Wait for it, or choose "
-                "another --out.",
-                exit_code=1,
-            ) from None
+    def _take(self, path: Path) -> int:
+        values, size = _read(path)
+        self._values |= values
+        return size
 
 
 def _read(path: Path) -> tuple[dict[str, Any], int]:

@@ -145,7 +145,7 @@ def _do(
             for task, finished in done:
                 known = lines.get(task.key)
                 attempt = known.attempt + 1 if known else 0
-                writer.append(journal.make_line(finished.entry, finished.note, attempt=attempt))
+                writer.write(journal.make_line(finished.entry, finished.note, attempt=attempt))
                 if tell:
                     tell(1, f"{task.item.id} {finished.code or 'passed'}")
                 if stops(finished.code):

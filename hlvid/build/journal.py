@@ -4,16 +4,14 @@ A line holds the entry that goes into the manifest and, beside it, a note that d
 long, how often, in whose words. Lines are never changed; of one task, the latest attempt counts.
 """
 
-import fcntl
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from hlvid.appending import AppendFile
 from hlvid.errors import UserError
-from hlvid.files import canonical_json, digest, parse_record, sync_folder, write_bytes
+from hlvid.files import canonical_json, digest, parse_record, write_bytes
 from hlvid.types import Count, Record, Sha256
 
 _CHECK_DIGITS = 16
@@ -76,7 +74,7 @@ def drop(folder: Path, items: frozenset[str]) -> None:
                 write_bytes(path, (canonical_json(line) + b"\n" for line in left))
 
 
-class Writer:
+class Writer(AppendFile):
     """Appends to one journal, which no other process may write meanwhile.
 
     Raises:
@@ -84,66 +82,16 @@ class Writer:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            is_new = not path.exists()
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            if is_new:
-                sync_folder(path.parent)
-        except OSError as error:
-            raise UserError(f"{path}: cannot be opened ({error.strerror}).", exit_code=1) from None
-        try:
-            self._lock()
-            if os.fstat(self._descriptor).st_ino != path.stat().st_ino:
-                raise UserError(f"{path}: was replaced meanwhile. Try again.", exit_code=1)
-            _, self._size = _read_file(path)
-            os.ftruncate(self._descriptor, self._size)
-        except BaseException:
-            os.close(self._descriptor)
-            raise
+        super().__init__(
+            path,
+            count_whole=lambda: _read_file(path)[1],
+            program="hlvid-build",
+            advice="give each process a --shard of its own",
+        )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        os.close(self._descriptor)
-
-    def append(self, line: Line) -> None:
-        """Write a line; when this returns, it is on the disk.
-
-        Raises:
-            UserError: The disk is full or refuses; what was written before stays.
-        """
-        data = canonical_json(line) + b"\n"
-        try:
-            written = 0
-            while written < len(data):
-                written += os.pwrite(self._descriptor, data[written:], self._size + written)
-            os.fsync(self._descriptor)
-        except OSError as error:
-            os.ftruncate(self._descriptor, self._size)
-            raise UserError(
-                f"{self._path}: cannot be written ({error.strerror}). What was done before is "
-                "safe: free some space and run the same command again.",
-                exit_code=1,
-            ) from None
-        self._size += len(data)
-
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(
-                f"{self._path.parent.name}/{self._path.name}: another hlvid-build is writing to "
-                "it. Wait for it, or give each process a --shard of its own.",
-                exit_code=1,
-            ) from None
+    def write(self, line: Line) -> None:
+        """Append a line; when this returns, it is on the disk."""
+        self.append(canonical_json(line) + b"\n")
 
 
 def _files(folder: Path) -> list[Path]:

@@ -66,7 +66,7 @@ def test_a_full_disk_is_one_sentence_and_the_answers_before_it_stay(tiny, tmp_pa
     )
     assert done.returncode == 1, done.stderr
     assert "finished.jsonl: cannot be written (File too large)" in done.stderr
-    assert "items before are safe" in done.stderr
+    assert "finished before is safe" in done.stderr
     assert "Traceback" not in done.stderr
     before = kept(ledger)
     assert 0 < sum(key.startswith("answer/") for key in before) < 8

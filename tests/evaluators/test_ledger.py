@@ -102,7 +102,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path):
         size = path.stat().st_size
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, before[1]))
         try:
-            with pytest.raises(LedgerError, match=r"cannot be written .*1 items before are safe"):
+            with pytest.raises(LedgerError, match=r"cannot be written .*finished before is safe"):
                 ledger.append("b", "x" * 200)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)

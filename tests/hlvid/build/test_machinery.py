@@ -199,7 +199,7 @@ def test_rebuilding_tells_what_differs(small_shop):
         for line in lines:
             if line["entry"]["output"]:
                 line["entry"]["output"]["detail_decibels"] = 99.0
-            writer.append(journal.make_line(line["entry"], {}, attempt=0))
+            writer.write(journal.make_line(line["entry"], {}, attempt=0))
     done = rebuild(small_shop.open(), num_workers=0)
     assert any("probe: " in d and "output.detail_decibels" in d for d in done.differences)
 
@@ -370,15 +370,15 @@ def line_of(task, *, attempt=0, state="passed"):
 def test_a_journal_survives_a_torn_end_and_no_other_damage(tmp_path):
     path = tmp_path / "0-of-1.jsonl"
     with journal.Writer(path) as writer:
-        writer.append(line_of("a"))
-        writer.append(line_of("b"))
+        writer.write(line_of("a"))
+        writer.write(line_of("b"))
     whole = path.read_bytes()
     first = whole.index(b"\n") + 1
     for size in range(first, len(whole)):
         path.write_bytes(whole[:size])
         assert set(journal.read(tmp_path)) == {"a" * 64}
     with journal.Writer(path) as writer:
-        writer.append(line_of("b"))
+        writer.write(line_of("b"))
     assert path.read_bytes() == whole
     path.write_bytes(whole.replace(b"1.5", b"2.5", 1))
     with pytest.raises(UserError, match=r"0-of-1\.jsonl:1: line is damaged"):
@@ -387,9 +387,9 @@ def test_a_journal_survives_a_torn_end_and_no_other_damage(tmp_path):
 
 def test_the_latest_attempt_counts_whatever_the_file(tmp_path):
     with journal.Writer(tmp_path / "1-of-2.jsonl") as writer:
-        writer.append(line_of("a", attempt=1, state="passed"))
+        writer.write(line_of("a", attempt=1, state="passed"))
     with journal.Writer(tmp_path / "0-of-1.jsonl") as writer:
-        writer.append(line_of("a", attempt=0, state="failed"))
+        writer.write(line_of("a", attempt=0, state="failed"))
     (tmp_path / "notes.jsonl").write_text("not ours\n")
     assert journal.read(tmp_path)["a" * 64].entry["state"] == "passed"
 
