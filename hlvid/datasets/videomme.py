@@ -23,7 +23,8 @@ SUBTITLES = "videomme-subtitles"
 STOCK = "videomme-stock"
 PROMPTS: Mapping[str, str] = {
     NAME: "official prompt without subtitles",
-    SUBTITLES: "official prompt with all subtitles of a video, where it has any",
+    SUBTITLES: "official wording with all subtitles of a video; Video-MME asks for those of the "
+    "sampled frames only",
     STOCK: "prompt of lmms-eval 0.7.3's own videomme, which speaks of subtitles and gives none",
 }
 """What each name asks with; a record's benchmark says which."""
