@@ -144,7 +144,8 @@ def reader_part(runs: dict[tuple[str, str], GradedRun], questions: Sequence[Ques
     return [
         "The **reader** sees only what each selector keeps. Against "
         f"`{RANDOM}`: paired difference in points at the same number of tokens. "
-        "† is shown where the answer is. ‡ shares the reader's own text detector.",
+        "† is shown where the answer is, but not the words by which the question names the "
+        "thing. ‡ shares the reader's own text detector.",
         "",
         *markdown(
             ("arm", "kept", "accuracy", "text questions", "against random", "no answer"),

@@ -118,6 +118,7 @@ def make_arm(
         budget=budget,
         threshold=threshold,
         seed=seed,
+        mapping=lead.mapping,
         privileged=info.is_privileged or lead.is_privileged,
         notes=tuple(dict.fromkeys((*info.notes, *lead.notes))),
     )

@@ -13,6 +13,9 @@ each selector does within that:
 |------------------|------------------------------------------------|---------------------------|
 | autogaze         | as AutoGaze gazes at every view                | at most, each clip of one |
 | autogaze-native  | as AutoGaze gazes at every quarter of a view   | at most, each clip of one |
+| autogaze-finest  | as autogaze, of the finest cells alone         | at most, each clip of one |
+| autogaze-union   | as autogaze, of all that any cell touches      | at most, each clip of one |
+| autogaze-mask-coarse | as AutoGaze gazes at the finest cells alone | at most, each clip of one |
 | all              | everything                                     | takes no budget           |
 | random           | drawn by (seed, video, clip, view)             | each frame of each view   |
 | uniform          | even raster steps, shifted from frame to frame | each frame of each view   |

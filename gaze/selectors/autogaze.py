@@ -4,17 +4,20 @@ The model sees a square of the canvas as 224 x 224 pixels and gazes at cells of 
 `autogaze` shows it a view at once, at half size where a token has 32 pixels; `autogaze-native`
 shows it the four quarters of a view, each at its own size there.
 
-The mapping is `aligned` (COMPARISON.md 10): in gazing order, a cell chooses the native tokens that
-it covers, if its edges are edges of tokens and it is at most two tokens wide. With the released
-scales these are the 14 x 14 and the 7 x 7 cells, 1 and 4 tokens of a view. Coarser cells choose
-none. Cells wholly outside the canvas are forbidden to the model, so no budget is spent there.
+Which native tokens a cell chooses is its mapping, in gazing order. `aligned`: those that it covers,
+if its edges are edges of tokens and it is at most two tokens wide; with the released scales these
+are the 14 x 14 and the 7 x 7 cells, 1 and 4 tokens of a view, and coarser cells choose none. The
+others exist to be compared with it and are selectors of their own. `finest`: only cells of the
+finest scale choose. `union`: every cell chooses all tokens that it touches. `mask-coarse`: as
+`finest`, and the model may gaze at no other scale. Cells wholly outside the canvas are forbidden to
+it in every mapping, so no budget is spent there.
 
 What stops the gaze is what was asked for. Nothing: the checkpoint's own threshold and cap. A
-threshold: that, and no cap. A budget: the share of the cells that the budget is of the tokens is
-the cap of every frame, and there is no threshold. Both: both. What was gazed at is then cut to the
-budget: every clip of a view has its share, every frame of it keeps the tokens of its first cells,
-and no frame gives up tokens as long as another one keeps more. A clip that gazed at less than its
-share spends less.
+threshold: that, and no cap. A budget: the share of the cells (with `mask-coarse`, of the finest)
+that the budget is of the tokens is the cap of every frame, and there is no threshold. Both: both.
+What was gazed at is then cut to the budget: every clip of a view has its share, every frame of it
+keeps the tokens of its first cells, and no frame gives up tokens as long as another one keeps more.
+A clip that gazed at less than its share spends less.
 """
 
 import functools
@@ -22,7 +25,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +34,7 @@ from gaze.checkpoint import RELEASED
 from gaze.grid import Pyramid
 from gaze.selectors.blind import in_turn
 from gaze.selectors.kept import Cells
-from gaze.selectors.protocol import Choice, Chunk, selector
+from gaze.selectors.protocol import Choice, Chunk, Mapping, selector
 from gaze.views import Ids, Views
 from hlvid.errors import UserError
 
@@ -43,19 +46,43 @@ if TYPE_CHECKING:
 CLIPS_AT_ONCE = {"cpu": 8, "cuda": 64}
 """Clips that are in memory as the model reads them, by device: about 10 MB each."""
 MOST_TOKENS_WIDE = 2
-"""Cells wider than this become no native tokens."""
+"""Cells wider than this become no native tokens, `union` apart."""
+_ABOUT: dict[str, Any] = {
+    "needs_budget": False,
+    "takes_threshold": True,
+    "spends": "clip",
+    "weights": RELEASED,
+}
 
 
-@selector(needs_budget=False, takes_threshold=True, spends="clip", weights=RELEASED, reads=1)
+@selector(**_ABOUT, reads=1)
 def autogaze(chunk: Chunk) -> Choice:
     """Keeps what AutoGaze gazes at, shown every view at once."""
     return _gaze(chunk, pieces_a_side=1)
 
 
-@selector(needs_budget=False, takes_threshold=True, spends="clip", weights=RELEASED, reads=4)
+@selector(**_ABOUT, reads=4)
 def autogaze_native(chunk: Chunk) -> Choice:
     """Keeps what AutoGaze gazes at, shown every view in four quarters."""
     return _gaze(chunk, pieces_a_side=2)
+
+
+@selector(**_ABOUT, reads=1, mapping="finest")
+def autogaze_finest(chunk: Chunk) -> Choice:
+    """Keeps the finest cells that AutoGaze gazes at, and no others."""
+    return _gaze(chunk, pieces_a_side=1, mapping="finest")
+
+
+@selector(**_ABOUT, reads=1, mapping="union")
+def autogaze_union(chunk: Chunk) -> Choice:
+    """Keeps all that cells touch, coarse ones too, that AutoGaze gazes at."""
+    return _gaze(chunk, pieces_a_side=1, mapping="union")
+
+
+@selector(**_ABOUT, reads=1, mapping="mask-coarse")
+def autogaze_mask_coarse(chunk: Chunk) -> Choice:
+    """Keeps what AutoGaze gazes at when it may gaze at the finest cells only."""
+    return _gaze(chunk, pieces_a_side=1, mapping="mask-coarse")
 
 
 @dataclass(frozen=True)
@@ -94,32 +121,47 @@ def pieces_of(views: Views, pieces_a_side: int) -> list[Piece]:
     return found
 
 
-def tokens_of_cells(pyramid: Pyramid, size: int) -> Ids:
-    """Places of the native tokens that each cell chooses by the mapping `aligned`.
+def tokens_of_cells(pyramid: Pyramid, size: int, mapping: Mapping = "aligned") -> Ids:
+    """Places of the native tokens that each cell chooses.
 
     Args:
         pyramid: Of the cells.
         size: Native tokens along the side of the square that it lies over.
+        mapping: Which cells choose which tokens.
 
     Returns:
-        (cells, 4) places `row * size + col`, -1 where there are fewer.
+        (cells, most) places `row * size + col`, row by row, -1 where a cell chooses fewer.
     """
-    places = np.full((pyramid.num_cells, MOST_TOKENS_WIDE**2), -1, dtype=np.int32)
     where = pyramid.locate(np.arange(pyramid.num_cells))
-    for scale, side in enumerate(pyramid.sides):
-        is_aligned = size % side == 0 or side % size == 0
-        if not is_aligned or size > side * MOST_TOKENS_WIDE:
-            continue
-        cells = np.flatnonzero(where.scale == scale)
-        wide = max(size // side, 1)
-        row, col = (at[cells] * size // side for at in (where.row, where.col))
-        for number, (down, across) in enumerate(itertools.product(range(wide), repeat=2)):
-            places[cells, number] = (row + down) * size + col + across
-    return places
+    chosen: list[list[int]] = []
+    for scale, row, col in zip(where.scale, where.row, where.col, strict=True):
+        side = pyramid.sides[scale]
+        places = itertools.product(_touched(int(row), side, size), _touched(int(col), side, size))
+        is_chosen = _chooses(side, size, mapping, finest=max(pyramid.sides))
+        chosen.append([r * size + c for r, c in places] if is_chosen else [])
+    most = max(len(places) for places in chosen)
+    padded = [places + [-1] * (most - len(places)) for places in chosen]
+    return np.array(padded, dtype=np.int32).reshape(pyramid.num_cells, most)
 
 
-def forbidden_cells(pyramid: Pyramid, piece: Piece) -> NDArray[np.bool_]:
-    """Which cells lie wholly outside the canvas, (cells,)."""
+def _chooses(side: int, size: int, mapping: Mapping, *, finest: int) -> bool:
+    """Whether cells, `side` along an edge, choose any of the tokens, `size` along the same edge."""
+    if mapping == "union":
+        return True
+    is_aligned = size % side == 0 or side % size == 0
+    is_wanted = mapping == "aligned" or side == finest
+    return is_aligned and is_wanted and size <= side * MOST_TOKENS_WIDE
+
+
+def _touched(cell: int, side: int, size: int) -> range:
+    """Tokens along a side, `size` of them, that a cell touches, one of `side`."""
+    return range(cell * size // side, -(-(cell + 1) * size // side))
+
+
+def forbidden_cells(
+    pyramid: Pyramid, piece: Piece, mapping: Mapping = "aligned"
+) -> NDArray[np.bool_]:
+    """Which cells lie wholly outside the canvas, or are coarser than `mapping` allows, (cells,)."""
     is_inside = piece.ids >= 0
     num_rows, num_cols = int(is_inside[:, 0].sum()), int(is_inside[0].sum())
     where = pyramid.locate(np.arange(pyramid.num_cells))
@@ -127,6 +169,8 @@ def forbidden_cells(pyramid: Pyramid, piece: Piece) -> NDArray[np.bool_]:
     outside = (where.row * piece.size >= num_rows * side) | (
         where.col * piece.size >= num_cols * side
     )
+    if mapping == "mask-coarse":
+        outside |= side < max(pyramid.sides)
     return np.asarray(outside, dtype=np.bool_)
 
 
@@ -179,18 +223,18 @@ class Gazed:
         return Gazed(self.tokens[:num], self.since[:num], self.boxes[:end], self.scale[:end])
 
 
-def _gaze(chunk: Chunk, *, pieces_a_side: int) -> Choice:
+def _gaze(chunk: Chunk, *, pieces_a_side: int, mapping: Mapping = "aligned") -> Choice:
     views = chunk.views
     model = load_model(chunk.weights or RELEASED, _device())
     pyramid = Pyramid(tuple(math.isqrt(cells) for cells in model.config.cells_per_scale))
-    places = tokens_of_cells(pyramid, views.size // pieces_a_side)
+    places = tokens_of_cells(pyramid, views.size // pieces_a_side, mapping)
     if (places < 0).all():
         raise UserError(
             f"selector 'autogaze': scales of {pyramid.sides} cells a side are not aligned with "
             f"{views.size // pieces_a_side} tokens. Use a checkpoint with scales of 7 and 14."
         )
     pieces = pieces_of(views, pieces_a_side)
-    chosen = list(_choose_cells(chunk, model, pyramid, pieces))
+    chosen = list(_choose_cells(chunk, model, pyramid, pieces, mapping))
     gazed: list[list[Gazed]] = []  # by view, then by frame
     for view, group in itertools.groupby(range(len(pieces)), key=lambda i: pieces[i].view):
         members = list(group)
@@ -218,18 +262,23 @@ def _gaze(chunk: Chunk, *, pieces_a_side: int) -> Choice:
 
 
 def _choose_cells(
-    chunk: Chunk, model: "AutoGaze", pyramid: Pyramid, pieces: Sequence[Piece]
+    chunk: Chunk,
+    model: "AutoGaze",
+    pyramid: Pyramid,
+    pieces: Sequence[Piece],
+    mapping: Mapping,
 ) -> Iterator[list[Ids]]:
     """For every piece, the cells of each frame in gazing order; a few pieces in memory at once."""
     import torch
 
     at_once = CLIPS_AT_ONCE[model.device.type]
+    num_allowed = max(pyramid.sides) ** 2 if mapping == "mask-coarse" else pyramid.num_cells
     for first in range(0, len(pieces), at_once):
         wave = pieces[first : first + at_once]
-        forbidden = np.stack([forbidden_cells(pyramid, piece) for piece in wave])
+        forbidden = np.stack([forbidden_cells(pyramid, piece, mapping) for piece in wave])
         gaze = model.select(
             torch.stack([_clip(chunk, piece, model) for piece in wave]),
-            gazing_ratio=_ratio(chunk, pyramid.num_cells),
+            gazing_ratio=_ratio(chunk, num_allowed, pyramid.num_cells),
             task_loss_requirement=chunk.threshold,
             forbidden=torch.from_numpy(forbidden).to(model.device),
         )
@@ -249,12 +298,12 @@ def _clip(chunk: Chunk, piece: Piece, model: "AutoGaze") -> "Tensor":
     return preprocess_on_device(pixels, size=model.config.image_size)
 
 
-def _ratio(chunk: Chunk, num_cells: int) -> float | None:
-    """Gazing ratio at which the cap is the budget's share of the cells, rounded up."""
+def _ratio(chunk: Chunk, num_allowed: int, num_cells: int) -> float | None:
+    """Gazing ratio at which the cap is the budget's share of the allowed cells, rounded up."""
     if chunk.shares is None:
         return None
     num_tokens = len(chunk.frames) * chunk.views.num_tokens
-    cap = -(-int(chunk.shares.sum()) * num_cells // num_tokens)
+    cap = -(-int(chunk.shares.sum()) * num_allowed // num_tokens)
     return min((cap + 0.5) / num_cells, 1.0)  # half a cell more, because a cap is rounded down
 
 
@@ -271,7 +320,7 @@ def _merge(parts: Sequence[tuple[Piece, Ids]], pyramid: Pyramid, places: Ids) ->
         scales.append(where.scale)
         ranks.append(np.arange(cells.size))
     turn = np.argsort(np.concatenate(ranks), kind="stable")
-    new = np.concatenate(tokens)[turn]  # (cells, 4)
+    new = np.concatenate(tokens)[turn]  # (cells, most)
     since = np.repeat(np.arange(new.shape[0]), new.shape[1])
     is_token = new.ravel() >= 0
     flat, since = new.ravel()[is_token], since[is_token]

@@ -17,6 +17,9 @@ from hlvid.types import Evidence
 Spends = Literal["view", "frame", "clip", "video"]
 """Within what a budget is exact: a frame of a view, a frame, a clip of a view, or the video."""
 
+Mapping = Literal["aligned", "finest", "union", "mask-coarse"]
+"""How cells of several scales become native tokens: `gaze.selectors.autogaze` says it."""
+
 
 @dataclass(frozen=True)
 class SelectorInfo:
@@ -37,6 +40,7 @@ class SelectorInfo:
         spends: Within what its budget is exact.
         weights: Its default checkpoint, if it is a model: a hub id. Others may be given.
         reads: Tokens that it reads itself, a native token; 0 without a model.
+        mapping: How its cells become native tokens.
     """
 
     name: str
@@ -53,6 +57,7 @@ class SelectorInfo:
     spends: Spends = "view"
     weights: str | None = None
     reads: int = 0
+    mapping: Mapping = "aligned"
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,8 @@ class ArmSettings(Record):
     threshold: float | None = None
     seed: int = 0
     mapping: str = "aligned"
+    """How cells of several scales became native tokens: 'aligned', 'finest', 'union' or
+    'mask-coarse'."""
     privileged: bool = False
     """The selector was given something a user does not have (evidence, the answer's place)."""
     notes: tuple[str, ...] = ()
@@ -187,6 +189,11 @@ class ArmSettings(Record):
         if self.threshold is not None:
             name += f"+{self.threshold:g}"
         return name if self.seed == 0 else f"{name}#{self.seed}"
+
+
+LOOPED_ATTENTION = "segments"
+"""`generation['attention']` of runs whose tower goes through its segments one length after the
+other: a speed-up of such a run would be one of the loop, so none is told."""
 
 
 class FrameSettings(Record):

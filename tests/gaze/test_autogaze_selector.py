@@ -68,6 +68,52 @@ def test_at_native_size_a_token_is_one_cell_of_seven_or_four_of_fourteen() -> No
     assert places[69 + 14 + 1, 0] == 0 and places[69 + 2 * 14, 0] == 7
 
 
+@pytest.mark.parametrize("size", [7, 14])
+def test_a_union_chooses_every_token_that_a_cell_touches(size: int) -> None:
+    places = tokens_of_cells(Pyramid(), size, "union")
+    where = Pyramid().locate(np.arange(265))
+    for cell, chosen in enumerate(places):
+        side = Pyramid().sides[where.scale[cell]]
+        # Two squares touch where their centres are nearer than half of both sides together.
+        rows, cols = (
+            [
+                token
+                for token in range(size)
+                if abs((2 * token + 1) * side - (2 * at[cell] + 1) * size) < side + size
+            ]
+            for at in (where.row, where.col)
+        )
+        touched = [row * size + col for row in rows for col in cols]
+        assert chosen[chosen >= 0].tolist() == touched
+
+
+def test_the_finest_mapping_chooses_what_the_finest_cells_cover() -> None:
+    places = tokens_of_cells(Pyramid(), 14, "finest")
+    assert places.shape == (265, 1) and (places[:69] == -1).all()
+    assert places[69:, 0].tolist() == list(range(196))
+
+
+def test_masked_coarse_cells_are_not_gazed_at_and_cost_no_budget() -> None:
+    kept = gaze(canvas(3, 448, 448), "autogaze-mask-coarse", budget=0.1)
+    assert [cells.num_per_scale.tolist() for cells in kept.cells] == [
+        [0, 0, 0, ids.size] for ids in kept.tokens
+    ]
+    assert kept.num_tokens == int(0.1 * 3 * 196)
+
+
+def test_mappings_differ_in_what_the_same_gaze_keeps() -> None:
+    pixels = canvas(2, 200, 448)
+    aligned, finest, union = (
+        gaze(pixels, name, threshold=THRESHOLD)
+        for name in ("autogaze", "autogaze-finest", "autogaze-union")
+    )
+    for frame in range(2):
+        few, some, many = (set(kept.tokens[frame].tolist()) for kept in (finest, aligned, union))
+        assert few <= some <= many
+        assert aligned.cells[frame].boxes.tolist() == union.cells[frame].boxes.tolist()
+    assert finest.num_tokens < aligned.num_tokens < union.num_tokens
+
+
 def test_only_cells_wholly_outside_the_canvas_are_forbidden() -> None:
     views = Views(9 * 32 - 5, 21 * 32)  # 9 rows; the second view has 7 columns
     _, right = pieces_of(views, 1)
@@ -118,7 +164,8 @@ def test_tokens_are_what_the_model_chooses_of_the_view_at_half_size() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "budget"), [("autogaze", 0.003), ("autogaze", 0.1), ("autogaze-native", 0.05)]
+    ("name", "budget"),
+    [("autogaze", 0.003), ("autogaze", 0.1), ("autogaze-native", 0.05), ("autogaze-union", 0.05)],
 )
 def test_a_budget_is_never_exceeded_in_a_clip_of_a_view(name: str, budget: float) -> None:
     pixels, views = canvas(17, 100, 500), Views(100, 500)
