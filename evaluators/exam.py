@@ -38,7 +38,7 @@ class Settings:
         limit: Questions to ask; None for all.
         seed: Of selectors, of the order of arms, of models that draw.
         gaze_weights: As typed, for the selectors among the arms that are models.
-        options: Of the model, as typed: weights, load_format, canvas, pairing.
+        options: Of the model, as typed: weights, load_format, canvas, pairing, ...
     """
 
     model: str

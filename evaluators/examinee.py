@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,10 @@ class Examinee:
     """Without it no video is decoded, `watch` is never called, and gaze has no meaning."""
     is_privileged: bool = False
     """It is told the right letter: a check of the marking, not a model."""
+    gazes_itself: bool = False
+    """Its own code runs the arm's selector: ours is not run, and evidence recall is not known."""
+    adaptation: Literal["training-free", "fine-tuned"] = "training-free"
+    """Whether it was trained with gaze."""
     forgets: bool = False
     """What it takes from a look cannot be written down: a run that goes on looks again."""
     shape: Shape = SOURCE

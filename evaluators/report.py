@@ -173,7 +173,8 @@ def command(settings: Settings, *gaze: str) -> str:
     words += [] if settings.seed == 0 else ["--seed", str(settings.seed)]
     words += [] if settings.gaze_weights is None else ["--gaze-weights", settings.gaze_weights]
     for name, value in settings.options.items():
-        words += [f"--{name.replace('_', '-')}", value]
+        is_flag = name == "trust_remote_code"
+        words += [f"--{name.replace('_', '-')}", *([] if is_flag else [value])]
     also = [arm.name for arm in settings.arms if arm.variant is not None]
     words += ["--also", ",".join(also)] if also else []
     return shlex.join(words)

@@ -160,7 +160,7 @@ def _write(
         run_id=run_id,
         group_id=group_id,
         plan_sha256=None if plan is None else plan.sha256,
-        adaptation="training-free" if is_mllm and arm.selector is not None else "none",
+        adaptation=exam.examinee.adaptation if is_mllm and arm.selector else "none",
         benchmark=exam.benchmark.id,
         model=exam.examinee.model,
         arm=arm,

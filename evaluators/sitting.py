@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evaluators.arms import OFF
 from evaluators.canvas import Canvas, decode
 from evaluators.examinee import Examinee, View
 from evaluators.gazing import (
@@ -230,7 +231,10 @@ def _look_all(
         room.keep_pixels(place)
     except Exception as error:  # noqa: BLE001 - a broken video fails its own questions only
         return {**dict.fromkeys([arm.name for arm in missing], failure(error)), **sights}
-    chosen = choose_all(place, missing, room.halt)
+    gazing = [OFF] if room.examinee.gazes_itself else missing
+    chosen = choose_all(place, gazing, room.halt)
+    if room.examinee.gazes_itself:
+        chosen = dict.fromkeys([arm.name for arm in missing], chosen[OFF.name])
     room.donors.remember(video_id, chosen)
     for arm in sorted(missing, key=lambda a: digest([room.seed, video_id, a.name])):
         room.halt.check()
@@ -243,7 +247,9 @@ def _open(
 ) -> Place:
     if item.video is None:
         raise UserError(item.problem)
-    foreign = room.donors.give(video_id, arms, room.halt)
+    ours = not room.examinee.gazes_itself
+    evidence = room.evidence.get(video_id, {}) if ours else {}
+    foreign = room.donors.give(video_id, arms, room.halt) if ours else {}
     canvas = decode(
         item.video,
         num_frames=room.frames.num_frames,
@@ -255,7 +261,7 @@ def _open(
         canvas=opened,
         video_id=video_id,
         seed=room.seed,
-        evidence=_on_canvas(room.evidence.get(video_id, {}), opened),
+        evidence=_on_canvas(evidence, opened),
         foreign=foreign,
     )
 
@@ -289,12 +295,14 @@ def _watch(room: Room, place: Place, arm: ArmSettings, choice: Chosen | Failure)
     except Exception as error:  # noqa: BLE001 - one arm's failure must not end the others
         return failure(error)
     counts = examinee.count(view, notes)
-    num_read = about_selector(arm).reads * view.views.num_tokens * canvas.num_frames
+    if not examinee.gazes_itself:
+        num_read = about_selector(arm).reads * view.views.num_tokens * canvas.num_frames
+        counts = counts.model_copy(update={"selector": num_read})
     sight = Sight(
         notes=notes,
         frames_sha256=canvas.frames_sha256,
         canvas_sha256=canvas.sha256,
-        tokens=counts.model_copy(update={"selector": num_read}),
+        tokens=counts,
         recalls=_recalls(place, choice.kept),
         stage_ms={"decode": canvas.decode_ms, "gaze": choice.gaze_ms, **stages},
         peak_memory_bytes=peak_memory_bytes(examinee.device),

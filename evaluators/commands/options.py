@@ -68,9 +68,22 @@ class Asked:
     ] = ""
     canvas: Annotated[str, typer.Option(help="native or WIDTHxHEIGHT, for an MLLM.")] = ""
     pairing: Annotated[str, typer.Option(help="Frames that share a token: stock or repeat.")] = ""
+    context: Annotated[
+        str,
+        typer.Option(
+            help="Native tokens along a side that a token of the context stream covers, 7 by "
+            "default; 0 for no stream. The same in every arm."
+        ),
+    ] = ""
+    device_map: Annotated[
+        str, typer.Option(help="Spread an MLLM over cards: auto, balanced or sequential.")
+    ] = ""
     model_args: Annotated[
         str, typer.Option(help="K=V,... of a stock lmms-eval model: model=NAME and its own.")
     ] = ""
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run code that comes with the weights.")
+    ] = False
     benchmark: Name = "hlvid"
     subtitles: Annotated[bool, typer.Option("--subtitles", help="Of videomme.")] = False
     prompt: Annotated[
@@ -85,8 +98,17 @@ class Asked:
     @property
     def options(self) -> dict[str, str]:
         """What the model takes beside the seed, where it was given."""
-        names = ("weights", "load_format", "canvas", "pairing", "model_args")
-        return {name: getattr(self, name) for name in names if getattr(self, name)}
+        names = (
+            "weights",
+            "load_format",
+            "device_map",
+            "canvas",
+            "pairing",
+            "context",
+            "model_args",
+        )
+        given = {name: getattr(self, name) for name in names if getattr(self, name)}
+        return given | ({"trust_remote_code": "yes"} if self.trust_remote_code else {})
 
     @property
     def benchmark_name(self) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @asks
-def sit(context: typer.Context, asked: Asked, as_json: AsJson = False) -> None:
+def sit(called: typer.Context, asked: Asked, as_json: AsJson = False) -> None:
     """Let a model sit a benchmark, each gaze setting an arm of one paired run.
 
     Example: hlvid-eval --model ocr --benchmark hlvid-synthetic --gaze both
@@ -35,7 +35,7 @@ def sit(context: typer.Context, asked: Asked, as_json: AsJson = False) -> None:
     when. The same command goes on where it was stopped. Exit codes: 0 all answered, 3 some
     questions failed, 1 all failed, 2 usage, 130 stopped.
     """
-    if context.invoked_subcommand is not None:
+    if called.invoked_subcommand is not None:
         return
     from evaluators.run import run
 

@@ -28,6 +28,11 @@ MODELS = {
         "evaluators.models.qwen:Qwen",
         "Qwen2.5-VL and Qwen3-VL of any size, pruned before the vision tower",
     ),
+    "nvila-hd": Entry(
+        "mllm",
+        "evaluators.models.nvila:NvilaHd",
+        "NVILA-8B-HD-Video by its own code, which gazes by AutoGaze; never run here",
+    ),
     "ocr": Entry("reader", "evaluators.models.ocr:Ocr", "reads text in the frames, nothing else"),
     "text-only": Entry(
         "language",

@@ -9,6 +9,12 @@ class Qwen(StockPaired):
     model_name = "qwen"
 
 
+class NvilaHd(StockPaired):
+    """`--model hlvid_nvila_hd`."""
+
+    model_name = "nvila-hd"
+
+
 class Ocr(StockPaired):
     """`--model hlvid_ocr`."""
 

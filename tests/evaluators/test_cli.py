@@ -105,8 +105,8 @@ def test_help_needs_none_of_the_heavy_libraries():
     [
         (
             [],
-            "--model: '' is not known. The models are: qwen, ocr, text-only, lmms-eval, gold, "
-            "random-letter.",
+            "--model: '' is not known. The models are: qwen, nvila-hd, ocr, text-only, lmms-eval, "
+            "gold, random-letter.",
         ),
         (["--model", "ocr", "--gaze", "yes"], "Allowed are off, on and both"),
         (["--model", "ocr", "--gaze", "on", "--gaze-weights", "./x"], "no checkpoint directory"),

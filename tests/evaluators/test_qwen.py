@@ -518,3 +518,25 @@ def test_weights_in_a_folder_are_loaded_and_answer_as_before(qwen, tmp_path):
     assert loaded.model.load_format == "weights" and loaded.model.weights_sha256
     view = view_of(canvas_of(qwen))
     assert torch.equal(run(qwen, view)[2].logits, run(loaded, view)[2].logits)
+
+
+@pytest.mark.parametrize("network", ["small-qwen3-vl", "small-qwen2.5-vl"])
+def test_a_model_that_is_spread_over_several_places_answers_as_before(network, tmp_path):
+    whole = Qwen(seed=0, weights=network, load_format="dummy", device="cpu")
+    whole._network.save_pretrained(tmp_path)
+    whole._processor.save_pretrained(tmp_path)
+    places = {"model.visual": "disk", "model.language_model": "cpu", "lm_head": "cpu"}
+    spread = Qwen(seed=1, weights=str(tmp_path), device="cpu", device_map=places)
+    assert {p.device.type for p in spread._network.parameters()} == {"cpu", "meta"}
+    view = view_of(canvas_of(whole))
+    assert torch.equal(run(whole, view)[2].logits, run(spread, view)[2].logits)
+    assert spread.settings["device_map"] == str(places)
+
+
+def test_a_device_map_that_is_not_known_or_for_random_values_is_refused(tmp_path):
+    for given, said in (
+        ({"device_map": "spread"}, "Allowed are auto, balanced, sequential"),
+        ({"device_map": "auto", "load_format": "dummy"}, "made on one device"),
+    ):
+        with pytest.raises(UserError, match=said):
+            Qwen(seed=0, device="cpu", **given)

@@ -182,12 +182,19 @@ def test_the_command_runs_it_and_refuses_what_a_model_does_not_take(tiny, tmp_pa
     assert [row["arm"] for row in told["runs"]] == ["off", "off-bare", "evs@0.1"]
     record = read_run(tmp_path / "o" / told["runs"][0]["run_id"]).record
     assert (record.frames.canvas, record.frames.token_pixels) == ("320x180", 28)
+    assert record.frames.context == 7
+    bare = invoke("qwen", *dummy, "--context", "0", "--out", tmp_path / "bare", "--json")
+    assert bare.exit_code == 0, bare.output
+    without = read_run(tmp_path / "bare" / json.loads(bare.stdout)["runs"][0]["run_id"])
+    assert without.record.frames.context == 0
+    assert [p.tokens.visual for p in without.predictions] == [11 * 6]
     for model, more, said in (
         ("ocr", ["--weights", "x"], "--weights: the model takes none"),
         ("ocr", ["--also", "off-bare"], "--also: ocr knows no off-bare"),
         ("qwen", [*dummy, "--also", "off-fast"], "'off-fast' is not known"),
         ("qwen", [*dummy, "--also", "after-tower"], "names no gaze arm"),
         ("qwen", ["--load-format", "x"], "Allowed are weights and dummy"),
+        ("qwen", [*dummy, "--context", "-1"], "--context: '-1'"),
         ("qwen", ["--weights", "nowhere/at-all"], "hf download nowhere/at-all"),
     ):
         error = invoke(model, *more).exception

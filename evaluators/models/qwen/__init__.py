@@ -15,7 +15,7 @@ from evaluators.models.qwen.geometry import native_size, parse_canvas
 from evaluators.models.qwen.prompt import Prefix, Prompter
 from evaluators.models.qwen.streams import KEEPS_AFTER, VARIANTS, Shown, context_grid, show
 from evaluators.models.qwen.tower import Features, Tower, most_changed
-from evaluators.models.qwen.weights import LoadFormat, load, missing_weights
+from evaluators.models.qwen.weights import LoadFormat, device_of, load, missing_weights
 from evaluators.pruning import ROWS, Stream
 from evaluators.task import GENERATION
 from evaluators.timing import Stopwatch
@@ -25,6 +25,7 @@ from hlvid.types import Question, TokenCounts
 
 CONTEXT = 7
 """Native tokens along a side that a context token covers: the coarsest cells of AutoGaze."""
+MOST_CONTEXT = 1000
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Qwen(Examinee):
         canvas: 'native', or 'WIDTHxHEIGHT'.
         pairing: Which frames share a token: 'stock' or 'repeat'.
         context: Native tokens along a side that a context token covers; 0 for no context stream.
+        device_map: How to spread a model that is larger than one card: see `weights.load`.
 
     Raises:
         UserError: The weights are not here, or of another family.
@@ -62,7 +64,7 @@ class Qwen(Examinee):
 
     sees_video = True
     forgets = True
-    options = ("weights", "load_format", "device", "canvas", "pairing")
+    options = ("weights", "load_format", "device", "device_map", "canvas", "pairing", "context")
     variants = VARIANTS
 
     def __init__(
@@ -74,10 +76,14 @@ class Qwen(Examinee):
         device: str = "",
         canvas: str = "native",
         pairing: Pairing = "stock",
-        context: int = CONTEXT,
+        context: int | str = CONTEXT,
+        device_map: str | Mapping[str, str | int] = "",
     ) -> None:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        loaded = load(weights, load_format=load_format, device=self.device, seed=seed)
+        wide = _parse_context(context)
+        loaded = load(
+            weights, load_format=load_format, device=self.device, seed=seed, device_map=device_map
+        )
         self.model = loaded.about
         self._network, self._processor = loaded.model, loaded.processor
         self._prompter = Prompter(self._network, self._processor)
@@ -90,15 +96,19 @@ class Qwen(Examinee):
             fit=lambda width, height: native_size(*(wanted or (width, height)), side=side),
             token_pixels=side,
             pairing=pairing,
-            context=context,
+            context=wide,
         )
         vision = self._network.config.vision_config
         head_size = vision.hidden_size // vision.num_heads
-        self.settings = {
-            "attention": attention.backend(self._network.device, self._network.dtype, head_size),
+        self.settings: dict[str, str | int | float | bool] = {
+            "attention": attention.backend(
+                device_of(self._network), self._network.dtype, head_size
+            ),
             "dtype": str(self._network.dtype).removeprefix("torch."),
             "repetition_penalty": 1.0,
         }
+        if device_map:
+            self.settings |= {"device_map": str(device_map)}
         self._warm: set[tuple[int, ...]] = set()
 
     @classmethod
@@ -205,6 +215,19 @@ class Qwen(Examinee):
     def _letter(self, letter: str) -> int:
         (token,) = self._processor.tokenizer.encode(letter, add_special_tokens=False)
         return int(token)
+
+
+def _parse_context(context: int | str) -> int:
+    try:
+        wide = int(context)
+    except ValueError:
+        wide = -1
+    if not 0 <= wide <= MOST_CONTEXT:
+        raise UserError(
+            f"--context: {context!r}. Allowed are whole numbers from 0, no stream, to "
+            f"{MOST_CONTEXT}."
+        )
+    return wide
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from evaluators.models.qwen.prompt import Prompt
 from evaluators.models.qwen.tower import Features
+from evaluators.models.qwen.weights import device_of
 from evaluators.timing import GENERATE, PREFILL, Stopwatch
 
 GREEDY: Mapping[str, Any] = {"do_sample": False, "num_beams": 1, "repetition_penalty": 1.0}
@@ -63,7 +64,7 @@ def generate(
         max_new_tokens: At most so many are generated.
         clock: Told of prefill and generation.
     """
-    device = model.device
+    device = device_of(model)
     ids, mask, positions = _batch(prompts, pad_id=_pad_id(model))
     length = ids.shape[1]
     shown = [one.to(str(device)) for one in features if one is not None]

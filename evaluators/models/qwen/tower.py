@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evaluators.models.qwen.streams import Shown
+from evaluators.models.qwen.weights import device_of
 from evaluators.pruning import PAD_TOKENS, ROWS, Places, gather, normalise, place
 from evaluators.timing import Stopwatch
 
@@ -109,10 +110,9 @@ class Tower:
     def _call(
         self, rows: NDArray[np.uint8], places: Places, grids: Sequence[tuple[int, int, int]]
     ) -> Features:
-        parameter = next(self.network.parameters())
-        device = parameter.device
+        device = device_of(self.network)
         pixels = normalise(torch.from_numpy(rows).to(device), self.video_processor)
-        pixels = pixels.to(parameter.dtype)
+        pixels = pixels.to(next(self.network.parameters()).dtype)
         if places.num_padding:
             padding = pixels.new_zeros(places.num_padding * ROWS, pixels.shape[1])
             pixels = torch.cat([pixels, padding])

@@ -4,21 +4,24 @@ Nothing is fetched here, and no code that comes with weights is run.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from evaluators import attention
+from evaluators.models.hub import describe, find_folder, tell_missing
 from evaluators.models.qwen import byte_tokens
 from hlvid.errors import UserError
-from hlvid.files import digest, sha256_cached
 from hlvid.types import ModelId
 
 FAMILIES = ("qwen2_5_vl", "qwen3_vl")
 """The `model_type` of weights that are understood."""
 DEFAULT = "Qwen/Qwen2.5-VL-7B-Instruct"
 DIMENSIONS = Path(__file__).parent / "dimensions"
+DEVICE_MAPS = ("auto", "balanced", "sequential")
+"""transformers' own ways of spreading a model over devices."""
 LoadFormat = Literal["weights", "dummy"]
 
 
@@ -56,22 +59,36 @@ class Dimensions:
     config: dict[str, Any]
 
 
-def load(weights: str, *, load_format: LoadFormat, device: str, seed: int) -> Loaded:
-    """Load a model onto a device: 16-bit floats on CUDA, 32-bit floats elsewhere.
+def load(
+    weights: str,
+    *,
+    load_format: LoadFormat,
+    device: str,
+    seed: int,
+    device_map: str | Mapping[str, str | int] = "",
+) -> Loaded:
+    """Load a model onto a device, or over several: 16-bit floats on CUDA, 32-bit floats elsewhere.
 
     Args:
         weights: A folder, a hub id, or with 'dummy' one of `dimensions()`; '' for the default.
         load_format: 'dummy' for random values at the real size.
         device: 'cpu', 'cuda', 'cuda:1'.
         seed: Of random values.
+        device_map: 'auto', 'balanced' or 'sequential' lets transformers spread a model that is
+            larger than one card over all of them, then over memory; or a place for each module.
 
     Raises:
-        UserError: The weights are not here, or not of the family; the sentence says what to do.
+        UserError: The weights are not here, or not of the family, or cannot be spread; the sentence
+            says what to do.
     """
     import torch
 
     if load_format not in ("weights", "dummy"):
         raise UserError(f"--load-format: {load_format!r}. Allowed are weights and dummy.")
+    if isinstance(device_map, str) and device_map not in ("", *DEVICE_MAPS):
+        raise UserError(f"--device-map: {device_map!r}. Allowed are {', '.join(DEVICE_MAPS)}.")
+    if device_map and load_format == "dummy":
+        raise UserError("--device-map: random values are made on one device. Leave it out.")
     name = weights or DEFAULT
     dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
     if load_format == "dummy":
@@ -86,13 +103,38 @@ def load(weights: str, *, load_format: LoadFormat, device: str, seed: int) -> Lo
     settings = {"local_files_only": True, "trust_remote_code": False}
     try:
         model = auto.AutoModelForImageTextToText.from_pretrained(
-            folder, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, **settings
+            folder,
+            dtype=dtype,
+            attn_implementation="sdpa",
+            use_safetensors=True,
+            device_map=device_map or device,
+            **settings,
         )
         processor = auto.AutoProcessor.from_pretrained(folder, **settings)
     except (OSError, ValueError, KeyError, ImportError) as error:
         told = " ".join(str(error).split())[:300]
         raise UserError(f"--weights {name}: cannot be loaded ({told}).") from None
-    return Loaded(_ready(model.to(device)), processor, _about(name, folder))
+    known = _known(name)
+    about = describe("qwen", name, folder, None if known is None else known.license)
+    return Loaded(_ready(model), processor, about)
+
+
+def device_of(network: Any) -> Any:  # noqa: ANN401
+    """Where a network's first layer computes; of one that is spread, its weights may lie elsewhere.
+
+    Args:
+        network: A module, on one device or dispatched by accelerate.
+
+    Returns:
+        A `torch.device`.
+    """
+    import torch
+
+    for module in network.modules():
+        place = getattr(getattr(module, "_hf_hook", None), "execution_device", None)
+        if place is not None:
+            return torch.device(place)
+    return next(network.parameters()).device
 
 
 @cache
@@ -156,35 +198,23 @@ def _ready(model: Any) -> Any:  # noqa: ANN401
 
 def missing_weights(weights: str, load_format: str) -> list[str]:
     """A sentence where the weights are not here."""
-    try:
-        if load_format == "weights":
-            _folder(weights or DEFAULT)
-    except UserError as error:
-        return [str(error)]
-    return []
+    if load_format != "weights":
+        return []
+    return tell_missing(lambda: _folder(weights or DEFAULT))
 
 
 def _folder(name: str) -> Path:
-    """Where weights lie: a folder, or the hub's cache on this machine."""
-    if Path(name).is_dir():
-        return Path(name)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError, OSError):
-        raise UserError(_how_to_get(name)) from None
-
-
-def _how_to_get(name: str) -> str:
-    """What is not here, how large it is and under what licence, and how to get it."""
-    known = next((one for one in dimensions().values() if one.weights == name), None)
-    about = "" if known is None else f" ({known.num_bytes / 1e9:.1f} GB, {known.license})"
-    return (
-        f"--weights: {name}{about} is neither a folder nor in the hub's cache on this machine. "
-        f"Fetch it with 'hf download {name}', or measure latency only with --load-format dummy."
+    """Where weights lie, or how large they are, under what licence, and what can be done."""
+    known = _known(name)
+    return find_folder(
+        name,
+        about="" if known is None else f"{known.num_bytes / 1e9:.1f} GB, {known.license}",
+        else_=", or measure latency only with --load-format dummy",
     )
+
+
+def _known(name: str) -> Dimensions | None:
+    return next((one for one in dimensions().values() if one.weights == name), None)
 
 
 def _check_family(folder: Path) -> None:
@@ -198,18 +228,3 @@ def _check_family(folder: Path) -> None:
             f"--weights {folder.name}: model_type {family!r} is not of the family. "
             f"Allowed are {' and '.join(FAMILIES)}."
         )
-
-
-def _about(name: str, folder: Path) -> ModelId:
-    known = next((one for one in dimensions().values() if one.weights == name), None)
-    files = sorted(folder.glob("*.safetensors"))
-    is_hub = folder.parent.name == "snapshots"
-    return ModelId(
-        name="qwen",
-        kind="mllm",
-        weights=name if is_hub else folder.name,
-        revision=folder.name if is_hub else None,
-        weights_sha256=digest([[file.name, sha256_cached(file)] for file in files]),
-        load_format="weights",
-        license=None if known is None else known.license,
-    )
