@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hlvid.types import LOOPED_ATTENTION
+
 NAME = "hlvid_flash_varlen"
 """What a model's config is given as `attn_implementation` of its vision tower."""
 
@@ -27,7 +29,7 @@ def register() -> str:
 def backend(device: torch.device, dtype: torch.dtype, head_size: int) -> str:
     """What computes the attention there, for the record: 'segments', 'flash' or 'triton'."""
     if device.type != "cuda":
-        return "segments"
+        return LOOPED_ATTENTION
     from gaze.cuda import attention as kernels
 
     return kernels.fastest(torch.empty(0, 1, head_size, device=device, dtype=dtype))

@@ -12,6 +12,7 @@ from evaluators.examinee import Examinee
 from hlvid.datasets import Benchmark, load, source_of
 from hlvid.datasets.faults import find_faults
 from hlvid.errors import UserError
+from hlvid.types import LOOPED_ATTENTION
 
 State = Literal["PASS", "WARN", "FAIL"]
 ENGINE_VERSION = "0.7.3"
@@ -113,7 +114,7 @@ def _attention(is_needed: bool) -> Check:
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     found = backend(device, torch.bfloat16, 80)
-    if found != "segments":
+    if found != LOOPED_ATTENTION:
         return Check("attention", "PASS", found)
     fix = "Runs are right, but get no speed-up figure. Use a CUDA device with triton."
     return Check("attention", "WARN", "a loop over segments", fix)

@@ -13,6 +13,7 @@ from evaluators.timing import END_TO_END
 from hlvid.errors import UserError
 from hlvid.files import write_json
 from hlvid.statistics import RatioInterval, geometric_mean_ratio, quantile_interval
+from hlvid.types import LOOPED_ATTENTION
 
 PERF_FILE = "perf.json"
 DECODE = "decode"
@@ -87,7 +88,7 @@ class Performance:
 
         Nor where attention is a loop over segments: it would be a speed-up of the loop.
         """
-        if self.conditions["generation"].get("attention") == "segments":
+        if self.conditions["generation"].get("attention") == LOOPED_ATTENTION:
             return None
         mine, first = self._times(arm, with_decode), self._times(self.arms[0], with_decode)
         keys = [key for key in mine if key in first and mine[key] > 0 and first[key] > 0]

@@ -29,6 +29,7 @@ from hlvid.statistics.pairing import (
     run_name,
 )
 from hlvid.statistics.significance import holm
+from hlvid.types import LOOPED_ATTENTION
 
 MIN_VIDEOS = 20
 """Fewer give no verdict: cluster-robust tests need more than few clusters, and "few" is put at less
@@ -63,7 +64,7 @@ class Comparison:
     log_probability_margin: MeanDifference | None
     """Natural logarithm of the right letter's probability less the likeliest wrong one's."""
     speed_up_end_to_end: RatioInterval | None
-    """With decode. None without times, or from two machines."""
+    """With decode. None without times, from two machines, or with looped attention."""
     speed_up_model_only: RatioInterval | None
     """Without decode."""
 
@@ -123,7 +124,9 @@ def compare_arms(
     is_dummy = "dummy" in (arm.record.model.load_format, reference.record.model.load_format)
     num_bootstrap = 10_000 if with_bootstrap else 0
     accuracy = None if is_dummy else _accuracy(pairs, seed, num_bootstrap)
-    can_time = on_one_machine(arm.record, reference.record)
+    can_time = on_one_machine(arm.record, reference.record) and not any(
+        run.record.generation.get("attention") == LOOPED_ATTENTION for run in (arm, reference)
+    )
     return Comparison(
         arm=arm.record.arm.name,
         reference=reference.record.arm.name,

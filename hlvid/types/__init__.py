@@ -7,6 +7,7 @@ here imports another module of ours.
 from hlvid.types.exam import Evidence, Question, Video
 from hlvid.types.probes import Probe, ProbeAnswer
 from hlvid.types.runs import (
+    LOOPED_ATTENTION,
     ArmSettings,
     BenchmarkId,
     FrameSettings,
@@ -35,6 +36,7 @@ from hlvid.types.values import (
 )
 
 __all__ = [
+    "LOOPED_ATTENTION",
     "SCHEMA_VERSION",
     "ArmSettings",
     "BenchmarkId",

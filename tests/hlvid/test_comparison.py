@@ -188,6 +188,16 @@ def test_times_of_two_machines_give_no_speed_up(off, gaze):
     assert comparison.speed_up_model_only is None
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_looped_attention_gives_no_speed_up(off, gaze, side):
+    looped = {"attention": "segments", "max_new_tokens": 16}
+    runs = [gaze, off]
+    runs[side] = change_record(runs[side], generation=looped)
+    comparison = compare_arms(*runs)
+    assert comparison.speed_up_end_to_end is None
+    assert comparison.speed_up_model_only is None
+
+
 def test_missing_times_give_no_speed_up(off, gaze):
     without_decode = change_prediction(gaze, 5, stage_ms={"end_to_end": 10.0})
     comparison = compare_arms(without_decode, off)
