@@ -1,4 +1,4 @@
-# make demo | prove | test | test-pages | check | bench | bench-report | bench-upstream | table | train-autogaze | gpu-check | clean
+# make demo | prove | test | test-pages | check | bench | bench-long | bench-report | bench-upstream | table | train-autogaze | gpu-check | clean
 # (README.md says what each does)
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +8,7 @@ DEMO_FRAMES ?= 6
 TRAIN_MINUTES ?= 100
 TRAIN_RUN ?= training/autogaze-mini
 
-.PHONY: demo prove test test-pages check bench bench-report bench-upstream table train-autogaze gpu-check clean
+.PHONY: demo prove test test-pages check bench bench-long bench-report bench-upstream table train-autogaze gpu-check clean
 
 demo: .venv/eval.stamp
 	$(BIN)/hlvid-build render --out demo/data --videos $(DEMO_VIDEOS) --seconds $(DEMO_SECONDS) --seed 0
@@ -37,8 +37,13 @@ bench: .venv/all.stamp
 	$(BIN)/python benchmarks/rounding.py > /dev/null
 	$(BIN)/python benchmarks/break_even.py > /dev/null
 	$(BIN)/python benchmarks/paper_grid.py > /dev/null
+	$(BIN)/python benchmarks/mllm_break_even.py > /dev/null
 	$(BIN)/python benchmarks/gaze_memory.py > /dev/null
 	$(BIN)/python benchmarks/bench_video.py > /dev/null
+
+# 1,024 frames of 4K in one prompt. Needs 26 GB of disk for the frames.
+bench-long: .venv/all.stamp
+	$(BIN)/python benchmarks/mllm_break_even.py --long > /dev/null
 
 # UPSTREAM: a checkout of NVlabs/AutoGaze. UPSTREAM_PYTHON: a Python with what that needs
 # (transformers 4.51) and this project.

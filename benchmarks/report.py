@@ -32,6 +32,8 @@ Part = Callable[[Sequence[Row]], list[str]]
 PARTS: tuple[tuple[str, str, str, Part], ...] = (
     ("Where gazing pays on a CPU", "break_even", "bench", report_cpu.break_even_part),
     ("The paper's grid", "paper_grid", "bench", report_cpu.grid_part),
+    ("Gaze before a small MLLM on a CPU", "mllm_break_even", "bench", report_cpu.mllm_part),
+    ("1,024 frames of 4K in one prompt", "mllm_long", "bench-long", report_cpu.long_part),
     ("The released code on a CPU", "cpu_check", "bench-upstream", report_cpu.upstream_part),
     ("Which roundings change a choice", "rounding", "bench", report_cpu.rounding_part),
     ("Gazing at 4K in a stream", "gaze_memory", "bench", report_cpu.memory_part),

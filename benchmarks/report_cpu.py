@@ -182,6 +182,59 @@ def _paper_speed_up(figure: Row) -> str:
     return ""
 
 
+def mllm_part(rows: Sequence[Row]) -> list[str]:
+    """Every selector and budget before a small MLLM, by canvas."""
+    settings = rows[0]["settings"]
+    found = []
+    for row in _of(rows, "arm"):
+        limit, tax = row["break_even_tower_ms"], row["selector_tax"]
+        is_off = row["tokens"] == row["tokens_off"]
+        found.append(
+            [
+                f"{row['views']}",
+                f"`{row['arm']}`",
+                f"{row['tokens']:,}",
+                *(f"{row[name]:,.0f}" for name in ("gaze_ms", "tower_ms", "total_ms")),
+                f"{row['tower_speed_up']:.2f}",
+                f"{row['speed_up']:.2f}",
+                "" if is_off else "never" if tax is None else f"{tax:.2f}",
+                "" if is_off else "never" if limit is None else f"{limit:,.0f}",
+                f"{row['peak_rss_bytes'] / 2**30:.2f}",
+            ]
+        )
+    header = ("views", "arm", "tokens", "gaze ms", "tower ms", "all ms", "tower faster")
+    header += ("all faster", "selector tax", "pays above tower ms", "peak GiB")
+    return [
+        f"`{settings['model']}` answers one question about {settings['num_frames']} frames of a "
+        "300 s 4K clip; random values, fp32; a view is 448 pixels a side. Medians of the rounds; "
+        "decoding is the same in all arms and left out. The tower is far smaller than a real one, "
+        "so *all faster* is the worst case for gaze: *pays above* is what the tower must cost "
+        "alone. AutoGaze has the released size and random weights. Nothing here speaks of "
+        "accuracy.",
+        "",
+        *markdown(header, found),
+        "",
+    ]
+
+
+def long_part(rows: Sequence[Row]) -> list[str]:
+    """Very many whole frames in one prompt."""
+    settings = rows[0]["settings"]
+    lines = []
+    for row in _of(rows, "long"):
+        stages = ", ".join(f"{name} {ms / 1e3:,.1f} s" for name, ms in row["stage_ms"].items())
+        lines += [
+            f"`{settings['model']}`, arm `{row['arm']}`, {row['num_frames']:,} frames of "
+            f"{settings['canvas']} in one prompt: {row['tokens']:,} visual tokens of "
+            f"{row['tokens_off']:,}, {row['patches']:,} patches through the tower; decoding "
+            f"{row['decode_ms'] / 1e3:,.1f} s, {stages}; peak memory "
+            f"{row['peak_rss_bytes'] / 2**30:.2f} GiB, of which pages of the mapped scratch file "
+            f"({row['canvas_bytes'] / 2**30:.1f} GiB on disk) are a part that the system may drop.",
+            "",
+        ]
+    return lines
+
+
 def rounding_part(rows: Sequence[Row]) -> list[str]:
     """What each rounding costs in agreement."""
     found = [
