@@ -31,7 +31,7 @@ check: .venv/all.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Under half an hour on two cores that do nothing else; what was stopped goes on.
+# Under an hour on two cores that do nothing else; what was stopped goes on.
 bench: .venv/all.stamp
 	$(BIN)/python benchmarks/coverage_simulation.py > /dev/null
 	$(BIN)/python benchmarks/rounding.py > /dev/null

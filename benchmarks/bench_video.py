@@ -263,7 +263,7 @@ def main() -> None:
     options = parser(BENCHMARK, __doc__)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--codecs", nargs="+", choices=sorted(CLIPS), default=sorted(CLIPS))
-    options.add_argument("--num-frames", nargs="+", type=int, default=[TARGET_NUM_FRAMES, 64])
+    options.add_argument("--num-frames", nargs="+", type=int, default=[TARGET_NUM_FRAMES, 64, 128])
     options.add_argument("--stream-views", nargs=3, help=argparse.SUPPRESS)
     asked = options.parse_args()
     if asked.stream_views:

@@ -31,6 +31,7 @@ from evaluators.timing import peak_memory_bytes  # noqa: E402
 from gaze.selectors import Request  # noqa: E402
 from gaze.video import gaze_at  # noqa: E402
 from hlvid.console import progress, say  # noqa: E402
+from hlvid.memory import share_one_arena  # noqa: E402
 from hlvid.video import VideoReader, uniform_indices  # noqa: E402
 
 BENCHMARK = "gaze_memory"
@@ -54,6 +55,7 @@ def write_model(folder: Path) -> None:
 
 def gaze(path: Path, weights: str, num_frames: int, budget: float) -> None:
     """Gaze at some frames and print what the process had in memory at most."""
+    share_one_arena()  # as every command does
     request = Request(budget=budget, weights=weights, seed=0, video_id="bench")
     began = time.perf_counter()
     with VideoReader(path) as reader, progress(num_frames, f"{num_frames} frames") as bar:
