@@ -1,9 +1,8 @@
 """Peak memory of gazing at a 4K video in a stream, for few and for many frames of it.
 
-AutoGaze of the released size with random weights, through the selector, as `hlvid-gaze run` does
-it: frames spread evenly over the 300 s clip of bench_video.py, 45 views a frame. Each number of
-frames has a process of its own. The budget is small because gazing takes long on few cores; memory
-grows with it by no more than the caches of the clips that are decoded together.
+AutoGaze of the released size with random weights, by `hlvid-gaze run`: frames spread evenly over
+the 300 s clip of bench_video.py, 45 views a frame. The budget is small because gazing takes long on
+few cores; memory grows with it by no more than the caches of the clips that are decoded together.
 
     python benchmarks/gaze_memory.py                # writes benchmarks/results/gaze_memory.jsonl
     python benchmarks/gaze_memory.py --num-frames 64 256 1024
@@ -25,14 +24,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bench_video import HEIGHT, WIDTH, make_clip  # noqa: E402
-from measure import Rows, parser, result_file  # noqa: E402
+from measure import Row, Rows, parser, result_file  # noqa: E402
 
-from evaluators.timing import peak_memory_bytes  # noqa: E402
-from gaze.selectors import Request  # noqa: E402
-from gaze.video import gaze_at  # noqa: E402
-from hlvid.console import progress, say  # noqa: E402
-from hlvid.memory import share_one_arena  # noqa: E402
-from hlvid.video import VideoReader, uniform_indices  # noqa: E402
+from hlvid.console import say  # noqa: E402
 
 BENCHMARK = "gaze_memory"
 SELECTOR = "autogaze"
@@ -53,21 +47,25 @@ def write_model(folder: Path) -> None:
     write_checkpoint(folder, config_json(config) | terms, random_weights(config, 0))
 
 
-def gaze(path: Path, weights: str, num_frames: int, budget: float) -> None:
-    """Gaze at some frames and print what the process had in memory at most."""
-    share_one_arena()  # as every command does
-    request = Request(budget=budget, weights=weights, seed=0, video_id="bench")
+def gaze(video: Path, weights: Path, num_frames: int, budget: float) -> Row:
+    """Gaze at some frames by the command: its tokens, seconds, and most memory."""
+    command = Path(sys.executable).with_name("hlvid-gaze")
+    words = [command, "run", video, "--weights", weights, "--budget", budget, "--json"]
+    words += ["--frames", num_frames, "--out", weights / "gaze.npz"]
     began = time.perf_counter()
-    with VideoReader(path) as reader, progress(num_frames, f"{num_frames} frames") as bar:
-        index = uniform_indices(reader.info.num_frames, num_frames)
-        gazed = gaze_at(reader, index, SELECTOR, request, watch=lambda *_: bar.advance())
-    found = {
+    with subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.read())
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"hlvid-gaze run: exit code {process.returncode}")
+    return {
         "num_frames": num_frames,
-        "num_tokens": sum(ids.size for ids in gazed.kept.tokens),
+        "num_tokens": told["num_tokens"],
         "seconds": round(time.perf_counter() - began, 1),
-        "peak_rss_bytes": peak_memory_bytes(),
+        "peak_rss_bytes": usage.ru_maxrss * 1024,
     }
-    sys.stdout.write(json.dumps(found) + "\n")
 
 
 def run(asked: argparse.Namespace, rows: Rows) -> None:
@@ -77,12 +75,9 @@ def run(asked: argparse.Namespace, rows: Rows) -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_model(Path(folder))
         for n in asked.num_frames:
-            if rows.find("memory", num_frames=n):
-                continue
-            words = [sys.executable, __file__, "--gaze", os.fspath(path), folder, str(n)]
-            words += ["--budget", str(asked.budget)]
-            done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
-            rows.add("memory", width=WIDTH, height=HEIGHT, **json.loads(done.stdout))
+            if not rows.find("memory", num_frames=n):
+                found = gaze(path, Path(folder), n, asked.budget)
+                rows.add("memory", width=WIDTH, height=HEIGHT, **found)
     peaks = [row["peak_rss_bytes"] for row in rows.find("memory")]
     ratio, most_gib = max(peaks) / min(peaks), max(peaks) / 2**30
     rows.add(
@@ -101,12 +96,7 @@ def main() -> None:
     options = parser(BENCHMARK, __doc__)
     options.add_argument("--num-frames", nargs="+", type=int, default=list(NUM_FRAMES))
     options.add_argument("--budget", type=float, default=BUDGET, help="share of tokens to keep")
-    options.add_argument("--gaze", nargs=3, help=argparse.SUPPRESS)
     asked = options.parse_args()
-    if asked.gaze:
-        path, weights, n = asked.gaze
-        gaze(Path(path), weights, int(n), asked.budget)
-        return
     if asked.quick:
         asked.num_frames = [1, 2]
     settings = {"selector": SELECTOR, "num_frames": asked.num_frames, "budget": asked.budget}

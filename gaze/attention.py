@@ -12,12 +12,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+FEW_ROWS = 16
+"""So many rows of one lane are attended in one piece on a CPU."""
 Backend = Literal["auto", "split", "masked", "triton", "flash"]
 
 
@@ -40,6 +43,56 @@ class Lanes:
     max_q: int
     max_k: int
     causal: bool
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """Neighbouring lanes of equal shape and stride, in order; read from the device once."""
+        starts, keys, lengths = self.q_start.tolist(), self.k_start.tolist(), self.k_len.tolist()
+        rows = [after - before for before, after in itertools.pairwise(starts)]
+        found, first = [], 0
+        while first < len(keys):
+            stop = first + 1
+            stride = max(0, keys[stop] - keys[first]) if stop < len(keys) else 0
+            while (
+                stop < len(keys)
+                and rows[stop] == rows[first]
+                and lengths[stop] == lengths[first]
+                and keys[stop] == keys[first] + stride * (stop - first)
+            ):
+                stop += 1
+            found.append(
+                Group(
+                    num=stop - first,
+                    first_row=starts[first],
+                    rows=rows[first],
+                    first_key=keys[first],
+                    keys=lengths[first],
+                    stride=stride,
+                )
+            )
+            first = stop
+        return found
+
+
+@dataclass(frozen=True)
+class Group:
+    """Lanes that go through one call.
+
+    Attributes:
+        num: Of lanes.
+        first_row: Of the first lane; those of the others follow.
+        rows: Of each lane.
+        first_key: Of the first lane.
+        keys: Of each lane.
+        stride: From one lane's first key to the next one's.
+    """
+
+    num: int
+    first_row: int
+    rows: int
+    first_key: int
+    keys: int
+    stride: int
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, lanes: Lanes, *, backend: Backend = "auto") -> Tensor:
@@ -113,28 +166,14 @@ def _split(q: Tensor, k: Tensor, v: Tensor, lanes: Lanes) -> Tensor:
     Neighbouring lanes of equal shape and stride go through one call: a mask would halve the speed
     of the CPU kernel, and a loop over lanes would leave its threads idle.
     """
-    starts, keys, lengths = lanes.q_start.tolist(), lanes.k_start.tolist(), lanes.k_len.tolist()
-    rows = [after - before for before, after in itertools.pairwise(starts)]
     out = torch.empty_like(q)
-    first = 0
-    while first < len(keys):
-        stop = first + 1
-        stride = max(0, keys[stop] - keys[first]) if stop < len(keys) else 0
-        while (
-            stop < len(keys)
-            and rows[stop] == rows[first]
-            and lengths[stop] == lengths[first]
-            and keys[stop] == keys[first] + stride * (stop - first)
-        ):
-            stop += 1
-        shape = (stop - first, rows[first], *q.shape[1:])
-        lane_q = q[starts[first] : starts[stop]].view(shape)
-        span = (shape[0], lengths[first], *q.shape[1:])
-        lane_k = _windows(k, keys[first], stride, span)
-        lane_v = _windows(v, keys[first], stride, span)
-        result = out[starts[first] : starts[stop]].view(shape)
-        _split_group(lane_q, lane_k, lane_v, lanes.causal, result)
-        first = stop
+    for group in lanes.groups:
+        rows = slice(group.first_row, group.first_row + group.num * group.rows)
+        shape = (group.num, group.rows, *q.shape[1:])
+        span = (group.num, group.keys, *q.shape[1:])
+        lane_k = _windows(k, group.first_key, group.stride, span)
+        lane_v = _windows(v, group.first_key, group.stride, span)
+        _split_group(q[rows].view(shape), lane_k, lane_v, lanes.causal, out[rows].view(shape))
     return out
 
 
@@ -142,6 +181,26 @@ def _windows(k: Tensor, first: int, stride: int, shape: tuple[int, ...]) -> Tens
     """(n, keys, H, D) view of n runs of rows, ``stride`` rows apart, without a copy."""
     row, head, value = k.stride()
     return k.as_strided(shape, (stride * row, row, head, value), k.storage_offset() + first * row)
+
+
+def _few_rows(q: Tensor, k: Tensor, v: Tensor, causal: bool, out: Tensor) -> None:
+    """One lane of few rows: q (R, H, D), k and v (keys, H, D); writes ``out`` (R, H, D).
+
+    The scores of a few rows are small: made whole, they need neither two parts nor a mask.
+    """
+    num_rows = q.shape[0]
+    heads_q = (q * q.shape[-1] ** -0.5).transpose(0, 1)  # (H, R, D)
+    scores = torch.bmm(heads_q, k.permute(1, 2, 0))  # (H, R, keys)
+    if causal and num_rows > 1:
+        scores[:, :, -num_rows:].masked_fill_(_unseen(num_rows), -torch.inf)
+    attended = torch.bmm(scores.softmax(-1), v.transpose(0, 1))  # (H, R, D)
+    out.copy_(attended.transpose(0, 1))
+
+
+@cache
+def _unseen(num_rows: int) -> Tensor:
+    """(R, R) which of their own keys rows do not see."""
+    return torch.ones(num_rows, num_rows, dtype=torch.bool).triu(1)
 
 
 def _split_group(q: Tensor, k: Tensor, v: Tensor, causal: bool, out: Tensor) -> None:
@@ -153,6 +212,9 @@ def _split_group(q: Tensor, k: Tensor, v: Tensor, causal: bool, out: Tensor) -> 
         out.zero_()
         return
     heads_q, heads_k, heads_v = (x.transpose(1, 2) for x in (q, k, v))  # (n, H, R, D)
+    if q.shape[0] == 1 and num_rows <= min(FEW_ROWS, num_keys):
+        _few_rows(q[0], k[0], v[0], causal, out[0])
+        return
     if not causal or num_rows == 1:
         out.copy_(_flash_cpu(heads_q, heads_k, heads_v)[0].transpose(1, 2))
         return

@@ -1,5 +1,8 @@
 """From ten heads to chosen tokens: the arg max, the stop test and the end of a frame.
 
+On the host, whatever the device: its caller asks what was chosen after every forward anyway, and so
+few numbers are faster in NumPy. `gaze.cuda` has a kernel that never asks.
+
 The rules, in the order they act on one clip's forward:
 
 - Head j takes the best id that this frame has not used; the id is used at once, so that head
@@ -13,7 +16,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -48,7 +53,7 @@ def choose(
     taken: Tensor,
     forced: Tensor | None = None,
 ) -> Choice:
-    """Choose up to K tokens a lane; a vectorised form of the rules above.
+    """Choose up to K tokens a lane by the rules above.
 
     Args:
         logits: (lanes, K, V) fp32.
@@ -63,35 +68,42 @@ def choose(
         The choice. ``ids`` holds the arg max even where another id was forced, so that the two can
         be compared; ``pending`` holds what was taken.
     """
-    num_heads = logits.shape[1]
-    left = taken.shape[1] - taken.sum(-1)  # (lanes,)
-    scores = logits[..., :-1].masked_fill(taken.unsqueeze(1), -torch.inf)
-    picks = []
-    chosen = []
-    for head in range(num_heads):
-        pick = scores[:, head].argmax(-1, keepdim=True)  # (lanes, 1)
-        picks.append(pick)
-        if forced is not None:
-            pick = torch.where(forced[:, head : head + 1] >= 0, forced[:, head : head + 1], pick)
-        chosen.append(pick)
-        scores.scatter_(2, pick.unsqueeze(1).expand(-1, num_heads, -1), -torch.inf)
-    ids, took = torch.cat(picks, 1), torch.cat(chosen, 1)  # (lanes, K)
-    head_index = torch.arange(num_heads, device=logits.device)
-    num_emitted = torch.minimum(cap - used, left).clamp(0, num_heads)
-    is_emitted = head_index < num_emitted.unsqueeze(1)
-    is_first = (used.unsqueeze(1) == 0) & (head_index == 0)
-    is_padded = is_emitted & (losses <= threshold.unsqueeze(1)) & ~is_first
-    is_end = is_padded.any(1) | (used + num_emitted >= cap) | (left <= num_emitted)
-    newly = torch.zeros_like(taken, dtype=torch.int8)
-    newly.scatter_reduce_(1, took, is_emitted.to(torch.int8), "amax")
-    taken |= newly.bool()
+    scores, is_taken = logits[..., :-1].numpy(force=True), taken.numpy(force=True)
+    most_used, most = used.numpy(force=True), cap.numpy(force=True)
+    num_heads = scores.shape[1]
+    left = is_taken.shape[1] - is_taken.sum(-1)  # (lanes,)
+    ids, took = _in_turn(np.where(is_taken[:, None], -np.inf, scores), forced)
+    num_emitted = np.minimum(most - most_used, left).clip(0, num_heads)
+    head = np.arange(num_heads)
+    is_emitted = head < num_emitted[:, None]  # (lanes, K)
+    is_below = losses.numpy(force=True) <= threshold.numpy(force=True)[:, None]
+    is_first = (most_used[:, None] == 0) & (head == 0)
+    is_padded = is_emitted & is_below & ~is_first
+    is_end = is_padded.any(1) | (most_used + num_emitted >= most) | (left <= num_emitted)
+    lane, slot = is_emitted.nonzero()
+    is_taken[lane, took[lane, slot]] = True
     is_real = is_emitted & ~is_padded
-    order = (~is_real).to(torch.int8).argsort(dim=1, stable=True)
-    return Choice(
-        ids=ids,
-        is_padded=is_padded,
-        num_emitted=num_emitted,
-        is_end=is_end,
-        pending=took.gather(1, order),
-        num_pending=is_real.sum(1),
-    )
+    order = np.argsort(~is_real, axis=1, kind="stable")
+    pending = np.take_along_axis(took, order, 1)
+    if taken.device.type != "cpu":
+        taken.copy_(torch.from_numpy(is_taken))
+    parts = (ids, is_padded, num_emitted, is_end, pending, is_real.sum(1))
+    return Choice(*(torch.from_numpy(part).to(taken.device) for part in parts))
+
+
+def _in_turn(
+    scores: NDArray[np.float32], forced: Tensor | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Every head's best id that no head before it took, and what it took: each (lanes, K)."""
+    num_lanes, num_heads = scores.shape[:2]
+    ids = np.empty((num_lanes, num_heads), dtype=np.int64)
+    took = np.empty_like(ids)
+    lanes = np.arange(num_lanes)
+    wanted = None if forced is None else forced.numpy(force=True)
+    for head in range(num_heads):
+        pick = ids[:, head] = scores[:, head].argmax(-1)
+        if wanted is not None:
+            pick = np.where(wanted[:, head] >= 0, wanted[:, head], pick)
+        took[:, head] = pick
+        scores[lanes, :, pick] = -np.inf
+    return ids, took

@@ -80,9 +80,15 @@ class RMSNorm(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
         self.eps = eps
+        self._eps = torch.tensor([eps])
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last dimension."""
+        if x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_grad_enabled():
+            # PyTorch's own takes it apart into more and slower operations there.
+            norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+            mean_square = torch.addcmul(self._eps, norm, norm, value=1 / x.shape[-1])
+            return (x * mean_square.rsqrt_()).mul_(self.weight)
         if x.dtype == torch.float32:
             return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
         full = F.rms_norm(x.float(), self.weight.shape, None, self.eps)
@@ -98,11 +104,12 @@ class Rotary(nn.Module):
         self.inverse = rotary_frequencies(config)
 
     def forward(self, position: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosine and sine, each (..., 1, 1, D / 2) fp32, of integer positions (...)."""
+        """What `rotate` takes of integer positions (...): two tables (..., 1, 1, D), fp32."""
         if self.inverse.device != position.device:
             self.inverse = self.inverse.to(position.device)
-        angle = position[..., None, None, None].float() * self.inverse
-        return angle.cos(), angle.sin()
+        angle = position[..., None, None, None].float() * self.inverse  # (..., 1, 1, D / 2)
+        cos, sin = angle.cos(), angle.sin()
+        return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
 
 
 def rotary_frequencies(config: GazeConfig) -> Tensor:
@@ -123,9 +130,16 @@ def rotary_frequencies(config: GazeConfig) -> Tensor:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate (..., D) by angles that broadcast, pairing value i with value i + D / 2; in fp32."""
-    a, b = x.float().chunk(2, dim=-1)  # (..., D / 2)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1).to(x.dtype)
+    """Rotate (..., D) by tables that broadcast, pairing value i with value i + D / 2; in fp32.
+
+    Args:
+        x: Values.
+        cos: Cosines of both halves.
+        sin: Minus the sines for the first half, the sines for the second.
+    """
+    full = x.float()
+    turned = torch.addcmul(full * cos, full.roll(full.shape[-1] // 2, -1), sin)
+    return turned.to(x.dtype)
 
 
 class Layer(nn.Module):
