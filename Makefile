@@ -35,6 +35,7 @@ check: .venv/all.stamp
 bench: .venv/all.stamp
 	$(BIN)/python benchmarks/coverage_simulation.py > /dev/null
 	$(BIN)/python benchmarks/rounding.py > /dev/null
+	$(BIN)/python benchmarks/resize_difference.py > /dev/null
 	$(BIN)/python benchmarks/break_even.py > /dev/null
 	$(BIN)/python benchmarks/paper_grid.py > /dev/null
 	$(BIN)/python benchmarks/mllm_break_even.py > /dev/null
@@ -65,6 +66,7 @@ train-autogaze: .venv/all.stamp
 
 gpu-check:
 	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) benchmarks/gpu_check.py
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) benchmarks/gpu_towers.py --out benchmarks/results/gpu_towers.jsonl
 
 clean:
 	rm -rf .venv demo prove build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

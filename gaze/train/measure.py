@@ -166,8 +166,7 @@ def synthetic(
 ) -> HeldOut:
     """Clips of photographs and of rendered scenes in turns."""
     scenes = SceneClips(split, SEED, num_frames, num_scenes, size)
-    with progress(num_scenes, f"scenes, {split}") as bar:
-        scenes.prepare(lambda _: bar.advance())
+    scenes.prepare()
     kinds: Sequence[Clips] = (MovingClips(split, SEED, num_frames, size), scenes)
     return HeldOut.of([kinds[index % 2].clip(index) for index in range(num_clips)])
 

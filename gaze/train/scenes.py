@@ -12,7 +12,7 @@ import functools
 import io
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
 
 from gaze.train.clips import Clip, Split, draws
+from hlvid.console import progress
 from hlvid.errors import UserError
 from hlvid.files import cache_dir, digest, write_bytes
 from hlvid.synthetic import RenderSettings, drawing, generation
@@ -72,32 +73,27 @@ class SceneClips:
         pixels = pixels[..., ::-1] if rng.random() < 0.5 else pixels
         return Clip(np.ascontiguousarray(pixels), f"scene {self.split} {scene}")
 
-    def prepare(self, tell: Callable[[int], None] = lambda _: None) -> None:
+    def prepare(self) -> None:
         """Draw the scenes that are not in the cache yet, one on each core.
-
-        Args:
-            tell: Called after each with its number.
 
         Raises:
             UserError: The cache may not be written, or a drawing process was killed.
         """
-        paths = {scene: _path(self.split, scene, self.size) for scene in range(self.num_scenes)}
-        missing = [scene for scene, path in paths.items() if not path.is_file()]
-        for scene in paths.keys() - missing:
-            tell(scene)
-        workers = min(len(os.sched_getaffinity(0)), len(missing))
-        if workers < 2:
-            for scene in missing:
-                _draw(self.split, scene, self.size)
-                tell(scene)
+        scenes = range(self.num_scenes)
+        missing = [n for n in scenes if not _path(self.split, n, self.size).is_file()]
+        if not missing:
             return
+        workers = min(len(os.sched_getaffinity(0)), len(missing))
         context = multiprocessing.get_context("spawn")
         try:
-            with ProcessPoolExecutor(workers, mp_context=context) as pool:
-                drawn = {pool.submit(_draw, self.split, s, self.size): s for s in missing}
+            with (
+                progress(len(missing), f"drawing scenes for {self.split}, once") as bar,
+                ProcessPoolExecutor(workers, mp_context=context) as pool,
+            ):
+                drawn = [pool.submit(_draw, self.split, n, self.size) for n in missing]
                 for future in as_completed(drawn):
                     future.result()
-                    tell(drawn[future])
+                    bar.advance()
         except BrokenProcessPool:
             raise UserError(
                 "scenes: a drawing process was killed, perhaps for want of memory. Call again: "
