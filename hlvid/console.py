@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from hlvid.errors import UserError
-from hlvid.memory import share_one_arena
+from hlvid.memory import give_memory_back
 
 if TYPE_CHECKING:
     import typer
@@ -24,7 +24,7 @@ def say(text: str) -> None:
 
 def run(app: "typer.Typer") -> NoReturn:
     """Run a command; a `UserError` becomes one line and its exit code, Ctrl-C becomes 130."""
-    share_one_arena()
+    give_memory_back()
     try:
         app()
     except UserError as error:

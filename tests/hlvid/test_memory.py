@@ -1,4 +1,4 @@
-"""Freed memory is shared between threads."""
+"""What is freed can be used by all threads, and large blocks go back to the system."""
 
 import platform
 import subprocess
@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-LEFT_AFTER = """
+NUM_ARENAS = """
 import threading, sys
-from hlvid.memory import share_one_arena
+from hlvid.memory import give_memory_back
 
-if sys.argv[1] == "one":
-    assert share_one_arena()
+if sys.argv[1] == "ours":
+    assert give_memory_back()
 
 def arenas():
     # Every arena but the main one is mapped in heaps of 64 MiB, most of it not yet readable.
@@ -31,13 +31,36 @@ barrier.wait()
 print(arenas())
 barrier.wait()
 """
+IN_HEAP = """
+import ctypes, sys
+from hlvid.memory import give_memory_back
+
+if sys.argv[1] == "ours":
+    assert give_memory_back()
+frame = bytearray(25_000_000)
+del frame
+frame = bytearray(25_000_000)
+at = ctypes.addressof((ctypes.c_char * len(frame)).from_buffer(frame))
+(heap,) = [line for line in open("/proc/self/maps") if line.rstrip().endswith("[heap]")]
+first, last = (int(part, 16) for part in heap.split()[0].split("-"))
+print(int(first <= at < last))
+"""
+
+pytestmark = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="settings of the GNU C library"
+)
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of the GNU C library")
+def told(program: str, how: str) -> int:
+    words = [sys.executable, "-c", program, how]
+    return int(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+
+
 def test_threads_have_no_arenas_of_their_own():
-    def arenas(how: str) -> int:
-        words = [sys.executable, "-c", LEFT_AFTER, how]
-        return int(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+    assert told(NUM_ARENAS, "as it is") >= 2
+    assert told(NUM_ARENAS, "ours") == 0
 
-    assert arenas("many") >= 2
-    assert arenas("one") == 0
+
+def test_a_frame_is_not_taken_from_the_heap_once_one_was_freed():
+    assert told(IN_HEAP, "as it is") == 1
+    assert told(IN_HEAP, "ours") == 0
