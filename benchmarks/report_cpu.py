@@ -91,7 +91,7 @@ def resize_part(rows: Sequence[Row]) -> list[str]:
     ]
     return [
         "All arms see one canvas, decoded straight to its size. The difference of its 8-bit values "
-        "to those that the stock processor's own resize makes of the whole frames, mostly of colour: "
+        "to those that the stock processor's own resize makes of whole frames, mostly of colour: "
         "the half-size colour planes are scaled once here, twice there, and the clip has more "
         "detail in them than videos have.",
         "",
