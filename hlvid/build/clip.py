@@ -76,7 +76,9 @@ def _clip(whole: Whole, rules: ClipRules, desk: Desk) -> Clips:
             found = _read_back(part, piece, packets_sha256)
             if _looks(found) != _looks(info):
                 raise Ended("no_clip", "MP4 cannot say how its frames are to be shown")
-            clips.append(_clip_of(whole, index, piece, found, packets_sha256, desk.store.put(part)))
+            # A piece that was taken down ends by itself, in `index`; the others go on.
+            file = desk.store.put(part, may_be_banned=True)
+            clips.append(_clip_of(whole, index, piece, found, packets_sha256, file))
     return Clips(clips=tuple(clips))
 
 

@@ -222,18 +222,19 @@ def takedown(
     item: Annotated[str, typer.Argument(help="Id of a candidate or a clip.")],
     reason: Annotated[str, typer.Option(help="Why; it is published, so name nobody.")],
     work: WorkFolder = Path("work"),
+    alone: Annotated[bool, typer.Option("--alone", help="Leave clips that show the same.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove a video for good: its media go and cannot come back, its id and the reason stay."""
     from hlvid.build.takedown import take_down
 
-    done = take_down(_open(work, spec), item, reason)
+    done = take_down(_open(work, spec), item, reason, alone=alone)
     if as_json:
         print_json(vars(done))
     else:
         typer.echo(f"{done.id} tombstoned, {done.num_files} files ({done.num_bytes} bytes) removed")
     for other in done.also:
-        say(f"{other} holds the very same bytes and lost them: take it down too")
+        say(f"{other} shows the same, and was taken down too")
     say(f"next: hlvid-build dedup {spec} --work {work}")
 
 

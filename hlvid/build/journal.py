@@ -5,7 +5,7 @@ long, how often, in whose words. Lines are never changed; of one task, the lates
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +51,25 @@ def read(folder: Path) -> dict[str, Line]:
         UserError: A line before the last is damaged.
     """
     lines: dict[str, Line] = {}
-    for path in _files(folder):
-        found, _ = _read_file(path)
-        for line in found:
-            known = lines.get(line.task)
-            if known is None or line.order > known.order:
-                lines[line.task] = line
+    for line in read_all(folder):
+        known = lines.get(line.task)
+        if known is None or line.order > known.order:
+            lines[line.task] = line
     return lines
 
 
+def read_all(folder: Path) -> Iterator[Line]:
+    """Every line of a folder of journals, of earlier attempts and specs too.
+
+    Raises:
+        UserError: A line before the last is damaged.
+    """
+    for path in _files(folder):
+        yield from _read_file(path)[0]
+
+
 def drop(folder: Path, items: frozenset[str]) -> None:
-    """Write the journals of a folder again without what they say about some items.
+    """Write the journals of a folder again without what they say about some items and candidates.
 
     Raises:
         UserError: Another process is writing to one of them.
@@ -69,7 +77,7 @@ def drop(folder: Path, items: frozenset[str]) -> None:
     for path in _files(folder):
         with Writer(path):
             lines, _ = _read_file(path)
-            left = [line for line in lines if line.entry.get("item") not in items]
+            left = [line for line in lines if items.isdisjoint(_about(line))]
             if len(left) < len(lines):
                 write_bytes(path, (canonical_json(line) + b"\n" for line in left))
 
@@ -92,6 +100,11 @@ class Writer(AppendFile):
     def write(self, line: Line) -> None:
         """Append a line; when this returns, it is on the disk."""
         self.append(canonical_json(line) + b"\n")
+
+
+def _about(line: Line) -> tuple[str, str]:
+    """The item of a line, and its candidate."""
+    return str(line.entry.get("item")), str(line.entry.get("candidate"))
 
 
 def _files(folder: Path) -> list[Path]:

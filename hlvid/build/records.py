@@ -174,6 +174,11 @@ class Clip(Record):
     height: int
     fps: float
 
+    @property
+    def span(self) -> tuple[float, float]:
+        """When it begins and ends, in seconds of the source's clock; half-open."""
+        return self.start_pts / self.ticks_per_second, self.end_pts / self.ticks_per_second
+
 
 class Clips(Output):
     """The pieces of one source file."""

@@ -48,12 +48,13 @@ class Store:
             return self.path(media).is_file()
         return False
 
-    def put(self, part: Path, *, pin: str | None = None) -> Media:
+    def put(self, part: Path, *, pin: str | None = None, may_be_banned: bool = False) -> Media:
         """Move a finished file into the store; when this returns, it is on the disk.
 
         Args:
             part: On the store's own disk; gone afterwards.
             pin: The digest that it must have.
+            may_be_banned: Of bytes that were taken down, only say what they were.
 
         Raises:
             Ended: source_changed, where it has another digest; takedown, where these bytes were
@@ -65,6 +66,8 @@ class Store:
         media = Media(sha256=sha256, num_bytes=part.stat().st_size)
         if sha256 in self._banned:
             part.unlink()
+            if may_be_banned:
+                return media
             raise Ended("takedown", "these bytes were taken down")
         if self._beneath is not None and self._beneath._found(media):
             part.unlink()

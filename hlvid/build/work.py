@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from hlvid.build import journal
 from hlvid.build.codes import CODES, State
-from hlvid.build.records import Entry, Media, Output
+from hlvid.build.records import Clip, Entry, Media, Output
 from hlvid.build.spec import Spec, read_spec
 from hlvid.build.stage import Bench, Item, Stage, Task
 from hlvid.build.store import Store
@@ -52,6 +52,28 @@ class Tombstone(Record):
     reason: str
     media: tuple[Media, ...]
     """What was removed for it, and may not come back."""
+    candidate: Identifier | None = None
+    """Of a clip: the source whose moment may not come back, however it is cut."""
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    """The moment, on the source's clock; half-open."""
+
+    def holds(self, item: Item[Any]) -> bool:
+        """Whether an item is what was taken down, comes from it, or shows it."""
+        if self.id in (item.id, item.candidate):
+            return True
+        clip = item.input
+        if not isinstance(clip, Clip):
+            return False
+        return clip.file in self.media or (
+            item.candidate == self.candidate and self.overlaps(clip.span)
+        )
+
+    def overlaps(self, span: tuple[float, float]) -> bool:
+        """Whether a stretch of the candidate shows some of the moment."""
+        if self.start_seconds is None or self.end_seconds is None:
+            return False
+        return span[0] < self.end_seconds and self.start_seconds < span[1]
 
 
 class Work:
@@ -167,9 +189,9 @@ class Work:
         before = self.num_pending(stage.after) if stage.after else 0
         return before + len(self.tasks(stage)) - len(self.entries(stage))
 
-    def is_tombstoned(self, item: Item[Any]) -> bool:
-        """Whether the item or its candidate was taken down."""
-        return item.id in self.tombstones or (item.candidate or "") in self.tombstones
+    def tombstone_of(self, item: Item[Any]) -> Tombstone | None:
+        """What was taken down that an item is, comes from or shows; None for nothing."""
+        return next((tomb for tomb in self.tombstones.values() if tomb.holds(item)), None)
 
     def refresh(self) -> None:
         """Forget what was read, after something was done."""
@@ -194,10 +216,10 @@ class Work:
         """Where the stage's manifest is written."""
         return self.folder / "manifests" / f"{stage.name}.jsonl"
 
-    def bury(self, tombstone: Tombstone) -> None:
-        """Note that something was taken down; call it before the media are removed."""
+    def bury(self, tombstones: Sequence[Tombstone]) -> None:
+        """Note what was taken down, all at once; call it before the media are removed."""
         with self.locked("tombstones"):
-            known = {**_read_tombstones(self.folder), tombstone.id: tombstone}
+            known = _read_tombstones(self.folder) | {tomb.id: tomb for tomb in tombstones}
             ordered = [known[key] for key in sorted(known, key=id_order)]
             write_jsonl(self.folder / TOMBSTONES_FILE, ordered)
 
@@ -217,14 +239,14 @@ class Work:
             os.close(lock)
 
     def _entry(self, task: Task[Any], lines: dict[str, journal.Line]) -> Entry[Any] | None:
-        if self.is_tombstoned(task.item):
+        if tomb := self.tombstone_of(task.item):
             return Entry[Any](
                 item=task.item.id,
                 candidate=task.item.candidate,
                 task=task.key,
                 state=State.TOMBSTONED,
                 code="takedown",
-                detail=self._reason(task.item),
+                detail=tomb.reason,
             )
         line = lines.get(task.key)
         if line is None:
@@ -232,10 +254,6 @@ class Work:
         type_ = Entry[task.stage.output]  # type: ignore[name-defined]
         where = f"journal of {task.stage.name}, item {task.item.id}"
         return parse_record(canonical_json(line.entry), type_, where=where)
-
-    def _reason(self, item: Item[Any]) -> str:
-        tomb = self.tombstones.get(item.id) or self.tombstones[item.candidate or ""]
-        return tomb.reason
 
     def _is_open(self, entry: Entry[Any] | None, retry: Sequence[str]) -> bool:
         if entry is None:

@@ -336,3 +336,29 @@ def steps():
 @pytest.fixture(scope="session")
 def photograph_windows():
     return windows
+
+
+def waves_of(number):
+    """A picture of waves; those of numbers that differ modulo 5 are not alike."""
+    y, x = np.mgrid[0:48, 0:64]
+    levels = np.sin(x / (3 + number % 5)) * 60 + np.cos(y * x / (40 + number)) * 60 + 128
+    return np.stack([levels, levels[::-1], levels[:, ::-1]], axis=-1).astype(np.uint8)
+
+
+@pytest.fixture
+def waves():
+    """How a picture of waves is made: (number)."""
+    return waves_of
+
+
+@pytest.fixture
+def small_shop(workshop, clips):
+    """Four small films: two that differ, a copy in another container, one too short."""
+    first = clips.make()
+    workshop.take(
+        first,
+        clips.make(name="other", pictures=[waves_of(number) for number in range(30)]),
+        clips.remux(first, "copy.mkv"),
+        clips.make(name="short", num_frames=6),
+    )
+    return workshop

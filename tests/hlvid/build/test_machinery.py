@@ -26,31 +26,8 @@ from hlvid.build.report import (
 from hlvid.build.spec import Spec, example_bytes, read_spec
 from hlvid.build.stages import STAGES, VERBS
 from hlvid.build.store import Store
-from hlvid.build.takedown import take_down
 from hlvid.build.telling import ORDER
 from hlvid.errors import UserError
-
-
-@pytest.fixture
-def small_shop(workshop, clips):
-    """Four small films: two that differ, a copy in another container, one too short."""
-    first = clips.make()
-    other = [clips_picture(number) for number in range(30)]
-    workshop.take(
-        first,
-        clips.make(name="other", pictures=other),
-        clips.remux(first, "copy.mkv"),
-        clips.make(name="short", num_frames=6),
-    )
-    return workshop
-
-
-def clips_picture(number):
-    import numpy as np
-
-    y, x = np.mgrid[0:48, 0:64]
-    waves = np.sin(x / (3 + number % 5)) * 60 + np.cos(y * x / (40 + number)) * 60 + 128
-    return np.stack([waves, waves[::-1], waves[:, ::-1]], axis=-1).astype(np.uint8)
 
 
 def named(work):
@@ -202,63 +179,6 @@ def test_rebuilding_tells_what_differs(small_shop):
             writer.write(journal.make_line(line["entry"], {}, attempt=0))
     done = rebuild(small_shop.open(), num_workers=0)
     assert any("probe: " in d and "output.detail_decibels" in d for d in done.differences)
-
-
-def test_what_is_taken_down_goes_and_stays_away(small_shop):
-    work = small_shop.run()
-    ids = named(work)
-    item = ids["other-h264-30-64x48.mp4"]
-    asset = next(asset for each, asset in work.passed(FETCH) if each.id == item)
-    path = work.store.path(asset.file)
-    done = take_down(work, item, "the owner\nasked \x1b[2J for it")
-    assert done.num_files == 4
-    assert not path.exists()
-    work = small_shop.run()
-    assert not path.exists()
-    (ending,) = [e for e in candidate_endings(work) if e.id == item]
-    assert (ending.state, ending.code) == ("tombstoned", "takedown")
-    assert ending.detail == "the owner asked [2J for it"
-    assert reconcile(work, verify=True) == []
-    assert rebuild(work, num_workers=0).differences == ()
-    for journals in (work.folder / "journal").rglob("*.jsonl"):
-        if journals.parent.name != "list":
-            assert item not in journals.read_text()
-    # The same bytes do not come back under another name either.
-    (small_shop.folder / "own" / "again.mp4").write_bytes(
-        (small_shop.folder / "own" / "other-h264-30-64x48.mp4").read_bytes()
-    )
-    work = small_shop.run()
-    again = named(work)["again.mp4"]
-    assert [e.state for e in candidate_endings(work) if e.id == again] == ["tombstoned"]
-    assert not path.exists()
-
-
-def test_a_clip_alone_can_be_taken_down(small_shop):
-    work = small_shop.run()
-    (candidate, clip) = next((item.id, clips.clips[0]) for item, clips in work.passed(CLIP))
-    take_down(work, clip.clip_id, "a face")
-    work = small_shop.run()
-    assert work.todo(CLIP) == []
-    (ending,) = [e for e in candidate_endings(work) if e.id == candidate]
-    assert ending.state == "tombstoned"
-    assert {e.state for e in work.entries(FETCH) if e.item == candidate} == {State.PASSED}
-
-
-def test_holders_of_the_same_bytes_are_named(workshop, clips):
-    path = clips.make()
-    workshop.take(path)
-    (workshop.folder / "own" / "twin.mp4").write_bytes(path.read_bytes())
-    work = workshop.run("probe")
-    one, other = sorted(named(work).values())
-    assert take_down(work, one, "asked").also == (other,)
-
-
-def test_a_takedown_needs_an_id_and_a_reason(small_shop):
-    work = small_shop.run("probe")
-    with pytest.raises(UserError, match="is neither a candidate nor a clip"):
-        take_down(work, "file-0000", "asked")
-    with pytest.raises(UserError, match="--reason: is empty"):
-        take_down(work, next(iter(named(work).values())), " \n")
 
 
 # --- items that go wrong -------------------------------------------------------------------------
