@@ -179,10 +179,11 @@ def report(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count what became of every candidate and clip, with the digests of the manifests."""
+    """Count what became of every source, candidate and clip, with the digests of the manifests."""
     from hlvid.build import report as reporting
 
     opened = _open(work, spec)
+    sources = reporting.source_endings(opened)
     endings = reporting.candidate_endings(opened)
     clips = [c for parts in reporting.clip_endings(opened).values() for c in parts]
     problems = reporting.reconcile(opened, verify=verify) if reconcile or verify else []
@@ -191,6 +192,7 @@ def report(
         say(f"wrote {len(reporting.export_parquet(opened, parquet))} tables to {parquet}")
     if as_json:
         content = {
+            "sources": reporting.counts(sources),
             "candidates": reporting.counts(endings),
             "clips": reporting.counts(clips),
             "content_sha256": digests,
@@ -198,7 +200,9 @@ def report(
         }
         print_json(content)
     else:
-        typer.echo(f"{len(endings)} candidates")
+        typer.echo(f"{len(sources)} sources")
+        print_counts(reporting.counts(sources))
+        typer.echo(f"\n{len(endings)} candidates")
         print_counts(reporting.counts(endings))
         typer.echo(f"\n{len(clips)} clips")
         print_counts(reporting.counts(clips))
@@ -214,7 +218,7 @@ def report(
         raise typer.Exit(1)
     if reconcile:
         say("everything adds up")
-    leave(endings)
+    leave(opened)
 
 
 def takedown(

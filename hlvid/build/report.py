@@ -1,14 +1,16 @@
-"""What became of every candidate, and whether the folder bears that out."""
+"""What became of every source and candidate, and whether the folder bears that out."""
 
 import itertools
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hlvid.build.clip import clips_of
 from hlvid.build.codes import CODES, State
+from hlvid.build.dedup import MATCH
+from hlvid.build.discover import DISCOVER, LIST
 from hlvid.build.records import Entry
 from hlvid.build.stage import Stage
 from hlvid.build.stages import CANDIDATE_STAGES, CLIP_STAGES, STAGES
@@ -16,18 +18,19 @@ from hlvid.build.work import Work, all_media
 from hlvid.errors import UserError
 from hlvid.files import digest_records, sha256_file, write_bytes
 
+LISTED = "listed"
 SELECTED = "selected"
 PENDING = "pending"
 
 
 @dataclass(frozen=True)
 class Ending:
-    """What became of a candidate or a clip.
+    """What became of a source, a candidate, a clip or another item.
 
     Args:
         id: Its id.
-        state: 'selected', 'rejected', 'failed', 'quarantined' or 'tombstoned'; 'pending' where a
-            stage has not ended for it.
+        state: 'selected', of a source 'listed'; 'rejected', 'failed', 'quarantined' or
+            'tombstoned'; 'pending' where a stage has not ended for it.
         stage: The last one that knows of it, or that is still to come.
         code: None where it is selected or pending.
         detail: What was found.
@@ -43,6 +46,28 @@ class Ending:
     def advice(self) -> str:
         """What a person can do about it."""
         return CODES[self.code].advice if self.code else ""
+
+    @property
+    def blocks(self) -> bool:
+        """Whether all that comes after its stage lacks something, unless it passes."""
+        return self.stage in (LIST.name, MATCH.name)
+
+
+def source_endings(work: Work) -> list[Ending]:
+    """What became of every source of the spec, in the order of names."""
+    entries = _by_item(work, (LIST,))
+    found = [_follow(task.item.id, (LIST,), entries) for task in work.tasks(LIST)]
+    return [replace(e, state=LISTED) if e.state == SELECTED else e for e in found]
+
+
+def troubles(work: Work) -> list[Ending]:
+    """What failed or is quarantined, whatever its stage, in the order of stages."""
+    return [
+        Ending(e.item, str(e.state), stage.name, e.code, e.detail)
+        for stage in STAGES
+        for e in work.entries(stage)
+        if e.state in (State.FAILED, State.QUARANTINED)
+    ]
 
 
 def clip_endings(work: Work) -> dict[str, list[Ending]]:
@@ -84,6 +109,13 @@ def reconcile(work: Work, *, verify: bool = False) -> list[str]:
     endings = candidate_endings(work)
     if len({ending.id for ending in endings}) != len(work.tasks(CANDIDATE_STAGES[0])):
         found.append("a candidate does not end exactly once")
+    for source in source_endings(work):
+        if source.state != LISTED:
+            what = source.code or source.state
+            found.append(f"source {source.id}: its videos are not counted ({what})")
+    led_to = {c.candidate_id for _, listing in work.passed(LIST) for c in listing.candidates}
+    if led_to != {task.item.id for task in work.tasks(DISCOVER)}:
+        found.append("discover: its items are not those that the sources lead to")
     for before, after in itertools.pairwise(CANDIDATE_STAGES):
         passed = {item.id for item, _ in work.passed(before)}
         if passed != {task.item.id for task in work.tasks(after)}:

@@ -30,23 +30,16 @@ def tell(work: "Work", spec: Path, verb: str, tallies: "list[Tally]", *, as_json
             parts = ", ".join(f"{number} {name}" for name, number in tally.counts.items())
             typer.echo(f"{tally.stage:12} {tally.num_items} items: {parts or 'nothing yet'}")
     say_next(work, spec, after=verb)
-    from hlvid.build.report import candidate_endings
-
-    leave(candidate_endings(work), failures_only=True)
+    leave(work, failures_only=True)
 
 
 def say_next(work: "Work", spec: Path, after: str | None = None) -> None:
     """Say what failed and what helps, and the command that goes on."""
-    from hlvid.build.codes import CODES
-    from hlvid.build.report import candidate_endings
+    from hlvid.build.report import troubles
     from hlvid.build.stages import VERBS
 
-    told = set()
-    for ending in candidate_endings(work):
-        if ending.code and CODES[ending.code].state in ("failed", "quarantined"):
-            if ending.code not in told:
-                say(f"{ending.code}: {ending.advice}")
-            told.add(ending.code)
+    for code, advice in {trouble.code: trouble.advice for trouble in troubles(work)}.items():
+        say(f"{code}: {advice}")
     where = f"{spec} --work {work.folder}"
     for verb in ORDER:
         stages = VERBS[verb]
@@ -64,14 +57,21 @@ def say_next(work: "Work", spec: Path, after: str | None = None) -> None:
     say(f"next: hlvid-build report {where} --reconcile")
 
 
-def leave(endings: "list[Ending]", *, failures_only: bool = False) -> None:
-    """Leave with 3 where some candidates failed or are not done, with 1 where all failed."""
-    bad = [
-        e for e in endings if e.state == "failed" or (e.state == "pending" and not failures_only)
-    ]
-    if not bad:
-        return
-    raise typer.Exit(1 if all(e.state == "failed" for e in endings) else PARTIAL)
+def leave(work: "Work", *, failures_only: bool = False) -> None:
+    """Leave with 3 where something failed or is not done, with 1 where nothing came through.
+
+    Candidates and questions that wait for a person's look are no failure. Sources, and the
+    comparison of all clips, are: what comes after them lacks something.
+    """
+    from hlvid.build.report import candidate_endings, source_endings, troubles
+
+    sources, candidates = source_endings(work), candidate_endings(work)
+    bad = [each for each in troubles(work) if each.state == "failed" or each.blocks]
+    if not failures_only:
+        bad += [each for each in (*sources, *candidates) if each.state == "pending"]
+    if bad:
+        have_failed = all(each.state == "failed" for each in candidates or sources)
+        raise typer.Exit(1 if have_failed else PARTIAL)
 
 
 def print_json(content: object) -> None:

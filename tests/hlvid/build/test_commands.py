@@ -4,10 +4,16 @@ import tomllib
 import pytest
 from typer.testing import CliRunner
 
+from hlvid.build.codes import CODES
+from hlvid.build.dedup import FINGERPRINT
+from hlvid.build.engine import run_stage
 from hlvid.build.fetch import FETCH
+from hlvid.build.questions import Draft, add
 from hlvid.build.spec import read_spec
+from hlvid.build.stages import by_name
 from hlvid.cli import app
 from hlvid.errors import UserError
+from hlvid.types import Evidence
 
 
 @pytest.fixture
@@ -104,3 +110,48 @@ def test_the_example_can_be_written_and_read(tmp_path):
     path = tmp_path / "hlvid.toml"
     path.write_text(done.stdout)
     assert len(read_spec(path).sources) == 4
+
+
+def test_a_source_that_cannot_be_listed_is_a_failure(shop, site):
+    shop.site("channel", f"{site.root}/gone")
+    done = call(shop, "run", "--until", "select")
+    assert done.exit_code == 3, done.output
+    (failed,) = [e for e in shop.open().entries(by_name("list")) if e.code]
+    assert f"{failed.code}: {CODES[failed.code].advice}" in done.stderr
+    report = call(shop, "report", "--reconcile")
+    assert report.exit_code == 1
+    assert f"source channel: its videos are not counted ({failed.code})" in report.stderr
+    shop.sources[:] = shop.sources[-1:]
+    assert call(shop, "discover").exit_code == 1
+
+
+def test_a_comparison_that_broke_is_a_failure(shop):
+    work = shop.run("index")
+    run_stage(work, FINGERPRINT, num_workers=0)
+    for media in [found.hashes for _, found in work.passed(FINGERPRINT)]:
+        path = work.store.path(media)
+        path.chmod(0o644)
+        path.write_bytes(b"?" * path.stat().st_size)
+    done = call(shop, "dedup")
+    assert "match        1 items: 1 quarantined defect" in done.stdout
+    assert done.exit_code == 3
+    assert f"defect: {CODES['defect'].advice}" in done.stderr
+
+
+def test_questions_that_wait_give_the_code_and_the_advice(shop):
+    work = shop.run()
+    clip = next(placed.clip for _, placed in work.passed(by_name("dedup")))
+    seen = Evidence(start_seconds=0.2, end_seconds=1.2, boxes=((0.2, 4.0, 4.0, 30.0, 20.0),))
+    draft = Draft(
+        question_id="q-0",
+        video_id=clip.clip_id,
+        stem="Which number is on the door of the house at the left?",
+        choices=("101", "102", "103", "104"),
+        evidence=(seen,),
+        author="ann",
+    )
+    add(shop.folder / "annotations" / "questions", "ann", [draft])
+    assert call(shop, "lint").exit_code == 0
+    done = call(shop, "run")
+    assert done.exit_code == 3
+    assert f"needs_replies: {CODES['needs_replies'].advice}" in done.stderr
