@@ -51,6 +51,6 @@ a stage whose items are clips belongs into `CLIP_STAGES`, so that what it says d
 `inputs`, its records in the items' inputs; then a change of it makes exactly the tasks anew that it
 touches.
 
-**On the disk**: see `hlvid.build.work`. All but `journal/`, `media/` and `tombstones.jsonl` may be
-deleted and comes again.
+**On the disk**: see `hlvid.build.work`. All but `journal/`, `media/`, `packs/` and
+`tombstones.jsonl` may be deleted and comes again.
 """

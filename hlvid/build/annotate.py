@@ -5,15 +5,14 @@ Whoever answers sees neither which option is right nor where the author saw it.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import secrets
+from collections.abc import Mapping, Sequence
 from importlib import resources
-from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
-from hlvid.build.agreement import box_overlap, overlap
 from hlvid.build.codes import Ended
 from hlvid.build.dedup import DEDUP
 from hlvid.build.linking import link_or_copy
@@ -34,17 +33,21 @@ from hlvid.build.rows import video_name
 from hlvid.build.work import Work
 from hlvid.datasets import Benchmark
 from hlvid.errors import UserError
-from hlvid.files import id_order, read_json, shown, write_bytes, write_json
-from hlvid.types import Count, Evidence, Identifier, Question, Record, Seconds, Sha256
+from hlvid.files import read_json, shown, write_bytes, write_json
+from hlvid.types import Identifier, Record, Seconds, Sha256
 from hlvid.video import VideoReader
 
 PACK_FILE = "pack.json"
 ANSWERS_FILE = "answers.jsonl"
+PACKS_FOLDER = "packs"
+"""Of the work folder: every pack as it was handed out, by its id."""
 _PAGE_FILES = ("index.html", "page.css", "page.js", "serve.py")
 
 _PSEUDONYM = re.compile("[A-Za-z0-9]{1,40}")
 
 Kind = Literal["write", "answer"]
+
+R = TypeVar("R", Draft, Reply)
 
 
 class AskedQuestion(Record):
@@ -72,27 +75,13 @@ class Task(Record):
 class Pack(Record):
     """What one person is to do: `pack.json`."""
 
+    pack_id: Identifier
+    """Of this pack alone: part of the ids of questions that are written in it."""
     name: Identifier
     kind: Kind
     annotator: Identifier
     """A pseudonym."""
     tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
-
-
-class Marked(Record):
-    """Where people saw the answer to a published question: no video, no text."""
-
-    question_id: Identifier
-    video_id: Identifier
-    evidence: tuple[Evidence, ...]
-    """Of those who chose the right option; places that overlap are given once."""
-    num_annotators: Count
-    num_agreeing: Count
-    """Who chose the right option."""
-    span_overlap: float | None
-    """Mean intersection over union of two people's spans; None with fewer than two."""
-    box_overlap: float | None
-    """The same of their boxes, in the middle of what their spans share."""
 
 
 # --- packs ---------------------------------------------------------------------------------------
@@ -110,7 +99,6 @@ def export(work: Work, folder: Path, *, kind: Kind, annotator: str) -> Pack:
     Raises:
         UserError: There is nothing to do, or the folder is there.
     """
-    name = f"{work.spec.name}-{kind}"
     if kind == "write":
         clips = [placed.clip for _, placed in work.passed(DEDUP)]
         tasks = tuple(_task(clip, None) for clip in clips)
@@ -127,7 +115,15 @@ def export(work: Work, folder: Path, *, kind: Kind, annotator: str) -> Pack:
     if not tasks:
         raise UserError(f"annotate: there is nothing for {annotator} to {kind}.")
     paths = {clip.clip_id: work.store.path(clip.file) for clip in clips}
-    return _write(folder, Pack(name=name, kind=kind, annotator=annotator, tasks=tasks), paths)
+    pack = Pack(
+        pack_id=_new_id(),
+        name=f"{work.spec.name}-{kind}",
+        kind=kind,
+        annotator=annotator,
+        tasks=tasks,
+    )
+    write_json(_record_path(work, pack), pack)
+    return _write(folder, pack, paths)
 
 
 def export_release(benchmark: Benchmark, folder: Path, *, annotator: str) -> Pack:
@@ -167,7 +163,13 @@ def export_release(benchmark: Benchmark, folder: Path, *, annotator: str) -> Pac
         raise UserError(
             f"annotate: no video of {benchmark.name} is at hand. Name its folder: --data."
         )
-    pack = Pack(name=benchmark.name, kind="answer", annotator=annotator, tasks=tuple(tasks))
+    pack = Pack(
+        pack_id=_new_id(),
+        name=benchmark.name,
+        kind="answer",
+        annotator=annotator,
+        tasks=tuple(tasks),
+    )
     return _write(folder, pack, paths)
 
 
@@ -205,6 +207,14 @@ def _asked(draft: Draft) -> AskedQuestion:
     )
 
 
+def _new_id() -> str:
+    return secrets.token_hex(4)
+
+
+def _record_path(work: Work, pack: Pack) -> Path:
+    return work.folder / PACKS_FOLDER / f"{pack.pack_id}.json"
+
+
 def _write(folder: Path, pack: Pack, paths: Mapping[str, Path]) -> Pack:
     if folder.exists():
         raise UserError(f"{folder}: is there already. Name a new folder for the pack.")
@@ -221,26 +231,51 @@ def _write(folder: Path, pack: Pack, paths: Mapping[str, Path]) -> Pack:
 
 
 def import_pack(work: Work, folder: Path) -> tuple[str, int]:
-    """Take over what somebody wrote into a pack; a later import of it replaces the earlier.
+    """Take over what somebody wrote into a pack; a later import of that pack replaces the earlier.
 
     Returns:
         What it was, `questions` or `replies`, and how many.
 
     Raises:
-        UserError: The pack or a line of it is not in order; then nothing is taken over.
+        UserError: The pack or a line of it is not in order, or it was handed out elsewhere or to
+            somebody else; then nothing is taken over.
     """
-    pack = read_json(folder / PACK_FILE, Pack)
-    name = f"{pack.name}-{pack.annotator}"
+    pack = _handed_out(work, read_json(folder / PACK_FILE, Pack))
+    name = f"{pack.name}-{pack.annotator}-{pack.pack_id}"
     path = folder / ANSWERS_FILE
     if not path.is_file():
         raise UserError(f"{folder}: has no {ANSWERS_FILE}. Nothing was saved in it yet.")
     if pack.kind == "write":
-        return import_questions(work, read_file(path, Draft), name, author=pack.annotator)
-    return import_replies(work, read_file(path, Reply), name, annotator=pack.annotator)
+        drafts = read_file(path, Draft)
+        return import_questions(work, drafts, name, author=pack.annotator, replace=True)
+    replies = read_file(path, Reply)
+    return import_replies(work, replies, name, annotator=pack.annotator, replace=True)
+
+
+def _handed_out(work: Work, returned: Pack) -> Pack:
+    """A pack as it left the work folder, whatever its own file says by now."""
+    path = _record_path(work, returned)
+    if not path.is_file():
+        raise UserError(
+            f"{PACK_FILE}: pack {returned.pack_id} was not handed out from {work.folder}. "
+            "Name the work folder that it is from: --work."
+        )
+    pack = read_json(path, Pack)
+    if returned.annotator != pack.annotator:
+        raise UserError(
+            f"{PACK_FILE}: pack {pack.pack_id} says {returned.annotator}, and was handed out to "
+            f"{pack.annotator}. Export a pack for each person."
+        )
+    return pack
 
 
 def import_questions(
-    work: Work, drafts: Sequence[Draft], name: str, *, author: str | None = None
+    work: Work,
+    drafts: Sequence[Draft],
+    name: str,
+    *,
+    author: str | None = None,
+    replace: bool = False,
 ) -> tuple[str, int]:
     """Take over questions.
 
@@ -249,10 +284,11 @@ def import_questions(
         drafts: The questions.
         name: Of the file that will hold them.
         author: Who must have written all of them; None for anybody.
+        replace: Whether those that came under this name before may go.
 
     Raises:
         UserError: One is by another author, about an unknown clip, has evidence outside of it, or
-            the id of a question in another file.
+            the id of a question in another file; or some that came before would go.
     """
     clips = {item.id: placed.clip for item, placed in work.passed(DEDUP)}
     taken = _taken(work, name)
@@ -269,17 +305,26 @@ def import_questions(
             check_evidence(draft, clip.duration_seconds, clip.width, clip.height)
         except Ended as end:
             raise UserError(f"{where}: {end.code} {end.detail}".rstrip() + ".") from None
-    add(work.bench.spec_folder / work.spec.questions.folder / "questions", name, drafts)
+    folder = work.bench.spec_folder / work.spec.questions.folder / "questions"
+    if not replace:
+        _check_kept(folder / f"{name}.jsonl", Draft, drafts)
+    add(folder, name, drafts)
     return "questions", len(drafts)
 
 
 def import_replies(
-    work: Work, replies: Sequence[Reply], name: str, *, annotator: str | None = None
+    work: Work,
+    replies: Sequence[Reply],
+    name: str,
+    *,
+    annotator: str | None = None,
+    replace: bool = False,
 ) -> tuple[str, int]:
     """Take over blind answers.
 
     Raises:
-        UserError: One is by another person, or chooses what is no option of its question.
+        UserError: One is by another person, or chooses what is no option of its question; or some
+            that came under this name before would go, and `replace` does not say so.
     """
     folder = work.bench.spec_folder / work.spec.questions.folder
     drafts = {draft.question_id: draft for draft in read(folder).drafts}
@@ -296,8 +341,28 @@ def import_replies(
             and reply.choice not in draft.choices
         ):
             raise UserError(f"{where}: {shown(reply.choice)} is none of its options.")
+    if not replace:
+        _check_kept(folder / "replies" / f"{name}.jsonl", Reply, replies)
     add(folder / "replies", name, replies)
     return "replies", len(replies)
+
+
+def _check_kept(path: Path, type_: type[R], records: Sequence[R]) -> None:
+    """Refuse to write a file of people's anew that would lose some of what it holds."""
+    known = read_file(path, type_) if path.exists() else []
+    if lost := set(map(_key, known)) - set(map(_key, records)):
+        question_id, name, _ = min(lost)
+        raise UserError(
+            f"{path.name}: came before, with {len(lost)} more, such as {question_id} by {name}. "
+            "Rename the file, or say --replace to be rid of them."
+        )
+
+
+def _key(record: Draft | Reply) -> tuple[str, str, str]:
+    """What a line is: its words may change, this may not."""
+    if isinstance(record, Draft):
+        return record.question_id, record.author, record.video_id
+    return record.question_id, record.annotator, ""
 
 
 def _taken(work: Work, name: str) -> set[str]:
@@ -309,66 +374,3 @@ def _taken(work: Work, name: str) -> set[str]:
         if path.stem != name
         for draft in read_file(path, Draft)
     }
-
-
-def evidence_of(questions: Iterable[Question], packs: Sequence[Path]) -> list[Marked]:
-    """What people marked in packs of a published benchmark.
-
-    Args:
-        questions: Of the benchmark, with their answers.
-        packs: Folders of packs that came back.
-
-    Raises:
-        UserError: A pack is not in order, or answers other wordings.
-    """
-    replies: dict[str, dict[str, Reply]] = {}
-    for folder in packs:
-        pack = read_json(folder / PACK_FILE, Pack)
-        for reply in read_file(folder / ANSWERS_FILE, Reply):
-            if reply.annotator != pack.annotator:
-                raise UserError(f"{folder.name}: holds a reply of {reply.annotator}.")
-            replies.setdefault(reply.question_id, {})[reply.annotator] = reply
-    found = []
-    for question in sorted(questions, key=lambda q: id_order(q.question_id)):
-        said = [each for _, each in sorted(replies.get(question.question_id, {}).items())]
-        wording = wording_sha256(question.video_id, question.stem, question.choices)
-        if any(each.wording_sha256 != wording for each in said):
-            raise UserError(f"question {question.question_id}: was answered in another wording.")
-        if said:
-            found.append(_marked(question, said))
-    return found
-
-
-def _marked(question: Question, said: Sequence[Reply]) -> Marked:
-    right = question.choices[ord(question.answer or "A") - ord("A")]
-    agreeing = [reply for reply in said if reply.choice == right]
-    places: list[Evidence] = []
-    for each in (place for reply in agreeing for place in reply.evidence):
-        if all(overlap(_span(each), _span(other)) == 0 for other in places):
-            places.append(each)
-    firsts = [reply.evidence[0] for reply in agreeing if reply.evidence]
-    pairs = list(combinations(firsts, 2))
-    return Marked(
-        question_id=question.question_id,
-        video_id=question.video_id,
-        evidence=tuple(sorted(places, key=_span)),
-        num_annotators=len(said),
-        num_agreeing=len(agreeing),
-        span_overlap=_mean([overlap(_span(a), _span(b)) for a, b in pairs]),
-        box_overlap=_mean([_boxes(a, b) for a, b in pairs]),
-    )
-
-
-def _span(evidence: Evidence) -> tuple[float, float]:
-    return evidence.start_seconds, evidence.end_seconds
-
-
-def _boxes(one: Evidence, other: Evidence) -> float:
-    start = max(one.start_seconds, other.start_seconds)
-    middle = (start + min(one.end_seconds, other.end_seconds)) / 2
-    boxes = one.box_at(middle), other.box_at(middle)
-    return box_overlap(boxes[0], boxes[1]) if boxes[0] and boxes[1] else 0.0
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return round(sum(values) / len(values), 6) if values else None

@@ -94,6 +94,9 @@ def take_in(
     spec: Spec,
     sources: Annotated[list[Path], typer.Argument(help="Packs, or JSON Lines with --kind.")],
     kind: Annotated[str, typer.Option(help="Of JSON Lines: write or answer.")] = "",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Lines that came from such a file before may go.")
+    ] = False,
     work: WorkFolder = Path("work"),
 ) -> None:
     """Take over what people wrote: checked first, and all of a source or nothing."""
@@ -106,10 +109,10 @@ def take_in(
             what, number = annotate.import_pack(opened, source)
         elif kind == "write":
             drafts = read_file(source, Draft)
-            what, number = annotate.import_questions(opened, drafts, source.stem)
+            what, number = annotate.import_questions(opened, drafts, source.stem, replace=replace)
         elif kind == "answer":
             replies = read_file(source, Reply)
-            what, number = annotate.import_replies(opened, replies, source.stem)
+            what, number = annotate.import_replies(opened, replies, source.stem, replace=replace)
         else:
             raise UserError(f"{source}: is no folder. Say --kind write or --kind answer.")
         typer.echo(f"{number} {what} from {source.name}")
@@ -143,7 +146,7 @@ def evidence(
 ) -> None:
     """Gather where people saw the answers of a published benchmark: no video, no text."""
     from hlvid import datasets
-    from hlvid.build.annotate import evidence_of
+    from hlvid.build.marked import evidence_of
     from hlvid.files import write_jsonl
 
     found = evidence_of(datasets.load(release, data=data).questions, packs)

@@ -4,6 +4,7 @@
     WORK/manifests/STAGE.jsonl        what came of it, in order of id; made from the journals
     WORK/media/sha256/ab/abcd...      the store
     WORK/tombstones.jsonl             what was taken down
+    WORK/packs/ID.json                 what was handed out to whom, to know it again
     WORK/scratch/                     unfinished files; may be deleted while nothing runs
 
 Entries are what the journals hold of the tasks that the spec of now asks for: after a change of the

@@ -189,7 +189,8 @@ function written() {
   const used = answersOf(task).map((line) => Number(line.question_id.split("-").pop()));
   const number = Math.max(-1, ...used) + 1;
   const draft = {
-    question_id: `${task.video_id}-${pack.annotator}-${number}`, video_id: task.video_id, stem,
+    question_id: `${task.video_id}-${pack.annotator}-${pack.pack_id}-${number}`,
+    video_id: task.video_id, stem,
     choices: filled, evidence: places, author: pack.annotator,
   };
   const capability = $("capability").value.trim();

@@ -131,6 +131,8 @@ const writer = await serve("write");
     await tab.waitForFunction(() => document.querySelectorAll("#saved li").length === 2);
     const ids = answers("write").map((line) => line.question_id);
     assert.equal(new Set(ids).size, 2);
+    const { pack_id } = JSON.parse(readFileSync(join(packs, "write", "pack.json"), "utf8"));
+    assert.ok(ids.every((id) => id.includes(`-ann-${pack_id}-`)), ids.join(" "));
     await tab.locator("#saved li").nth(1).getByRole("button").click();
     await tab.waitForFunction(() => document.querySelectorAll("#saved li").length === 1);
     assert.equal(answers("write").length, 1);

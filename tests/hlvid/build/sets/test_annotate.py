@@ -13,8 +13,7 @@ import pytest
 from hlvid.build.annotate import (
     ANSWERS_FILE,
     PACK_FILE,
-    Marked,
-    evidence_of,
+    PACKS_FOLDER,
     export,
     export_release,
     import_pack,
@@ -22,6 +21,8 @@ from hlvid.build.annotate import (
 from hlvid.build.engine import run_stage
 from hlvid.build.facts import questions_told
 from hlvid.build.lint import LINT
+from hlvid.build.marked import Marked, evidence_of
+from hlvid.build.questions import read
 from hlvid.build.task_pack.serve import server
 from hlvid.datasets import Benchmark
 from hlvid.errors import UserError
@@ -97,6 +98,54 @@ def test_an_id_that_another_has_is_refused_and_a_second_import_replaces(desk, dr
     for number in (1, 2):
         save(tmp_path / "ann", [draft(i, desk.clips[0]) for i in range(number)])
         assert import_pack(desk.shop.open(), tmp_path / "ann") == ("questions", number)
+
+
+def test_a_second_pack_of_a_person_adds_to_the_first(desk, draft, reply, tmp_path):
+    packs = [
+        export(desk.shop.open(), tmp_path / name, kind="write", annotator="ann")
+        for name in ("one", "two")
+    ]
+    drafts = [
+        draft(0, desk.clips[0], question_id=f"{desk.clips[0]}-ann-{pack.pack_id}-0", stem=stem)
+        for pack, stem in zip(packs, ("What is at the left?", "What is at the right?"), strict=True)
+    ]
+    for name, each in zip(("one", "two"), drafts, strict=True):
+        save(tmp_path / name, [each])
+        import_pack(desk.shop.open(), tmp_path / name)
+    assert {d.stem for d in read(desk.folder).drafts} == {d.stem for d in drafts}
+    # What comes back of the first once more replaces what came of it, and nothing else.
+    save(tmp_path / "one", [])
+    import_pack(desk.shop.open(), tmp_path / "one")
+    assert read(desk.folder).drafts == (drafts[1],)
+
+    import_pack(desk.shop.open(), tmp_path / "two")
+    run_stage(desk.shop.open(), LINT)
+    for name, number in (("bob1", 1), ("bob2", 2)):
+        export(desk.shop.open(), tmp_path / name, kind="answer", annotator="bob")
+        asked = drafts[1] if number == 1 else drafts[0]
+        save(tmp_path / name, [reply(asked, "bob")])
+        import_pack(desk.shop.open(), tmp_path / name)
+        assert len(read(desk.folder).replies) == number
+        save(tmp_path / "one", [drafts[0]])
+        import_pack(desk.shop.open(), tmp_path / "one")
+        run_stage(desk.shop.open(), LINT)
+
+
+def test_a_pack_comes_back_to_where_it_is_from_and_from_whom_it_was_for(desk, draft, tmp_path):
+    pack = export(desk.shop.open(), tmp_path / "ann", kind="write", annotator="ann")
+    save(tmp_path / "ann", [draft(0, desk.clips[0], author="eve")])
+    for changes, said in (
+        ({"annotator": "eve"}, "says eve, and was handed out to ann"),
+        ({"pack_id": "0badcafe"}, "pack 0badcafe was not handed out from"),
+        ({"pack_id": "../../spec"}, "field 'pack_id'"),
+    ):
+        content = {**pack.model_dump(mode="json"), **changes}
+        (tmp_path / "ann" / PACK_FILE).write_text(json.dumps(content))
+        with pytest.raises(UserError, match=said):
+            import_pack(desk.shop.open(), tmp_path / "ann")
+    assert not (desk.folder / "questions").exists()
+    (kept,) = (desk.shop.folder / "work" / PACKS_FOLDER).iterdir()
+    assert kept.stem == pack.pack_id
 
 
 def exam(folder, desk):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from hlvid.build.questions import read
 from hlvid.build.verify import verify
 from hlvid.cli import app
 from hlvid.errors import UserError
@@ -97,6 +98,23 @@ def test_control_sets_and_an_unruly_ruling(desk, draft):
     words = (question.question_id, "maybe", "--by", "z", "--reason", "r")
     with pytest.raises(UserError, match="field 'decision'"):
         call(desk, "rule", "SPEC", *words, *at(desk))
+
+
+def test_a_file_of_the_same_name_takes_nothing_out_unless_told_so(desk, draft, reply, tmp_path):
+    drafts = [draft(i, desk.clips[0]) for i in range(2)]
+    for kind, lines in (("write", drafts), ("answer", [reply(each, "bob") for each in drafts])):
+        for name, line in zip("ab", lines, strict=True):
+            write_jsonl(tmp_path / kind / name / "lines.jsonl", [line])
+        one, other = (tmp_path / kind / name / "lines.jsonl" for name in "ab")
+        words = ("--kind", kind, *at(desk))
+        call(desk, "annotate", "import", "SPEC", one, *words)
+        with pytest.raises(UserError, match=r"^lines\.jsonl: came before, with 1 more, such as"):
+            call(desk, "annotate", "import", "SPEC", other, *words)
+        write_jsonl(one, lines)
+        call(desk, "annotate", "import", "SPEC", one, *words)
+    call(desk, "annotate", "import", "SPEC", other, *words, "--replace")
+    assert len(read(desk.folder).drafts) == 2
+    assert list(read(desk.folder).replies) == [drafts[1].question_id]
 
 
 def test_a_zip_bomb_is_no_questions_file(desk, tmp_path):

@@ -1,0 +1,91 @@
+"""Where people saw the answers of a published benchmark, gathered from packs that came back."""
+
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from pathlib import Path
+
+from hlvid.build.agreement import box_overlap, overlap
+from hlvid.build.annotate import ANSWERS_FILE, PACK_FILE, Pack
+from hlvid.build.questions import Reply, read_file, wording_sha256
+from hlvid.errors import UserError
+from hlvid.files import id_order, read_json
+from hlvid.types import Count, Evidence, Identifier, Question, Record
+
+
+class Marked(Record):
+    """Where people saw the answer to a published question: no video, no text."""
+
+    question_id: Identifier
+    video_id: Identifier
+    evidence: tuple[Evidence, ...]
+    """Of those who chose the right option; places that overlap are given once."""
+    num_annotators: Count
+    num_agreeing: Count
+    """Who chose the right option."""
+    span_overlap: float | None
+    """Mean intersection over union of two people's spans; None with fewer than two."""
+    box_overlap: float | None
+    """The same of their boxes, in the middle of what their spans share."""
+
+
+def evidence_of(questions: Iterable[Question], packs: Sequence[Path]) -> list[Marked]:
+    """What people marked in packs of a published benchmark.
+
+    Args:
+        questions: Of the benchmark, with their answers.
+        packs: Folders of packs that came back.
+
+    Raises:
+        UserError: A pack is not in order, or answers other wordings.
+    """
+    replies: dict[str, dict[str, Reply]] = {}
+    for folder in packs:
+        pack = read_json(folder / PACK_FILE, Pack)
+        for reply in read_file(folder / ANSWERS_FILE, Reply):
+            if reply.annotator != pack.annotator:
+                raise UserError(f"{folder.name}: holds a reply of {reply.annotator}.")
+            replies.setdefault(reply.question_id, {})[reply.annotator] = reply
+    found = []
+    for question in sorted(questions, key=lambda q: id_order(q.question_id)):
+        said = [each for _, each in sorted(replies.get(question.question_id, {}).items())]
+        wording = wording_sha256(question.video_id, question.stem, question.choices)
+        if any(each.wording_sha256 != wording for each in said):
+            raise UserError(f"question {question.question_id}: was answered in another wording.")
+        if said:
+            found.append(_marked(question, said))
+    return found
+
+
+def _marked(question: Question, said: Sequence[Reply]) -> Marked:
+    right = question.choices[ord(question.answer or "A") - ord("A")]
+    agreeing = [reply for reply in said if reply.choice == right]
+    places: list[Evidence] = []
+    for each in (place for reply in agreeing for place in reply.evidence):
+        if all(overlap(_span(each), _span(other)) == 0 for other in places):
+            places.append(each)
+    firsts = [reply.evidence[0] for reply in agreeing if reply.evidence]
+    pairs = list(combinations(firsts, 2))
+    return Marked(
+        question_id=question.question_id,
+        video_id=question.video_id,
+        evidence=tuple(sorted(places, key=_span)),
+        num_annotators=len(said),
+        num_agreeing=len(agreeing),
+        span_overlap=_mean([overlap(_span(a), _span(b)) for a, b in pairs]),
+        box_overlap=_mean([_boxes(a, b) for a, b in pairs]),
+    )
+
+
+def _span(evidence: Evidence) -> tuple[float, float]:
+    return evidence.start_seconds, evidence.end_seconds
+
+
+def _boxes(one: Evidence, other: Evidence) -> float:
+    start = max(one.start_seconds, other.start_seconds)
+    middle = (start + min(one.end_seconds, other.end_seconds)) / 2
+    boxes = one.box_at(middle), other.box_at(middle)
+    return box_overlap(boxes[0], boxes[1]) if boxes[0] and boxes[1] else 0.0
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return round(sum(values) / len(values), 6) if values else None
