@@ -51,8 +51,26 @@ class Calibration(Record):
     """On the clips it was set on, the default first."""
 
 
+def check_kind(model: AutoGaze, pyramid: Pyramid) -> None:
+    """Refuse thresholds of a model that predicts another kind of loss than the pyramid's.
+
+    Raises:
+        UserError: It does.
+    """
+    if (kind := model.config.loss_kind) != pyramid.kind:
+        raise UserError(
+            f"threshold: the checkpoint predicts the loss {kind}. Allowed is {pyramid.kind}; at a "
+            "given kept ratio any checkpoint can be compared."
+        )
+
+
 def ask(model: AutoGaze, pixels: Tensor, pyramid: Pyramid, threshold: float) -> Asked:
-    """What asking a model for a loss gives on some clips."""
+    """What asking a model for a loss gives on some clips.
+
+    Raises:
+        UserError: The model predicts another kind of loss.
+    """
+    check_kind(model, pyramid)
     found = choose(model, pixels, ratio=CAP_RATIO, threshold=threshold)
     table = pyramid.table(pixels)
     given = float(table.losses(found.mask(table.num_cells)).mean())
@@ -78,7 +96,8 @@ def calibrate(
         others: Other losses to ask for afterwards.
 
     Raises:
-        UserError: No threshold gives the target: the model never gets so low, or starts below it.
+        UserError: The model predicts another kind of loss, or no threshold gives the target: it
+            never gets so low, or starts below it.
     """
     low, high = 1e-3 * target, 8.0 * target
     if not ask(model, pixels, pyramid, low).given <= target:

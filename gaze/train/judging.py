@@ -21,7 +21,7 @@ _CLIPS_AT_ONCE = 8
 def choose(
     model: AutoGaze, pixels: Tensor, *, ratio: float, threshold: float | None = None
 ) -> Sequences:
-    """What a model gazes at, at natural positions.
+    """What a model gazes at, at the positions that it was made for.
 
     The same as `AutoGaze.select` on a CPU; on a GPU too it uses the weights as they are now. More
     frames than the model's clips have are taken clip by clip.
@@ -47,22 +47,16 @@ def _choose_clip(model: AutoGaze, clip: Tensor, ratio: float, threshold: float |
     features, _ = model.encoder(normalize(clip))
     caps = torch.full(clip.shape[:2], model.config.cap(ratio), device=clip.device)
     limit = None if threshold is None else features.new_full((len(clip),), threshold)
-    return roll_out(model.decoder, features, caps, threshold=limit).ids
+    positions = model.positions
+    return roll_out(model.decoder, features, caps, threshold=limit, positions=positions).ids
 
 
 def _padded(ids: Tensor, longest: int) -> Tensor:
     return F.pad(ids, (0, longest - ids.shape[-1]), value=-1)
 
 
-def chosen_losses(
-    model: AutoGaze,
-    pixels: Tensor,
-    pyramid: Pyramid,
-    *,
-    ratio: float,
-    threshold: float | None = None,
-) -> Tensor:
-    """(B, T) the loss of each frame when the model's choices are kept."""
-    found = choose(model, pixels, ratio=ratio, threshold=threshold)
+def chosen_losses(model: AutoGaze, pixels: Tensor, pyramid: Pyramid, *, ratio: float) -> Tensor:
+    """(B, T) the loss of each frame when the model's choices at a kept ratio are kept."""
+    found = choose(model, pixels, ratio=ratio)
     table = pyramid.table(pixels)
     return table.losses(found.mask(table.num_cells))

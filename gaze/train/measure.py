@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gaze.config import Positions
 from gaze.model import AutoGaze
-from gaze.train.calibrate import Asked, Calibration, ask, calibrate
+from gaze.train.calibrate import Asked, Calibration, ask, calibrate, check_kind
 from gaze.train.clips import Clip, Clips, Split
 from gaze.train.evaluate import (
     CURVE_RATIOS,
@@ -52,10 +53,15 @@ class Measurement(Record):
 
     weights: str
     weights_sha256: str
+    positions: Positions
+    """At which it was decoded: its own."""
+    predicts: str
+    """The kind of loss that its threshold asks for."""
     evaluations: tuple[Evaluation, ...]
     needed: tuple[Needed, ...]
     asked: tuple[Asked, ...]
-    """Losses asked for by threshold, and what they gave, on the synthetic clips."""
+    """Losses asked for by threshold, and what they gave, on the synthetic clips. None where the
+    checkpoint predicts another kind of loss than is measured."""
 
 
 def measure(
@@ -83,7 +89,7 @@ def measure(
         The tables.
 
     Raises:
-        UserError: A checkpoint does not predict this loss, or a video cannot be read.
+        UserError: A checkpoint chooses among other cells, or a video cannot be read.
     """
     from gaze.checkpoint import find_checkpoint
 
@@ -113,6 +119,8 @@ def measure(
     measurement = Measurement(
         weights=weights,
         weights_sha256=find_checkpoint(weights).sha256,
+        positions=model.positions,
+        predicts=model.config.loss_kind,
         evaluations=evaluations,
         needed=_needed(models, sets["synthetic"], pyramid),
         asked=asked,
@@ -135,10 +143,11 @@ def publish(weights: Path, out: Path, *, ratio: float, num_clips: int) -> Calibr
         num_clips: Validation clips.
 
     Raises:
-        UserError: The checkpoint cannot be read or calibrated.
+        UserError: The checkpoint cannot be read or calibrated, or predicts another kind of loss.
     """
     pyramid = Pyramid()
     model = load_model(str(weights), pyramid)
+    check_kind(model, pyramid)
     frames = model.config.clip_frames
     held = synthetic("validation", num_clips, frames, num_scenes=4, size=pyramid.size)
     target = round(float(chosen_losses(model, held.pixels, pyramid, ratio=ratio).mean()), 2)
@@ -150,10 +159,10 @@ def publish(weights: Path, out: Path, *, ratio: float, num_clips: int) -> Calibr
 
 
 def load_model(weights: str, pyramid: Pyramid) -> AutoGaze:
-    """A checkpoint that predicts the losses of a pyramid.
+    """A checkpoint that chooses among the cells of a pyramid, whatever loss it predicts.
 
     Raises:
-        UserError: It predicts another kind of loss, or its cells are others.
+        UserError: It cannot be read, or its cells are others.
     """
     model = AutoGaze.from_pretrained(weights)
     if model.config.cells_per_scale != pyramid.cells_per_scale:
@@ -181,7 +190,8 @@ def _real(folder: Path | None, num_clips: int, num_frames: int, size: int) -> He
 
 
 def _asked(model: AutoGaze, held: HeldOut, pyramid: Pyramid) -> tuple[Asked, ...]:
-    if (default := model.config.default_threshold) is None:
+    default, is_other = model.config.default_threshold, model.config.loss_kind != pyramid.kind
+    if default is None or is_other:
         return ()
     return tuple(ask(model, held.pixels, pyramid, default * x) for x in (1.0, 0.75, 1.25, 1.5))
 
@@ -212,4 +222,10 @@ def _needed_table(measurement: Measurement) -> str:
     if measurement.asked:
         lines += ["", "| loss asked for | given | cells kept |", "|--:|--:|--:|"]
         lines += [f"| {a.asked:.3f} | {a.given:.3f} | {a.ratio:.1%} |" for a in measurement.asked]
+    elif measurement.predicts != Pyramid.kind:
+        predicts = measurement.predicts
+        lines += [
+            "",
+            f"No loss is asked for: `{predicts}` is predicted, `{Pyramid.kind}` measured.",
+        ]
     return "\n".join(lines) + "\n"

@@ -5,26 +5,33 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from gaze.config import Positions
 from gaze.decode import FrameDecoder, new_state, slot_rows
 from gaze.decoder import Decoder
 from gaze.train.sequences import Sequences
 
 
 def roll_out(
-    decoder: Decoder, features: Tensor, caps: Tensor, *, threshold: Tensor | None = None
+    decoder: Decoder,
+    features: Tensor,
+    caps: Tensor,
+    *,
+    threshold: Tensor | None = None,
+    positions: Positions = "natural",
 ) -> Sequences:
-    """Gaze at clips, at natural positions, always taking the likeliest cell.
+    """Gaze at clips, always taking the likeliest cell.
 
     Args:
         decoder: The model's.
         features: (B, T, P, C) vision tokens.
         caps: (B, T) most cells of each frame.
         threshold: (B,) predicted loss at which a frame ends.
+        positions: Those that the model was made for; all training here is at natural ones.
     """
     batch, num_frames = features.shape[:2]
     rows = slot_rows(decoder.config, caps.amax(0).tolist())
     state = new_state(decoder, batch=batch, rows=rows)
-    engine = FrameDecoder(decoder, state, positions="natural")
+    engine = FrameDecoder(decoder, state, positions=positions)
     limit = features.new_full((batch,), -torch.inf) if threshold is None else threshold
     return Sequences.from_frames(
         [engine.frame(features[:, t], cap=caps[:, t], threshold=limit) for t in range(num_frames)]

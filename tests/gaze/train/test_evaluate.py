@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from xml.etree import ElementTree
 
@@ -7,8 +8,9 @@ import torch
 
 from gaze.config import GazeConfig
 from gaze.model import AutoGaze
+from gaze.train import measure
 from gaze.train.arms import CONTROLS, Held, oracle
-from gaze.train.calibrate import calibrate
+from gaze.train.calibrate import ask, calibrate
 from gaze.train.evaluate import (
     ORACLE,
     HeldOut,
@@ -21,6 +23,7 @@ from gaze.train.evaluate import (
 from gaze.train.pyramid import Pyramid
 from gaze.train.report import picture, table
 from gaze.train.state import write_model
+from hlvid.errors import UserError
 
 PYRAMID = Pyramid((1, 2, 4), patch_size=8)
 CONFIG = GazeConfig(
@@ -141,3 +144,29 @@ def test_a_calibrated_threshold_gives_the_loss_that_is_asked_for(pixels, tmp_pat
     assert (read.config.default_ratio, read.config.clip_frames) == (0.75, 2)
     assert (read.config.loss_kind, read.positions) == ("pyramid-l1", "natural")
     assert json.loads((tmp_path / "config.json").read_text())["license"] == "Apache-2.0"
+
+
+def test_a_threshold_of_another_kind_of_loss_is_refused(pixels, tmp_path):
+    config = dataclasses.replace(
+        CONFIG, loss_kind="videomae", positions="released", default_threshold=0.7
+    )
+    model, video = AutoGaze.from_seed(config, 0), pixels(2, 2, 32)
+    for refused in (
+        lambda: ask(model, video, PYRAMID, 0.7),
+        lambda: calibrate(model, video, PYRAMID, target=0.7),
+    ):
+        with pytest.raises(UserError, match="predicts the loss videomae"):
+            refused()
+    held = held_out(pixels, 4, 2)
+    assert measure._asked(model, held, PYRAMID) == ()
+    found = model_losses(model, held, PYRAMID, ratios=RATIOS, tell=lambda _: None)
+    assert all(np.isfinite(column).all() for column in found.values())
+
+
+def test_nothing_is_published_of_a_checkpoint_that_predicts_another_loss(tmp_path):
+    config = GazeConfig(width=16, num_layers=1, num_heads=2, mlp_width=16)
+    assert (config.loss_kind, config.positions) == ("videomae", "released")
+    write_model(tmp_path / "made", AutoGaze.from_seed(config, 0))
+    with pytest.raises(UserError, match="predicts the loss videomae"):
+        measure.publish(tmp_path / "made", tmp_path / "out", ratio=0.1, num_clips=2)
+    assert not (tmp_path / "out").exists()

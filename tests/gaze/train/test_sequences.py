@@ -102,6 +102,21 @@ def test_choices_are_those_of_the_model(model, pixels):
         assert found.lists() == [[f.tolist() for f in gaze.kept(clip)] for clip in range(3)]
 
 
+def test_choices_are_those_of_the_model_at_its_own_positions(pixels):
+    """Of weights so large that positions matter."""
+    video, found = pixels(3, 2, 224), {}
+    for positions in ("released", "natural"):
+        model = AutoGaze.from_seed(CONFIG, 4, positions=positions)
+        with torch.no_grad():
+            for parameter in model.decoder.parameters():
+                parameter.mul_(8)
+        chosen = choose(model, video, ratio=0.3).lists()
+        gaze = model.select(normalize(video), gazing_ratio=0.3)
+        assert chosen == [[f.tolist() for f in gaze.kept(clip)] for clip in range(3)]
+        found[positions] = chosen
+    assert found["released"] != found["natural"]
+
+
 def test_draws_follow_seed_lengths_and_temperature(model, pixels):
     features, _ = model.encoder(normalize(pixels(2, 2, 224)))
     caps = torch.tensor([[4, 25], [1, 12]])
