@@ -137,7 +137,9 @@ def evaluate(
     also: Annotated[
         list[str] | None, typer.Option(help="NAME=WEIGHTS, for the ratio that a loss needs.")
     ] = None,
-    folder: Annotated[Path | None, typer.Option(help="Videos of one's own, as real ones.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Real videos that were not trained on.")
+    ] = None,
     clips: Annotated[int, typer.Option(min=2, help="Clips of each set.")] = 96,
     frames: Annotated[int, typer.Option(min=1, max=64, help="Frames of a clip.")] = 16,
     scenes: Annotated[int, typer.Option(min=1, help="Rendered scenes to cut clips from.")] = 24,

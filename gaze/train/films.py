@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -28,6 +30,8 @@ Bunny is by the Blender Foundation, CC-BY-3.0, and may be trained on; of the oth
 known beside that, so nothing is trained on them."""
 _SHORT_FRAMES = 150
 """A film of so few frames is decoded once and kept: 0.4 GB at 1280 x 720."""
+_HELD_OUT = 8
+"""One film in so many is held out for validation; of a film that is alone, this part."""
 
 
 def carried_films(split: Split) -> list[Path]:
@@ -50,6 +54,28 @@ def films_in(folder: Path) -> list[Path]:
     if not found:
         raise UserError(f"{folder}: holds no video. Allowed are {', '.join(SUFFIXES)}.")
     return found
+
+
+def films_of(folder: Path, split: Split) -> list[Path]:
+    """Films of a split of a folder of one's own.
+
+    Of several films an eighth is validation's, at least one: those whose names in the folder have
+    the lowest digests. The others are training's. A film that is alone is in both, see `FilmClips`.
+    The test has all: its folder is one that was not trained on.
+
+    Raises:
+        UserError: There is none.
+    """
+    found = films_in(folder)
+    if split == "test" or len(found) == 1:
+        return found
+    ordered = sorted(found, key=lambda path: _digest(path.relative_to(folder)))
+    held_out = set(ordered[: max(1, len(found) // _HELD_OUT)])
+    return [path for path in found if (path in held_out) == (split == "validation")]
+
+
+def _digest(name: Path) -> bytes:
+    return hashlib.sha256(os.fsencode(name.as_posix())).digest()
 
 
 def whole_film(path: Path, *, num_frames: int, size: int) -> NDArray[np.uint8]:
@@ -77,12 +103,17 @@ class FilmClips:
         seed: Another seed, other clips.
         num_frames: T.
         size: S, pixels of a side.
+        split: Of clips of a folder of one's own, which differ from split to split; None for films
+            that ship, each of which is in one split only.
+        is_alone: Whether the splits share one film: validation then has its last eighth alone.
     """
 
     paths: Sequence[Path]
     seed: int
     num_frames: int
     size: int = 224
+    split: Split | None = None
+    is_alone: bool = False
 
     def clip(self, index: int) -> Clip:
         """One clip; its source is the film's name.
@@ -91,21 +122,23 @@ class FilmClips:
             UserError: The film is shorter than a clip.
             VideoError: It cannot be read.
         """
-        rng = draws("film", self.seed, index)
+        split = () if self.split is None else (self.split,)
+        rng = draws("film", *split, self.seed, index)
         path = self.paths[int(rng.integers(len(self.paths)))]
         with VideoReader(path, num_threads=1) as reader:
-            _check_length(path.name, reader.info.num_frames, self.num_frames)
-            width, height, length = reader.info.width, reader.info.height, reader.info.num_frames
+            width, height = reader.info.width, reader.info.height
+            start, end = self._part(path.name, reader.info.num_frames)
+            length = end - start
             longest = max(1, min(6, (length - 1) // max(1, self.num_frames - 1)))
             step = int(rng.integers(1, longest + 1))
             spread = step * (self.num_frames - 1)
-            first = int(rng.integers(length - spread))
+            first = start + int(rng.integers(length - spread))
             side = int(rng.integers(min(self.size, width, height), min(width, height) + 1))
             left = int(rng.integers(width - side + 1))
             top = int(rng.integers(height - side + 1))
             wanted = range(first, first + spread + 1, step)
             window = (left, top, side)
-            if length <= _SHORT_FRAMES:
+            if reader.info.num_frames <= _SHORT_FRAMES:
                 film = _short_film(path)
                 frames = [_square(film[i], window, self.size) for i in wanted]
             else:
@@ -113,6 +146,28 @@ class FilmClips:
         pixels = np.stack(frames).transpose(0, 3, 1, 2)
         pixels = pixels[..., ::-1] if rng.random() < 0.5 else pixels
         return Clip(np.ascontiguousarray(pixels), path.name)
+
+    def _part(self, name: str, length: int) -> tuple[int, int]:
+        """The frames of a film that may be cut from, half-open."""
+        if not self.is_alone:
+            _check_length(name, length, self.num_frames)
+            return 0, length
+        _check_length(f"{name} without a second film", length, 2 * self.num_frames)
+        cut = length - max(length // _HELD_OUT, self.num_frames)
+        return (cut, length) if self.split == "validation" else (0, cut)
+
+
+def folder_clips(
+    folder: Path, split: Split, *, seed: int, num_frames: int, size: int = 224
+) -> FilmClips:
+    """Clips of a folder of one's own: no frame is both trained on and validated with.
+
+    Raises:
+        UserError: It holds no video.
+    """
+    films = films_of(folder, split)
+    is_alone = split != "test" and len(films_in(folder)) == 1
+    return FilmClips(films, seed, num_frames, size, split, is_alone)
 
 
 @functools.lru_cache(maxsize=2)

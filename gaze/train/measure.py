@@ -20,7 +20,7 @@ from gaze.train.evaluate import (
     model_losses,
     needed_ratio,
 )
-from gaze.train.films import FilmClips, carried_films, films_in
+from gaze.train.films import FilmClips, carried_films, folder_clips
 from gaze.train.judging import chosen_losses
 from gaze.train.moving import MovingClips
 from gaze.train.pyramid import Pyramid
@@ -80,7 +80,8 @@ def measure(
         weights: Folder or hub id.
         out: Folder to write.
         also: Other checkpoints, for the ratio that a loss needs.
-        folder: Real videos; by default films that an installed package carries.
+        folder: Real videos that were not trained on; by default films that an installed package
+            carries.
         num_clips: Of each set.
         num_frames: T.
         num_scenes: Rendered scenes of the test split.
@@ -181,10 +182,12 @@ def synthetic(
 
 
 def _real(folder: Path | None, num_clips: int, num_frames: int, size: int) -> HeldOut | None:
-    films = carried_films("test") if folder is None else films_in(folder)
-    if not films:
+    if folder is not None:
+        clips = folder_clips(folder, "test", seed=SEED, num_frames=num_frames, size=size)
+    elif films := carried_films("test"):
+        clips = FilmClips(films, SEED, num_frames, size)
+    else:
         return None
-    clips = FilmClips(films, SEED, num_frames, size)
     found: list[Clip] = [clips.clip(index) for index in range(num_clips)]
     return HeldOut.of(found)
 

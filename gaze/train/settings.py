@@ -69,7 +69,8 @@ class DataSettings(Record):
 
     num_frames: Count = 16
     folder: str | None = None
-    """Videos of one's own instead of all that follows."""
+    """Videos of one's own instead of all that follows; one in eight is held out for validation, of
+    one that is alone the last eighth."""
     labels: str | None = None
     """A gazing_labels.json for them, for the first stage; without it labels are found on the way.
     """

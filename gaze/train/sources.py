@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gaze.train.batches import Batch, DrawnBatches, LabelledBatches
 from gaze.train.clips import Clips, Mixture, Split
-from gaze.train.films import FilmClips, carried_films, films_in
+from gaze.train.films import FilmClips, carried_films, films_in, films_of, folder_clips
 from gaze.train.label_file import key_of, read_labels
 from gaze.train.moving import MovingClips
 from gaze.train.scenes import SceneClips
@@ -21,7 +21,7 @@ def clips_of(data: DataSettings, split: Split, *, seed: int, size: int) -> Clips
 
     Args:
         data: What they are made of.
-        split: Films of one's own serve training and validation alike; what ships does not.
+        split: What they are for. Nothing that is trained on is validated with.
         seed: Another seed, other clips.
         size: S, pixels of a side.
 
@@ -29,7 +29,8 @@ def clips_of(data: DataSettings, split: Split, *, seed: int, size: int) -> Clips
         UserError: There is nothing to cut clips from, or the cache may not be written.
     """
     if data.folder is not None:
-        return FilmClips(films_in(Path(data.folder)), seed, data.num_frames, size)
+        folder = Path(data.folder)
+        return folder_clips(folder, split, seed=seed, num_frames=data.num_frames, size=size)
     parts: list[tuple[float, Clips]] = [
         (data.moving, MovingClips(split, seed, data.num_frames, size))
     ]
@@ -50,17 +51,21 @@ def training_batches(settings: TrainSettings) -> DrawnBatches | LabelledBatches:
     """The batches of a stage, by number.
 
     Raises:
-        UserError: As `clips_of`, or a film has no labels in the file that is named.
+        UserError: As `clips_of`, or no film has labels in the file that is named, or there is only
+            one: labels are of whole films, so that none would be left to validate with.
     """
     data, pyramid = settings.data, settings.model.pyramid()
     if data.labels is not None:
         if data.folder is None or settings.stage != "ntp":
             raise UserError("[data] labels: belong to a folder of videos and to the first stage.")
+        folder = Path(data.folder)
+        if len(films_in(folder)) == 1:
+            raise UserError(f"{folder}: holds one video. Labels need two: one is held out.")
         entries = read_labels(Path(data.labels), num_cells=sum(pyramid.cells_per_scale))
-        films = films_in(Path(data.folder))
+        films = films_of(folder, "training")
         pairs = [(film, entries[key_of(film)]) for film in films if key_of(film) in entries]
         if not pairs:
-            raise UserError(f"{data.labels}: has no label of a video in {data.folder}.")
+            raise UserError(f"{data.labels}: has no label of a training video in {folder}.")
         return LabelledBatches(pairs, settings.batch_size, pyramid.size, settings.seed)
     clips = clips_of(data, "training", seed=settings.seed, size=pyramid.size)
     needs_labels = settings.stage == "ntp" or settings.grpo.budget_share > 0

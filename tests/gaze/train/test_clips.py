@@ -4,9 +4,11 @@ import sys
 import numpy as np
 import pytest
 
-from gaze.train.clips import Mixture
-from gaze.train.films import FilmClips, carried_films
+from gaze.train.clips import Mixture, draws
+from gaze.train.films import FilmClips, carried_films, films_of, whole_film
 from gaze.train.moving import VALIDATION, MovingClips, names
+from gaze.train.settings import DataSettings
+from gaze.train.sources import clips_of
 from hlvid.errors import UserError
 from hlvid.synthetic import photographs
 from hlvid.synthetic.encoding import encode
@@ -121,3 +123,75 @@ def test_a_mixture_draws_by_weight():
     sources = [mixture.clip(index).source for index in range(60)]
     share = sum(source in VALIDATION for source in sources) / len(sources)
     assert 0.55 < share < 0.92
+
+
+def brightness(path, *, low, num_frames):
+    """A film each of whose frames is one step brighter than the last."""
+    planes = [np.full((96, 96), low + number, dtype=np.uint8) for number in range(num_frames)]
+    for plane in planes:
+        plane[64:] = 128  # no colour
+    encode(planes, path, fps=10)
+
+
+def shown(clips, number):
+    """Brightness of every frame of some clips."""
+    found = [clips.clip(index).pixels.mean((1, 2, 3)) for index in range(number)]
+    return np.concatenate(found)
+
+
+def test_one_film_in_eight_is_held_out_for_validation(tmp_path):
+    def split(split, number):
+        return [path.name for path in films_of(tmp_path / str(number), split)]
+
+    for number in (2, 7, 16, 40):
+        names = [f"{index}.mp4" for index in range(number)]
+        (tmp_path / str(number)).mkdir()
+        for name in names:
+            (tmp_path / str(number) / name).touch()
+        training, validation = split("training", number), split("validation", number)
+        assert len(validation) == max(1, number // 8)
+        assert sorted(training + validation) == sorted(names)
+        assert split("test", number) == sorted(names)
+    (tmp_path / "40").rename(tmp_path / "moved")  # the split is in the names alone
+    assert [path.name for path in films_of(tmp_path / "moved", "validation")] == validation
+
+
+def test_what_is_trained_on_is_not_validated_with(tmp_path):
+    for number in range(3):
+        brightness(tmp_path / f"film{number}.mp4", low=40 + 50 * number, num_frames=12)
+    data = DataSettings(num_frames=3, folder=str(tmp_path))
+    training, validation = (
+        {clips_of(data, split, seed=0, size=32).clip(index).source for index in range(24)}
+        for split in ("training", "validation")
+    )
+    assert len(training) == 2 and len(validation) == 1
+    assert not training & validation
+
+
+def test_a_film_that_is_alone_is_split_in_time(tmp_path):
+    brightness(tmp_path / "film.mp4", low=40, num_frames=64)
+    data = DataSettings(num_frames=2, folder=str(tmp_path))
+    training, validation, test = (
+        shown(clips_of(data, split, seed=0, size=32), 80)
+        for split in ("training", "validation", "test")
+    )
+    assert training.max() < validation.min()
+    assert validation.max() - validation.min() < 0.25 * (training.max() - training.min())
+    assert test.min() < training.max() < validation.min() < test.max()
+    short = DataSettings(num_frames=40, folder=str(tmp_path))
+    with pytest.raises(UserError, match="80 are needed"):
+        clips_of(short, "validation", seed=0, size=32).clip(0)
+
+
+def test_splits_of_a_folder_and_films_that_ship_have_draws_of_their_own(film):
+    splits = [shown(FilmClips([film], 0, 4, 32, split), 8) for split in ("training", "test", None)]
+    assert not np.array_equal(splits[0], splits[1])
+    assert not np.array_equal(splits[1], splits[2])
+    draw = draws("film", 0, 5)  # as the shipped runs were begun
+    assert int(draw.integers(1)) == 0
+    step = int(draw.integers(1, 4))
+    spread = 3 * step
+    first = int(draw.integers(12 - spread))
+    frames = FilmClips([film], 0, 4, 32).clip(5).pixels.mean((1, 2, 3))
+    whole = whole_film(film, num_frames=12, size=32).mean((1, 2, 3))
+    assert frames == pytest.approx(whole[first : first + spread + 1 : step], abs=1)

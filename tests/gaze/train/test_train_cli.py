@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from gaze.train.films import whole_film
 from gaze.train.label_file import read_labels
 from gaze.train.pyramid import Pyramid
 from gaze.train.sequences import Sequences
+from gaze.train.settings import read_settings
+from gaze.train.sources import training_batches, validation_batch
 from gaze.train.state import STATE_NAME
 from hlvid.errors import UserError
 from hlvid.synthetic.encoding import encode
@@ -76,6 +79,15 @@ def test_labels_of_a_folder_are_written_and_trained_on(videos, tmp_path):
     assert (second.exit_code, json.loads(second.stdout)["step"]) == (0, 4)
     assert (run / STATE_NAME).is_file() and (run / "best" / "config.json").is_file()
     assert list((run / "tensorboard").iterdir())
+
+    settings = read_settings(config)
+    batches = [training_batches(settings)[number].sources for number in range(3)]
+    trained_on = {Path(source).name for sources in batches for source in sources}
+    held_out = set(validation_batch(settings).sources)
+    assert len(trained_on) == len(held_out) == 1 and not trained_on & held_out
+    (videos / held_out.pop()).unlink()
+    with pytest.raises(UserError, match="Labels need two"):
+        training_batches(settings)
 
 
 def test_mistakes_are_told_in_a_sentence(videos, tmp_path):
