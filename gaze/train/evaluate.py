@@ -67,6 +67,8 @@ class Evaluation(Record):
     num_sources: int
     num_frames: int
     loss_kind: str
+    clusters: str
+    """What the intervals take for independent: what a source is."""
     rows: tuple[Row, ...]
     third: tuple[tuple[float, Estimate], ...]
     """At each ratio: what the model gains on coarse-first beyond a third of what the oracle gains.
@@ -89,6 +91,10 @@ class HeldOut:
         """A set of clips of one length."""
         pixels = torch.from_numpy(np.stack([clip.pixels for clip in clips]))
         return cls(pixels, tuple(clip.source for clip in clips))
+
+    def part(self, which: slice) -> HeldOut:
+        """Some of the clips."""
+        return HeldOut(self.pixels[which], self.sources[which])
 
 
 def budget_of(ratio: float, num_cells: int) -> int:
@@ -155,6 +161,7 @@ def compare(
     scales: Mapping[tuple[str, float], Scales],
     *,
     loss_kind: str,
+    clusters: str,
     model_name: str = "autogaze",
 ) -> Evaluation:
     """Put the model and the controls side by side, clip by clip.
@@ -166,6 +173,7 @@ def compare(
         controls: Of `control_losses` on the same clips.
         scales: Of `better_scales` on validation clips.
         loss_kind: Kind of all these losses.
+        clusters: What a source of these clips is.
         model_name: Of the model's rows.
     """
     rows, third = [], []
@@ -194,6 +202,7 @@ def compare(
         num_sources=len(set(held.sources)),
         num_frames=held.pixels.shape[1],
         loss_kind=loss_kind,
+        clusters=clusters,
         rows=tuple(rows),
         third=tuple(third),
     )
@@ -206,7 +215,7 @@ def needed_ratio(
     *,
     num_bootstrap: int = 2000,
     seed: int = 0,
-) -> tuple[float, float, float] | None:
+) -> tuple[float, float | None, float | None] | None:
     """The ratio at which the mean loss falls to a target, with a cluster-bootstrap interval.
 
     Args:
@@ -217,8 +226,8 @@ def needed_ratio(
         seed: Of the resampling.
 
     Returns:
-        (ratio, low, high); None where the curve does not reach the target. Ends beyond the
-        measured ratios are the outermost of these.
+        (ratio, low, high), without an interval below eight sources; None where the curve does not
+        reach the target. Ends beyond the measured ratios are the outermost of these.
     """
     ratios = np.array(sorted(curves))
     table = np.stack([curves[ratio] for ratio in ratios], 1)  # (clips, ratios)
@@ -231,6 +240,8 @@ def needed_ratio(
     found = _crossing(ratios, sums.sum(0) / sizes.sum(), target)
     if found is None:
         return None
+    if len(names) < MIN_SOURCES:
+        return found, None, None
     means = (draws @ sums) / (draws @ sizes)[:, None]
     ends = [
         (ratios[-1] if (at := _crossing(ratios, mean, target)) is None else at) for mean in means

@@ -29,23 +29,25 @@ def table(evaluation: Evaluation) -> str:
         "|---|" + "--:|" * len(ratios),
     ]
     for arm in arms:
-        cells = [_shown(evaluation.row(arm, ratio).loss) for ratio in ratios]
+        cells = [shown(evaluation.row(arm, ratio).loss) for ratio in ratios]
         lines.append(f"| `{arm}` | " + " | ".join(cells) + " |")
     lines += ["", f"Loss beyond that of `{arms[0]}` on the same clips:", "", *lines[2:4]]
     for arm in arms[1:]:
         row = [evaluation.row(arm, ratio) for ratio in ratios]
-        cells = [_shown(one.excess) if one.excess else "" for one in row]
+        cells = [shown(one.excess) if one.excess else "" for one in row]
         finest = [f"{r.ratio:.0%}" for r in row if r.scales == "finest"]
         note = f" (finest cells only at {', '.join(finest)})" if finest else ""
         lines.append(f"| `{arm}`{note} | " + " | ".join(cells) + " |")
-    cells = [_shown(estimate) for _, estimate in evaluation.third]
+    cells = [shown(estimate) for _, estimate in evaluation.third]
     lines.append("| beyond a third of the gap to the oracle | " + " | ".join(cells) + " |")
+    lines += ["", f"Clusters of the intervals: {evaluation.clusters}"]
     if evaluation.num_sources < MIN_SOURCES:
         lines += ["", f"Fewer than {MIN_SOURCES} sources: no intervals."]
     return "\n".join(lines) + "\n"
 
 
-def _shown(estimate: Estimate) -> str:
+def shown(estimate: Estimate) -> str:
+    """A mean with its interval, if it has one."""
     if estimate.low is None or estimate.high is None:
         return f"{estimate.mean:.3f}"
     return f"{estimate.mean:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"

@@ -24,6 +24,7 @@ from gaze.train.pyramid import Pyramid
 from gaze.train.report import picture, table
 from gaze.train.state import write_model
 from hlvid.errors import UserError
+from hlvid.synthetic import photographs
 
 PYRAMID = Pyramid((1, 2, 4), patch_size=8)
 CONFIG = GazeConfig(
@@ -96,7 +97,9 @@ def test_an_evaluation_pairs_arms_clip_by_clip(model, pixels):
     scales = better_scales(control_losses(checked, PYRAMID, ratios=RATIOS, tell=nothing))
     controls = control_losses(held, PYRAMID, ratios=RATIOS, tell=nothing)
     ours = model_losses(model, held, PYRAMID, ratios=RATIOS, tell=nothing)
-    found = compare("synthetic", held, ours, controls, scales, loss_kind="pyramid-l1")
+    found = compare(
+        "synthetic", held, ours, controls, scales, loss_kind="pyramid-l1", clusters="the film."
+    )
     assert (found.num_clips, found.num_sources, found.num_frames) == (16, 8, 4)
     row = found.row("random", 0.3)
     column = controls["random", scales["random", 0.3], 0.3]
@@ -104,11 +107,15 @@ def test_an_evaluation_pairs_arms_clip_by_clip(model, pixels):
     assert row.excess.mean == pytest.approx((column - ours[0.3]).mean())
     assert row.excess.low < row.excess.mean < row.excess.high
     assert found.row(ORACLE, 0.3).loss.mean < row.loss.mean
-    few = compare("real", held_out(pixels, 16, 7), ours, controls, scales, loss_kind="pyramid-l1")
+    seven = held_out(pixels, 16, 7)
+    few = compare(
+        "real", seven, ours, controls, scales, loss_kind="pyramid-l1", clusters="the film."
+    )
     assert few.row("random", 0.3).excess.low is None
     text = table(found)
     assert "| `greedy oracle` |" in text and "16 clips of 4 frames from 8 sources" in text
-    assert "no intervals" in table(few)
+    assert "Clusters of the intervals: the film." in text
+    assert "no intervals" in table(few) and "no intervals" not in text
     drawn = ElementTree.fromstring(picture(found))
     assert len(drawn.findall("{http://www.w3.org/2000/svg}polyline")) == 7
 
@@ -122,12 +129,41 @@ def test_the_better_scales_are_those_that_lose_less():
 
 def test_the_ratio_that_a_loss_needs_lies_where_the_curve_crosses():
     ratios = (0.1, 0.2, 0.4)
-    spread = np.array([0.9, 1.0, 1.1, 1.0])
+    spread = np.array([0.9, 1.0, 1.1, 1.0] * 2)
     curves = {ratio: spread * (1 - np.log2(ratio / 0.1) / 4) for ratio in ratios}
-    found, low, high = needed_ratio(curves, ["a", "b", "c", "d"], 0.875)
+    found, low, high = needed_ratio(curves, list("abcdefgh"), 0.875)
     assert found == pytest.approx(0.1 * 2**0.5)
     assert low < found < high
-    assert needed_ratio(curves, ["a", "b", "c", "d"], 0.3) is None
+    assert needed_ratio(curves, list("abcdefgh"), 0.3) is None
+    assert needed_ratio(curves, list("abcdefga"), 0.875) == (found, None, None)  # of seven sources
+
+
+def test_moving_clips_and_scenes_are_reported_apart_beside_all_together(model, pixels):
+    """Photographs are four: their clips have no interval of their own, and all have the scenes'."""
+    clips = pixels(32, 2, 32, seed=5)
+    sources = [
+        f"{'scene' if n % 2 else 'photograph'} {n // 2 % (12 if n % 2 else 4)}" for n in range(32)
+    ]
+    held = HeldOut(clips, tuple(sources))
+    scales = dict.fromkeys([(arm, r) for arm in (*CONTROLS, ORACLE) for r in measure.RATIOS], "all")
+    every = measure.evaluations_of("synthetic", held, model, PYRAMID, scales, lambda _: None)
+    assert [(one.name, one.num_clips, one.num_sources) for one in every] == [
+        ("synthetic", 32, 16), ("moving", 16, 4), ("scenes", 16, 12),
+    ]  # fmt: skip
+    together, moving, scenes = (one.row("random", 0.2) for one in every)
+    assert together.loss.mean == pytest.approx((moving.loss.mean + scenes.loss.mean) / 2)
+    assert moving.loss.low is moving.excess.low is None
+    assert scenes.excess.low < scenes.excess.mean < scenes.excess.high
+    texts = [table(one) for one in every]
+    assert "[" not in texts[1] and "no intervals" in texts[1]
+    number = sum(photo.is_reserved for photo in photographs.catalogue())
+    assert f"one of {number}." in texts[1]
+    assert all(f"from the same {number} photographs" in text for text in (texts[0], texts[2]))
+
+    needed = {one.clips: one for one in measure._needed({"autogaze": model}, held, PYRAMID)}
+    assert list(needed) == ["synthetic", "moving", "scenes"]
+    assert needed["moving"].ratio is not None and needed["moving"].low is None
+    assert needed["scenes"].low <= needed["scenes"].ratio <= needed["scenes"].high
 
 
 def test_a_calibrated_threshold_gives_the_loss_that_is_asked_for(pixels, tmp_path):

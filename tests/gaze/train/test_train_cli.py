@@ -7,13 +7,16 @@ import torch
 from typer.testing import CliRunner
 
 from gaze.cli import app
+from gaze.config import GazeConfig
+from gaze.model import AutoGaze
+from gaze.train import scenes
 from gaze.train.films import whole_film
 from gaze.train.label_file import read_labels
 from gaze.train.pyramid import Pyramid
 from gaze.train.sequences import Sequences
 from gaze.train.settings import read_settings
 from gaze.train.sources import training_batches, validation_batch
-from gaze.train.state import STATE_NAME
+from gaze.train.state import STATE_NAME, write_model
 from hlvid.errors import UserError
 from hlvid.synthetic.encoding import encode
 
@@ -100,3 +103,35 @@ def test_mistakes_are_told_in_a_sentence(videos, tmp_path):
     ):
         found = call(*words)
         assert isinstance(found.exception, UserError) and said in str(found.exception)
+
+
+@pytest.fixture
+def drawn_scenes(tmp_path, monkeypatch, pixels):
+    """A cache in which scenes are drawn already: a window each, of moving squares."""
+    monkeypatch.setenv("HLVID_CACHE", str(tmp_path / "cache"))
+    scenes._stored.cache_clear()
+    for split, number in (("validation", 4), ("test", 1)):
+        for scene in range(number):
+            path = scenes._path(split, scene, 224)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, pixels(1, scenes.RUN_FRAMES, 224, seed=scene).numpy())
+    yield
+    scenes._stored.cache_clear()
+
+
+@pytest.mark.usefixtures("drawn_scenes")
+def test_a_checkpoint_of_another_loss_is_measured_at_its_own_positions(videos, tmp_path):
+    """It is compared at kept ratios, and no loss is asked of it."""
+    config = GazeConfig(width=16, num_layers=1, num_heads=2, mlp_width=16)
+    weights, out = tmp_path / "weights", tmp_path / "out"
+    write_model(weights, AutoGaze.from_seed(config, 0), threshold=0.7)
+    words = ("--weights", weights, "--folder", videos, "--clips", 2, "--frames", 2, "--scenes", 1)
+    told = call("evaluate", *words, "--out", out)
+    assert told.exit_code == 0 and told.stdout == (out / "evaluation.md").read_text()
+    assert "No loss is asked for: `videomae` is predicted" in told.stdout
+    assert "loss asked for |" not in told.stdout
+    found = json.loads((out / "evaluation.json").read_text())
+    assert (found["positions"], found["predicts"], found["asked"]) == ("released", "videomae", [])
+    names = [one["name"] for one in found["evaluations"]]
+    assert names == ["synthetic", "moving", "scenes", "real"]
+    assert all((out / f"{name}.svg").is_file() for name in names)
