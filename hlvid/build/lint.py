@@ -8,8 +8,9 @@ must notice and questions that it must let pass.
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
-from hlvid.build.codes import Ended, clean
+from hlvid.build.codes import CODES, Ended, clean
 from hlvid.build.dedup import DEDUP
 from hlvid.build.discover import DISCOVER
 from hlvid.build.questions import Draft, Written, read
@@ -75,7 +76,7 @@ class Asked(Record):
     """None where it did not come through."""
     group_id: Identifier | None
     is_ended: bool
-    """Whether the clip has ended elsewhere: rejected, damaged, taken down."""
+    """Whether the clip or its candidate has ended: rejected, damaged, not to be had, taken down."""
 
 
 class Linted(Output):
@@ -97,7 +98,7 @@ def _inputs(work: Work) -> Iterator[Item[Asked]]:
     categories = {i.id: source.candidate.category for i, source in work.passed(DISCOVER)}
     placed = {item.id: placed for item, placed in work.passed(DEDUP)}
     candidates = {task.item.id: task.item.candidate for task in work.tasks(DEDUP)}
-    ended = {entry.item for entry in work.entries(DEDUP)} | set(work.tombstones)
+    ended = _ended(work)
     for draft in written(work).drafts:
         clip_id = draft.video_id
         candidate = clip_id if clip_id in work.tombstones else candidates.get(clip_id)
@@ -109,9 +110,19 @@ def _inputs(work: Work) -> Iterator[Item[Asked]]:
             category=categories.get(candidate or "", "unknown"),
             clip=here.clip if here else None,
             group_id=here.group_id if here else None,
-            is_ended=clip_id in ended,
+            is_ended=not ended.isdisjoint({clip_id, candidate}),
         )
         yield Item(draft.question_id, candidate, asked)
+
+
+def _ended(work: Work) -> set[str]:
+    """Candidates and clips that do not come: what is tried again by itself still may."""
+    found = set(work.tombstones)
+    stage: Stage[Any, Any] | None = DEDUP
+    while stage is not None:
+        found |= {e.item for e in work.entries(stage) if e.code and not CODES[e.code].is_retried}
+        stage = stage.after
+    return found
 
 
 def _lint(asked: Asked, parameters: Nothing, desk: Desk) -> Linted:

@@ -17,7 +17,9 @@ from hlvid.build.lint import CHECKS, LINT
 from hlvid.build.probes import beside, crop_around, orders, probes_of, spread
 from hlvid.build.questions import MAX_LINES, Draft, add, give_ruling, read, read_file
 from hlvid.build.rebuild import rebuild
+from hlvid.build.report import candidate_endings
 from hlvid.build.set_rules import AuditRules
+from hlvid.build.split import split
 from hlvid.build.stages import QUESTION_STAGES
 from hlvid.errors import UserError
 from hlvid.types import Evidence, Probe, ProbeAnswer
@@ -67,6 +69,27 @@ def test_a_broken_rule_ends_a_question_and_no_other(desk, draft, changes, code):
     rows = {row["question_id"]: row for row in questions_told(work)}
     assert rows[f"{desk.clips[0]}-ann-0"]["code"] == code
     assert rows[f"{desk.clips[0]}-ann-1"]["code"] == "needs_replies"
+
+
+@pytest.mark.parametrize(
+    ("stage", "rules", "code"),
+    [
+        ("probe", {"min_detail_decibels": 1000.0}, "upscaled"),
+        ("select", {"min_height": 4000}, "too_low"),
+        ("clip", {"target_seconds": 500.0}, "no_clip"),
+    ],
+)
+def test_a_question_whose_video_ended_is_rejected_and_withdrawn(desk, stage, rules, code):
+    work, _ = desk.settled(num_each=1)
+    split(work)
+    desk.shop.rules[stage] = {**desk.shop.rules[stage], **rules}
+    desk.shop.rules["split"]["version"] = "1.1.0"
+    work = desk.shop.run("adjudicate")
+    assert {ending.code for ending in candidate_endings(work)} == {code}
+    assert {row["code"] for row in questions_told(work)} == {"video_rejected"}
+    lock, lines = split(work)
+    assert lock.active == []
+    assert {(line.event, line.reason) for line in lines} == {("withdrawn", "video_rejected")}
 
 
 # --- agreement -----------------------------------------------------------------------------------
