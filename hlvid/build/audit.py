@@ -1,8 +1,9 @@
 """What each question's answer depends on, as models show it when they are asked in several ways.
 
 The models are commands that the spec names. They read a file of `hlvid.types.Probe` and write one
-of `hlvid.types.ProbeAnswer`; what they replied is kept beside what people wrote, by the digest of
-the probe: nothing is asked twice, and everything here can be made again without a model.
+of `hlvid.types.ProbeAnswer`; what they replied is kept beside what people wrote, by the digests of
+the command and of the probe: nothing is asked twice, and everything here can be made again without
+a model.
 """
 
 import shlex
@@ -24,7 +25,7 @@ from hlvid.build.spec import Spec
 from hlvid.build.stage import Desk, Item, Stage
 from hlvid.build.work import Work
 from hlvid.errors import UserError
-from hlvid.files import shown, write_jsonl
+from hlvid.files import digest, shown, write_jsonl
 from hlvid.grading import extract_letter
 from hlvid.types import Identifier, Probe, ProbeAnswer, Record
 
@@ -71,7 +72,7 @@ class Audited(Output):
 
 def _inputs(work: Work) -> Iterator[Item[Heard]]:
     folder, rules = answers_folder(work), work.spec.audit
-    known = {model: read_answers(folder, model) for model in sorted(rules.models)}
+    known = {model: _known(folder, model, rules) for model in sorted(rules.models)}
     for item, linted in work.passed(LINT):
         wanted = [probe.probe_id for probe in probes_of(linted, rules, path=NOWHERE)]
         replies = tuple(
@@ -88,6 +89,28 @@ def _rules(spec: Spec) -> AuditRules:
 def answers_folder(work: Work) -> Path:
     """Where what models replied is kept: with what people wrote."""
     return work.bench.spec_folder / work.spec.questions.folder
+
+
+def answers_name(model: str, rules: AuditRules) -> str:
+    """Of the file of what a model replied; another command under its name has another file."""
+    return f"{model}/{digest(rules.models[model])[:16]}"
+
+
+def _known(folder: Path, model: str, rules: AuditRules) -> dict[str, ProbeAnswer]:
+    """Probe -> what the model's command of now replied."""
+    return _of_one_model(model, read_answers(folder, answers_name(model, rules)))
+
+
+def _of_one_model(model: str, answers: dict[str, ProbeAnswer]) -> dict[str, ProbeAnswer]:
+    """Refuse answers under one name of which some are another model's."""
+    models = {answer.model for answer in answers.values()}
+    if len(models) > 1:
+        raise UserError(
+            f"audit: {model} has answers of {len(models)} models. Give each a name of its own in "
+            f"[audit.models], or remove the folder answers/{model} to ask again.",
+            exit_code=1,
+        )
+    return answers
 
 
 # --- asking --------------------------------------------------------------------------------------
@@ -129,10 +152,11 @@ def ask(work: Work, model: str, *, timeout_seconds: float | None = None) -> int:
         How many probes were asked.
 
     Raises:
-        UserError: The command cannot be started, fails, or its file is not in order.
+        UserError: The command cannot be started, fails, its file is not in order, or it is another
+            model than the one that answered before.
     """
     folder, rules = answers_folder(work), work.spec.audit
-    known = read_answers(folder, model)
+    known = _known(folder, model, rules)
     probes = []
     for _, linted in work.passed(LINT):
         path = str(work.store.path(linted.clip.file).absolute())
@@ -146,8 +170,8 @@ def ask(work: Work, model: str, *, timeout_seconds: float | None = None) -> int:
         write_jsonl(files[0], probes)
         _run(rules.models[model], *files, timeout_seconds=timeout_seconds)
         said = read_file(files[1], ProbeAnswer, max_lines=MAX_ANSWERS)
-    known |= _checked(said, probes, model)
-    add(folder / "answers", model, [known[key] for key in sorted(known)])
+    known = _of_one_model(model, known | _checked(said, probes, model))
+    add(folder / "answers", answers_name(model, rules), [known[key] for key in sorted(known)])
     return len(probes)
 
 

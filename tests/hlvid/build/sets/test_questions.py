@@ -272,6 +272,32 @@ def test_answers_are_replayed_without_the_model(desk, draft):
     assert done.differences == ()
 
 
+def test_another_command_under_a_name_is_asked_anew(desk, draft):
+    audited(desk, draft, num_each=1)
+    models = desk.shop.rules["audit.models"]
+    before = models["knows"]
+    models["knows"] = f"{before} --other-weights"
+    assert {row["code"] for row in questions_told(desk.settle())} == {"unanswered"}
+    assert ask_all(desk.shop.open()) > 0
+    models["knows"] = before
+    assert ask_all(desk.shop.open()) == 0
+    assert {row["state"] for row in questions_told(desk.settle())} == {"settled"}
+
+
+def test_answers_of_two_models_are_not_mixed(desk, draft):
+    audited(desk, draft, num_each=1)
+    script = desk.shop.folder / "model.py"
+    script.write_text(script.read_text().replace('"knows"', '"other"'))
+    desk.shop.rules["audit"]["num_frames"] = 5
+    with pytest.raises(UserError, match="knows has answers of 2 models"):
+        ask_all(desk.shop.open())
+    (path,) = (desk.folder / "answers" / "knows").iterdir()
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0].replace('"knows"', '"other"'), *lines[1:]]) + "\n")
+    with pytest.raises(UserError, match="knows has answers of 2 models"):
+        desk.settle()
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
