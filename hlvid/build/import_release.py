@@ -18,11 +18,11 @@ from hlvid.build.codes import Ended
 from hlvid.build.hub import client, content
 from hlvid.build.lint import check_rules, flags, letter_balance
 from hlvid.build.questions import Draft, add
-from hlvid.build.rows import Row, content_sha256, default_row, question_of
+from hlvid.build.rows import COLUMNS, Row, content_sha256, default_row, question_of
 from hlvid.build.split import LOCK_FILE, Lock, LockLine
 from hlvid.build.split import content_sha256 as draft_sha256
-from hlvid.build.verify import read_rows
 from hlvid.datasets import released
+from hlvid.datasets.parquet import read_rows
 from hlvid.errors import UserError
 from hlvid.files import shown, write_bytes, write_json
 from hlvid.prompt import parse
@@ -61,7 +61,7 @@ def import_release(root: Path) -> Imported:
         UserError: It is not in order, its labels are withheld, or it would not come out again.
     """
     benchmark = datasets.load(datasets.HLVID, data=root)
-    rows = read_rows(root / datasets.PARQUET_FILE)
+    rows = read_rows(root / datasets.PARQUET_FILE, COLUMNS)
     by_id = {question.question_id: question for question in benchmark.questions}
     drafts, lines = [], []
     for row in rows:

@@ -26,7 +26,7 @@ from hlvid.build.linking import link_or_copy
 from hlvid.build.records import Clip, Media, Text
 from hlvid.build.rows import (
     COLUMNS,
-    Row,
+    ClipRow,
     content_sha256,
     default_parquet,
     default_row,
@@ -34,6 +34,7 @@ from hlvid.build.rows import (
     structured_parquet,
     structured_row,
     video_name,
+    video_of,
 )
 from hlvid.build.set_rules import Version
 from hlvid.build.split import LOCK_FILE, Lock, lock_path, read_lock
@@ -41,18 +42,23 @@ from hlvid.build.work import TOMBSTONES_FILE, Work
 from hlvid.errors import UserError
 from hlvid.files import (
     canonical_json,
+    digest_records,
     id_order,
     json_bytes,
     read_json,
     sha256_file,
     write_bytes,
     write_json,
+    write_jsonl,
 )
-from hlvid.types import Identifier, Question, Record, Sha256, Video
+from hlvid.types import Identifier, Question, Record, Sha256
 
 MANIFEST_FILE = "manifest.json"
 CROISSANT_FILE = "croissant.json"
 CARD_FILE = "README.md"
+CHANGELOG_FILE = "CHANGELOG.md"
+FACTS_FILE = "facts.json"
+CLIPS_FILE = "clips.jsonl"
 MAX_VIDEOS = 10_000
 """Files in one folder of the hub."""
 
@@ -123,20 +129,19 @@ def _write(work: Work, lock: Lock, pairs: Sequence[Pair], folder: Path) -> Packa
     splits = sorted({line.split for line, _ in pairs})
     clips = _clips(pairs)
     records = _clip_records(work, clips, pairs)
-    digests = {"lock": content_sha256([line.model_dump(mode="json") for line in lock.lines])}
-    digests["clips"] = content_sha256(records)
+    digests = {"lock": digest_records(lock.lines), "clips": digest_records(records)}
     for split in splits:
         mine = [(line, settled) for line, settled in pairs if line.split == split]
         digests |= _write_split(work, split, mine, records, folder, canary)
     for clip in clips:
         link_or_copy(work.store.path(clip.file), folder / "videos" / video_name(clip.clip_id))
-    write_bytes(folder / "clips.jsonl", (canonical_json(r) + b"\n" for r in records))
+    write_jsonl(folder / CLIPS_FILE, records)
     write_bytes(folder / LOCK_FILE, [lock.to_bytes()])
     tombs = sorted(work.tombstones.values(), key=lambda tomb: id_order(tomb.id))
     told = [{"id": tomb.id, "reason": tomb.reason} for tomb in tombs]
     write_bytes(folder / TOMBSTONES_FILE, (canonical_json(each) + b"\n" for each in told))
     known = facts(work, pairs)
-    write_json(folder / "facts.json", known)
+    write_json(folder / FACTS_FILE, known)
     about: dict[str, Any] = {
         "name": work.spec.name,
         "version": lock.version,
@@ -146,7 +151,7 @@ def _write(work: Work, lock: Lock, pairs: Sequence[Pair], folder: Path) -> Packa
     page = card(**about, tombstones=tombs, lines=lock.lines, canary=canary)
     write_bytes(folder / CARD_FILE, [page.encode()])
     log = f"# Changes\n\n{changelog(lock.lines, work.spec.package)}"
-    write_bytes(folder / "CHANGELOG.md", [log.encode()])
+    write_bytes(folder / CHANGELOG_FILE, [log.encode()])
     described = croissant(**about, files=_files(folder), splits=splits, columns=COLUMNS)
     write_bytes(folder / CROISSANT_FILE, [json_bytes(described)])
     manifest = PackageManifest(
@@ -170,7 +175,7 @@ def _write_split(
     work: Work,
     split: str,
     pairs: Sequence[Pair],
-    records: Sequence[Row],
+    records: Sequence[ClipRow],
     folder: Path,
     canary: str,
 ) -> dict[str, str]:
@@ -209,22 +214,14 @@ def _more(settled: Settled) -> dict[str, Any]:
 
 
 def _benchmark(
-    work: Work, split: str, questions: Sequence[Question], records: Sequence[Row]
+    work: Work, split: str, questions: Sequence[Question], records: Sequence[ClipRow]
 ) -> datasets.Benchmark:
     wanted = {question.video_id for question in questions}
-    known = {record["video_path"]: record for record in records}
-    fields = ("sha256", "width", "height", "duration_seconds", "fps", "license", "source")
-    videos = {
-        name: Video(
-            video_id=name, path=f"videos/{name}", **{field: known[name][field] for field in fields}
-        )
-        for name in wanted
-    }
     return datasets.Benchmark(
         name=work.spec.name,
         revision=f"{work.spec.split.version}-{split}",
         questions=tuple(questions),
-        videos=videos,
+        videos={r.video_path: video_of(r) for r in records if r.video_path in wanted},
         license=work.spec.package.license,
         description=work.spec.package.description,
     )
@@ -237,35 +234,34 @@ def _clips(pairs: Sequence[Pair]) -> list[Clip]:
     return [clips[name] for name in sorted(clips, key=id_order)]
 
 
-def _clip_records(work: Work, clips: Sequence[Clip], pairs: Sequence[Pair]) -> list[Row]:
+def _clip_records(work: Work, clips: Sequence[Clip], pairs: Sequence[Pair]) -> list[ClipRow]:
     """What each clip was cut from, and its digests."""
     groups = {settled.clip.clip_id: settled.group_id for _, settled in pairs}
     candidates = {item.id: item.candidate for item, _ in work.passed(ADJUDICATE)}
     of_clip = {settled.clip.clip_id: candidates[line.question_id] for line, settled in pairs}
     sources = {item.id: source for item, source in work.passed(DISCOVER)}
-    found: list[Row] = []
+    found = []
     for clip in clips:
         source = sources[of_clip[clip.clip_id] or ""]
         is_file = source.candidate.kind == "file"
         found.append(
-            {
-                "video_path": video_name(clip.clip_id),
+            ClipRow(
+                video_path=video_name(clip.clip_id),
                 # A path on the curator's machine is nobody's business.
-                "source": source.candidate.candidate_id if is_file else source.candidate.locator,
-                "source_start_seconds": clip.start_seconds,
-                "license": source.license,
-                "license_evidence": source.license_evidence,
-                "group_id": groups[clip.clip_id],
-                "num_bytes": clip.file.num_bytes,
-                "sha256": clip.file.sha256,
-                **clip.model_dump(
-                    mode="json",
-                    include={
-                        *("packets_sha256", "duration_seconds", "num_frames"),
-                        *("width", "height", "fps"),
-                    },
-                ),
-            }
+                source=source.candidate.candidate_id if is_file else source.candidate.locator,
+                source_start_seconds=clip.start_seconds,
+                license=source.license,
+                license_evidence=source.license_evidence,
+                group_id=groups[clip.clip_id],
+                num_bytes=clip.file.num_bytes,
+                sha256=clip.file.sha256,
+                packets_sha256=clip.packets_sha256,
+                duration_seconds=clip.duration_seconds,
+                num_frames=clip.num_frames,
+                width=clip.width,
+                height=clip.height,
+                fps=clip.fps,
+            )
         )
     return found
 

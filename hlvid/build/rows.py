@@ -1,15 +1,21 @@
-"""Questions as they are published: with letters, as rows of parquet files, with their digests."""
+"""Questions as they are published: with letters, as rows of parquet files, with their digests.
+
+And the clips that they are about, as lines of `clips.jsonl`.
+"""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
 
 from hlvid.build.questions import Draft
+from hlvid.build.records import Locator, Text
 from hlvid.build.split import LockLine
 from hlvid.errors import UserError
-from hlvid.files import canonical_json
-from hlvid.prompt import render
-from hlvid.types import Question
+from hlvid.files import canonical_json, explain
+from hlvid.prompt import parse, render
+from hlvid.types import Count, Identifier, Question, Record, Seconds, Sha256, Video
 
 Row = Mapping[str, Any]
 
@@ -20,6 +26,41 @@ COLUMNS = ("question_id", "category", "video_path", "question", "answer")
 def video_name(video_id: str) -> str:
     """File name of a clip; as released, it is the id of the video as well."""
     return video_id if video_id.endswith(".mp4") else f"{video_id}.mp4"
+
+
+class ClipRow(Record):
+    """What a clip was cut from, and its digests."""
+
+    video_path: Identifier
+    source: Locator
+    """A URL; of a file of the curator's its id."""
+    source_start_seconds: float
+    license: Text
+    license_evidence: Literal["spec", "site", "none"]
+    group_id: Identifier
+    num_bytes: Count
+    sha256: Sha256
+    packets_sha256: Sha256
+    duration_seconds: Seconds
+    num_frames: Count
+    width: Annotated[int, Field(gt=0)]
+    height: Annotated[int, Field(gt=0)]
+    fps: Annotated[float, Field(gt=0)]
+
+
+def video_of(clip: ClipRow) -> Video:
+    """A clip as a benchmark names it."""
+    return Video(
+        video_id=clip.video_path,
+        path=f"videos/{clip.video_path}",
+        sha256=clip.sha256,
+        width=clip.width,
+        height=clip.height,
+        duration_seconds=clip.duration_seconds,
+        fps=clip.fps,
+        license=clip.license,
+        source=clip.source,
+    )
 
 
 def question_of(draft: Draft, line: LockLine) -> Question:
@@ -40,6 +81,32 @@ def question_of(draft: Draft, line: LockLine) -> Question:
         answer=line.letter,
         evidence=draft.evidence,
     )
+
+
+def draft_of(question: Question, line: LockLine) -> Draft:
+    """A published question as it was written; `question_of` gives it back.
+
+    Args:
+        question: With as many options as the line.
+        line: Its line in the lock.
+
+    Raises:
+        UserError: Nobody could have written it so.
+    """
+    choices = dict(zip(line.order, question.choices, strict=True))
+    try:
+        return Draft(
+            question_id=line.question_id,
+            video_id=question.video_id.removesuffix(".mp4"),
+            stem=question.stem,
+            choices=tuple(choices[i] for i in range(len(choices))),
+            evidence=question.evidence,
+            capability=question.capability,
+            instruction=parse(question.text).instruction,
+            author="unknown",
+        )
+    except ValidationError as error:
+        raise UserError(explain(error)) from None
 
 
 def default_row(question: Question) -> Row:
@@ -94,17 +161,16 @@ def content_sha256(rows: Iterable[Row]) -> str:
     return state.hexdigest()
 
 
-def default_parquet(rows: Sequence[Row], *, canary: str) -> bytes:
-    """A parquet file of the five columns; the same bytes for the same pyarrow."""
+def default_schema() -> Any:  # noqa: ANN401
+    """The pyarrow schema of the five columns."""
     import pyarrow as pa
 
     types = {"question_id": pa.int64()}
-    schema = pa.schema([(name, types.get(name, pa.string())) for name in COLUMNS])
-    return _parquet(rows, schema, canary)
+    return pa.schema([(name, types.get(name, pa.string())) for name in COLUMNS])
 
 
-def structured_parquet(rows: Sequence[Row], *, canary: str) -> bytes:
-    """A parquet file of `structured_row`s; the same bytes for the same pyarrow."""
+def structured_schema() -> Any:  # noqa: ANN401
+    """The pyarrow schema of `structured_row`s."""
     import pyarrow as pa
 
     box = pa.struct([(n, pa.float64()) for n in ("time_seconds", "x0", "y0", "x1", "y1")])
@@ -115,20 +181,37 @@ def structured_parquet(rows: Sequence[Row], *, canary: str) -> bytes:
             ("boxes", pa.list_(box)),
         ]
     )
-    types = {
-        "question_id": pa.int64(),
-        "choices": pa.list_(pa.string()),
-        "answer_index": pa.int64(),
-        "evidence": pa.list_(evidence),
-        "num_replies": pa.int64(),
-        "num_agreeing": pa.int64(),
-        "flags": pa.list_(pa.string()),
-        "blind_gap": pa.float64(),
-        "resolution_slope": pa.float64(),
-    }
-    names = list(rows[0]) if rows else list(types)
-    schema = pa.schema([(name, types.get(name, pa.string())) for name in names])
-    return _parquet(rows, schema, canary)
+    return pa.schema(
+        [
+            ("question_id", pa.int64()),
+            ("category", pa.string()),
+            ("capability", pa.string()),
+            ("video_path", pa.string()),
+            ("stem", pa.string()),
+            ("choices", pa.list_(pa.string())),
+            ("answer", pa.string()),
+            ("answer_index", pa.int64()),
+            ("evidence", pa.list_(evidence)),
+            ("group_id", pa.string()),
+            ("num_replies", pa.int64()),
+            ("num_agreeing", pa.int64()),
+            ("flags", pa.list_(pa.string())),
+            ("ruling", pa.string()),
+            ("blind_gap", pa.float64()),
+            ("resolution_slope", pa.float64()),
+            ("canary", pa.string()),
+        ]
+    )
+
+
+def default_parquet(rows: Sequence[Row], *, canary: str) -> bytes:
+    """A parquet file of the five columns; the same bytes for the same pyarrow."""
+    return _parquet(rows, default_schema(), canary)
+
+
+def structured_parquet(rows: Sequence[Row], *, canary: str) -> bytes:
+    """A parquet file of `structured_row`s; the same bytes for the same pyarrow."""
+    return _parquet(rows, structured_schema(), canary)
 
 
 def _parquet(rows: Sequence[Row], schema: Any, canary: str) -> bytes:  # noqa: ANN401

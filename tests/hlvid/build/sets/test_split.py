@@ -1,0 +1,77 @@
+"""The lock: splits, numbers and letters that are decided once, and what follows from that."""
+
+import json
+import shutil
+
+import pytest
+
+from hlvid.build.set_rules import SplitRules
+from hlvid.build.split import LOCK_FILE, Lock, Member, read_lock, split, split_of
+from hlvid.errors import UserError
+
+
+def test_letters_are_balanced_and_groups_stay_together(draft):
+    lock = Lock()
+    members = [
+        Member(draft(i, f"clip{i % 40}"), f"group{i % 20}", ("av", "household")[i % 3 == 0])
+        for i in range(201)
+    ]
+    rules = SplitRules(salt="s", shares={"dev": 0.4, "test": 0.6})
+    lock.extend(members, {}, rules)
+    splits = {}
+    for line in lock.active:
+        splits.setdefault(line.group_id, set()).add(line.split)
+    assert all(len(found) == 1 for found in splits.values())
+    assert {s for found in splits.values() for s in found} == {"dev", "test"}
+    for split_ in ("dev", "test"):
+        for category in ("av", "household"):
+            letters = [
+                line.letter
+                for line in lock.active
+                if (line.split, line.category) == (split_, category)
+            ]
+            counts = [letters.count(letter) for letter in "ABCD"]
+            assert max(counts) - min(counts) <= 1
+    assert sorted(line.number for line in lock.active) == list(range(201))
+    shares = [split_of(f"g{i}", rules) for i in range(4000)]
+    assert 0.35 < shares.count("dev") / 4000 < 0.45
+
+
+def test_clips_locked_apart_may_not_turn_out_to_belong_together(draft):
+    rules = SplitRules(salt="s", shares={"dev": 0.5, "test": 0.5})
+    lock = Lock()
+    members = [Member(draft(i, f"clip{i}"), f"group{i}", "av") for i in range(8)]
+    lock.extend(members, {}, rules)
+    assert {line.split for line in lock.active} == {"dev", "test"}
+    merged = [Member(m.draft, "group0", m.category) for m in members]
+    with pytest.raises(UserError, match="locked apart"):
+        lock.extend(merged, {}, rules)
+
+
+def test_a_lock_that_was_edited_is_refused(desk):
+    work, _ = desk.settled(num_each=2)
+    split(work)
+    path = desk.shop.folder / LOCK_FILE
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    moved = {**lines[0], "event": "changed", "split": "dev"}
+    path.write_text("".join(json.dumps(line) + "\n" for line in [*lines, moved]))
+    with pytest.raises(UserError, match=r"split of question .* was moved"):
+        read_lock(path)
+    older = {**lines[0], "event": "changed", "version": "0.9.0"}
+    path.write_text("".join(json.dumps(line) + "\n" for line in [*lines, older]))
+    with pytest.raises(UserError, match=r"version 0\.9\.0 follows 1\.0\.0"):
+        read_lock(path)
+
+
+def test_what_is_half_done_withdraws_nothing(desk):
+    work, drafts = desk.settled(num_each=2)
+    split(work)
+    before = (desk.shop.folder / LOCK_FILE).read_bytes()
+    shutil.rmtree(desk.folder / "replies")
+    with pytest.raises(UserError, match="nothing says what became of it"):
+        split(desk.settle())
+    desk.answer(drafts)
+    desk.write(drafts[1:])
+    with pytest.raises(UserError, match="nothing says what became of it"):
+        split(desk.settle())
+    assert (desk.shop.folder / LOCK_FILE).read_bytes() == before
