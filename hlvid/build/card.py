@@ -62,7 +62,7 @@ def card(
         facts=facts,
         kinds=sorted({kind for each in facts["audit"].values() for kind in each["shares"]}),
         tombstones=tombstones,
-        changelog=changelog(lines, rules),
+        changelog=changelog(lines, rules, version),
         canary=canary,
         table=_table,
         share=_share,
@@ -71,15 +71,18 @@ def card(
     )
 
 
-def changelog(lines: Sequence[LockLine], rules: PackageRules) -> str:
-    """What happened in each version, newest first."""
+def changelog(lines: Sequence[LockLine], rules: PackageRules, version: str) -> str:
+    """What happened in each version up to that of the package, newest first."""
     found = []
-    for version, group in itertools.groupby(lines, key=lambda line: line.version):
+    by_version = [(v, list(g)) for v, g in itertools.groupby(lines, key=lambda line: line.version)]
+    if lines and lines[-1].version != version:
+        by_version.append((version, []))
+    for name, group in by_version:
         events: dict[str, list[LockLine]] = {}
         for line in group:
             events.setdefault(line.event, []).append(line)
-        text = f"### {version}\n\n"
-        if said := rules.changes.get(version):
+        text = f"### {name}\n\n"
+        if said := rules.changes.get(name):
             text += f"{escaped(said)}\n\n"
         for event, each in events.items():
             numbers = ", ".join(str(line.number) for line in each[:20])
@@ -87,6 +90,8 @@ def changelog(lines: Sequence[LockLine], rules: PackageRules) -> str:
             text += f"- {event}: {len(each)} questions ({numbers}{more})\n"
         reasons = sorted({line.reason for line in events.get("withdrawn", []) if line.reason})
         text += "".join(f"  - {escaped(reason)}\n" for reason in reasons)
+        if not group:
+            text += f"- no question: the lock is that of {lines[-1].version}\n"
         found.append(text)
     return "\n".join(reversed(found))
 

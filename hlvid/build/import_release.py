@@ -145,7 +145,7 @@ def _line(question: Question, draft: Draft) -> LockLine:
         order=(*wrong[:right], 0, *wrong[right:]),
         group_id=source_of(question.video_id),
         category=question.category,
-        content_sha256=draft_sha256(draft),
+        content_sha256=draft_sha256(draft, None),
     )
 
 

@@ -37,7 +37,7 @@ from hlvid.build.rows import (
     video_of,
 )
 from hlvid.build.set_rules import Version
-from hlvid.build.split import LOCK_FILE, Lock, lock_path, read_lock
+from hlvid.build.split import LOCK_FILE, Lock, Member, lock_path, read_lock, version_key
 from hlvid.build.work import TOMBSTONES_FILE, Work
 from hlvid.errors import UserError
 from hlvid.files import (
@@ -116,10 +116,17 @@ def _pairs(work: Work, lock: Lock) -> list[Pair]:
             f"package: {LOCK_FILE} does not hold what is settled now. Run: hlvid-build split SPEC.",
             exit_code=1,
         )
-    if lock.version != work.spec.split.version:
+    for line in lines:
+        if not line.holds(Member.of(settled[line.question_id])):
+            raise UserError(
+                f"package: question {line.question_id} is not as {LOCK_FILE} holds it. Raise "
+                "split.version and run: hlvid-build split SPEC.",
+                exit_code=1,
+            )
+    if version_key(work.spec.split.version) < version_key(lock.version):
         raise UserError(
             f"package: the spec says version {work.spec.split.version}, {LOCK_FILE} ends with "
-            f"{lock.version}. Nothing has changed since: leave the version."
+            f"{lock.version}. Allowed is that version or a newer one."
         )
     return [(line, settled[line.question_id]) for line in lines]
 
@@ -144,19 +151,19 @@ def _write(work: Work, lock: Lock, pairs: Sequence[Pair], folder: Path) -> Packa
     write_json(folder / FACTS_FILE, known)
     about: dict[str, Any] = {
         "name": work.spec.name,
-        "version": lock.version,
+        "version": work.spec.split.version,
         "rules": work.spec.package,
         "facts": known,
     }
     page = card(**about, tombstones=tombs, lines=lock.lines, canary=canary)
     write_bytes(folder / CARD_FILE, [page.encode()])
-    log = f"# Changes\n\n{changelog(lock.lines, work.spec.package)}"
+    log = f"# Changes\n\n{changelog(lock.lines, work.spec.package, work.spec.split.version)}"
     write_bytes(folder / CHANGELOG_FILE, [log.encode()])
     described = croissant(**about, files=_files(folder), splits=splits, columns=COLUMNS)
     write_bytes(folder / CROISSANT_FILE, [json_bytes(described)])
     manifest = PackageManifest(
         name=work.spec.name,
-        version=lock.version,
+        version=work.spec.split.version,
         canary=canary,
         num_questions=len(pairs),
         num_videos=len(clips),

@@ -67,8 +67,14 @@ def question_of(draft: Draft, line: LockLine) -> Question:
     """A question with the letters that the lock gives it.
 
     Raises:
-        UserError: The text would not parse back.
+        UserError: It has not as many options as the lock, or its text would not parse back.
     """
+    if len(draft.choices) != len(line.order):
+        raise UserError(
+            f"question {draft.question_id}: has {len(draft.choices)} options, and "
+            f"{len(line.order)} in its lock.",
+            exit_code=1,
+        )
     choices = tuple(draft.choices[i] for i in line.order)
     return Question(
         question_id=str(line.number),

@@ -22,7 +22,7 @@ from hlvid.build.set_rules import SplitName, SplitRules, Version
 from hlvid.build.stages import QUESTION_STAGES
 from hlvid.build.work import Work
 from hlvid.errors import UserError
-from hlvid.files import canonical_json, write_bytes
+from hlvid.files import canonical_json, digest, write_bytes
 from hlvid.types import Count, Identifier, Record, Sha256
 
 LOCK_FILE = "splits.lock.jsonl"
@@ -46,6 +46,7 @@ class LockLine(Record):
     group_id: Identifier
     category: Text
     content_sha256: Sha256
+    """Of all of it that is published, the bytes of its clip included."""
     reason: Text | None = None
     """Why it was withdrawn."""
 
@@ -62,6 +63,15 @@ class LockLine(Record):
         """Of the right option."""
         return chr(ord("A") + self.order.index(0))
 
+    def holds(self, member: "Member") -> bool:
+        """Whether a question is still what was locked."""
+        return (self.content_sha256, self.group_id, self.category, len(self.order)) == (
+            content_sha256(member.draft, member.clip_sha256),
+            member.group_id,
+            member.category,
+            len(member.draft.choices),
+        )
+
 
 @dataclass(frozen=True)
 class Member:
@@ -70,11 +80,14 @@ class Member:
     draft: Draft
     group_id: str
     category: str
+    clip_sha256: str | None = None
+    """None where the clip is not at hand."""
 
     @classmethod
     def of(cls, settled: Settled) -> "Member":
         """From what was settled."""
-        return cls(settled.draft, settled.group_id, settled.category)
+        clip_sha256 = settled.clip.file.sha256
+        return cls(settled.draft, settled.group_id, settled.category, clip_sha256)
 
 
 class Lock:
@@ -230,11 +243,9 @@ def _follow(
             exit_code=1,
         )
     event: Event = "restored" if before.event == "withdrawn" else "changed"
-    line = _line(member, rules.version, event, before.number, before.split, before.order)
-    is_same = all(
-        getattr(line, f) == getattr(before, f) for f in ("content_sha256", "group_id", "category")
-    )
-    return None if is_same and event == "changed" else line
+    if event == "changed" and before.holds(member):
+        return None
+    return _line(member, rules.version, event, before.number, before.split, before.order)
 
 
 def _line(
@@ -249,14 +260,13 @@ def _line(
         order=order,
         group_id=member.group_id,
         category=member.category,
-        content_sha256=content_sha256(member.draft),
+        content_sha256=content_sha256(member.draft, member.clip_sha256),
     )
 
 
-def content_sha256(draft: Draft) -> str:
-    """Digest of all of a question that is published."""
-    content = draft.model_dump(mode="json", exclude={"author"})
-    return hashlib.sha256(canonical_json(content)).hexdigest()
+def content_sha256(draft: Draft, clip_sha256: str | None) -> str:
+    """Digest of all of a question that is published, the bytes of its clip included."""
+    return digest({**draft.model_dump(mode="json", exclude={"author"}), "clip_sha256": clip_sha256})
 
 
 def keyed_digest(salt: str, name: str) -> bytes:

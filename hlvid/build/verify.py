@@ -34,7 +34,8 @@ from hlvid.build.rows import (
     structured_schema,
     video_of,
 )
-from hlvid.build.split import LOCK_FILE, Lock, LockLine, read_lock
+from hlvid.build.split import LOCK_FILE, Lock, LockLine, read_lock, version_key
+from hlvid.build.split import content_sha256 as draft_sha256
 from hlvid.build.work import TOMBSTONES_FILE
 from hlvid.datasets.benchmark import MANIFEST_FILE as BENCHMARK_FILE
 from hlvid.datasets.benchmark import QUESTIONS_FILE, VIDEOS_FILE
@@ -104,7 +105,8 @@ def _files(folder: Path, manifest: PackageManifest) -> Iterator[str]:
 
 def _content(folder: Path, manifest: PackageManifest) -> Iterator[str]:
     lock = read_lock(folder / LOCK_FILE)
-    yield from _claims("version", manifest.version, lock.version)
+    if version_key(manifest.version) < version_key(lock.version):
+        yield f"{MANIFEST_FILE}: version {manifest.version} is older than {lock.version}"
     clips = read_jsonl(folder / CLIPS_FILE, ClipRow, max_records=MAX_VIDEOS)
     by_name = {clip.video_path: clip for clip in clips}
     found = {"lock": digest_records(lock.lines), "clips": digest_records(clips)}
@@ -194,7 +196,7 @@ def _letters(
 
 
 def _wording(where: str, question: Question, line: LockLine, video: Video) -> Iterator[str]:
-    """A question keeps the rules."""
+    """A question is what was locked, and keeps the rules."""
     try:
         draft = draft_of(question, line)
         check_rules(draft)
@@ -203,6 +205,10 @@ def _wording(where: str, question: Question, line: LockLine, video: Video) -> It
         yield f"{where}: {end.code} {end.detail}"
     except UserError as error:
         yield f"{where}: {error}"
+    else:
+        sha256 = draft_sha256(draft, video.sha256)
+        if (sha256, question.category) != (line.content_sha256, line.category):
+            yield f"{where}: is not what {LOCK_FILE} holds"
 
 
 def _clips(

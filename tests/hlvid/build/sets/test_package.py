@@ -17,6 +17,7 @@ from hlvid.build.takedown import take_down
 from hlvid.build.verify import verify
 from hlvid.datasets.parquet import read_rows
 from hlvid.errors import UserError
+from hlvid.types import Evidence
 
 
 def test_a_package_is_what_it_says_and_loads(desk, tmp_path):
@@ -139,6 +140,49 @@ def test_a_takedown_leaves_a_tombstone_and_withdraws(desk, tmp_path):
     assert len(list((tmp_path / "two" / "videos").iterdir())) == 1
     assert "the owner asked" in (tmp_path / "two" / "README.md").read_text()
     assert len(lock.active) == 3
+
+
+def test_only_what_the_lock_holds_is_packaged(desk, tmp_path):
+    work, drafts = desk.settled()
+    split(work)
+    seen = Evidence(start_seconds=0.2, end_seconds=1.2, boxes=((0.2, 9.0, 4.0, 30.0, 20.0),))
+    for changes in (
+        {"evidence": (seen,)},
+        {"choices": (*drafts[0].choices, "a fifth")},
+        {"choices": drafts[0].choices[:3]},
+    ):
+        now = [drafts[0].model_copy(update=changes), *drafts[1:]]
+        desk.write(now)
+        desk.answer(now)
+        with pytest.raises(UserError, match=r"is not as .* Raise split\.version and run: .* split"):
+            package(desk.settle(), tmp_path / "out")
+    desk.write([drafts[0].model_copy(update={"evidence": (seen,)}), *drafts[1:]])
+    desk.answer(drafts)
+    desk.shop.rules["split"]["version"] = "1.1.0"
+    work = desk.settle()
+    _, lines = split(work)
+    assert [line.event for line in lines] == ["changed"]
+    package(work, tmp_path / "out")
+    assert verify(tmp_path / "out") == []
+
+
+def test_a_version_that_was_raised_too_late_can_be_packaged(desk, draft, tmp_path):
+    work, drafts = desk.settled()
+    split(work)
+    package(work, tmp_path / "one")
+    more = [*drafts, draft(9, desk.clips[0])]
+    desk.write(more)
+    desk.answer(more)
+    split(desk.settle())
+    desk.shop.rules["split"]["version"] = "1.1.0"
+    work = desk.settle()
+    assert split(work)[1] == []
+    assert package(work, tmp_path / "two").version == "1.1.0"
+    assert verify(tmp_path / "two", parent=tmp_path / "one") == []
+    assert "### 1.1.0" in (tmp_path / "two" / "CHANGELOG.md").read_text()
+    desk.shop.rules["split"]["version"] = "0.9.0"
+    with pytest.raises(UserError, match=r"the spec says version 0\.9\.0"):
+        package(desk.shop.open(), tmp_path / "three")
 
 
 def test_a_package_replaces_only_a_package(desk, tmp_path):

@@ -10,6 +10,13 @@ from hlvid.build.split import LOCK_FILE, Lock, Member, read_lock, split, split_o
 from hlvid.errors import UserError
 
 
+def test_other_bytes_of_a_clip_are_a_change(draft):
+    lock, rules = Lock(), SplitRules(salt="s")
+    lock.extend([Member(draft(0, "clip"), "group", "av", "0" * 64)], {}, rules)
+    lines = lock.extend([Member(draft(0, "clip"), "group", "av", "1" * 64)], {}, rules)
+    assert [line.event for line in lines] == ["changed"]
+
+
 def test_letters_are_balanced_and_groups_stay_together(draft):
     lock = Lock()
     members = [

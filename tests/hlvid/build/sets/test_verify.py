@@ -99,6 +99,12 @@ def clip_that_is_no_number(out, rows):
     forge(out, "clips.jsonl", data)
 
 
+def forged_lock(out, rows):
+    lines = records(out / LOCK_FILE)
+    lines[0]["content_sha256"] = "0" * 64
+    forge(out, LOCK_FILE, as_lines(lines), {"lock": content_sha256(lines)})
+
+
 def longer_than_any(out, rows):
     lines = records(out / "test" / "questions.jsonl")
     for field in ("stem", "text"):
@@ -122,6 +128,7 @@ def split_that_is_not_locked(out, rows):
         (forged_clip, "is not as in clips.jsonl"),
         (forged_clip_bytes, "is not the file in manifest.json"),
         (clip_that_is_no_number, "clips.jsonl:1: "),
+        (forged_lock, "is not what splits.lock.jsonl holds"),
         (longer_than_any, "field 'stem'"),
         (split_that_is_not_locked, "is no part of a package"),
     ],
