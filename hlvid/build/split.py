@@ -8,7 +8,7 @@ that is published is made from it.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -16,13 +16,14 @@ from pydantic import Field, model_validator
 
 from hlvid.build.adjudicate import ADJUDICATE, Settled
 from hlvid.build.codes import State
+from hlvid.build.dedup import DEDUP
 from hlvid.build.questions import Draft, read_file
 from hlvid.build.records import Text
 from hlvid.build.set_rules import SplitName, SplitRules, Version
 from hlvid.build.stages import QUESTION_STAGES
 from hlvid.build.work import Work
 from hlvid.errors import UserError
-from hlvid.files import canonical_json, digest, write_bytes
+from hlvid.files import canonical_json, digest, id_order, write_bytes
 from hlvid.types import Count, Identifier, Record, Sha256
 
 LOCK_FILE = "splits.lock.jsonl"
@@ -44,6 +45,8 @@ class LockLine(Record):
     order: Annotated[tuple[Count, ...], Field(min_length=2, max_length=26)]
     """Which option, the right one being 0, stands at A, at B and so on."""
     group_id: Identifier
+    sources: tuple[Identifier, ...] = ()
+    """Candidates whose clips its group has or had: none of them may go to another split."""
     category: Text
     content_sha256: Sha256
     """Of all of it that is published, the bytes of its clip included."""
@@ -82,12 +85,14 @@ class Member:
     category: str
     clip_sha256: str | None = None
     """None where the clip is not at hand."""
+    sources: tuple[str, ...] = ()
+    """Candidates of the clips of its group."""
 
     @classmethod
-    def of(cls, settled: Settled) -> "Member":
+    def of(cls, settled: Settled, sources: tuple[str, ...] = ()) -> "Member":
         """From what was settled."""
         clip_sha256 = settled.clip.file.sha256
-        return cls(settled.draft, settled.group_id, settled.category, clip_sha256)
+        return cls(settled.draft, settled.group_id, settled.category, clip_sha256, sources)
 
 
 class Lock:
@@ -176,7 +181,11 @@ class Lock:
         balance = _Balance(self.active)
         number = max((line.number for line in self.last.values()), default=-1) + 1
         for member in sorted(added, key=lambda m: keyed_digest(rules.salt, m.draft.question_id)):
-            split = splits.setdefault(member.group_id, split_of(member.group_id, rules))
+            kin = (member.group_id, *member.sources)
+            known = [splits[name] for name in kin if name in splits]
+            split = known[0] if known else split_of(member.group_id, rules)
+            for name in kin:
+                splits.setdefault(name, split)
             order = balance.letters(member, split, rules.salt)
             lines.append(_line(member, rules.version, "added", number, split, order))
             self._append(lines[-1])
@@ -184,6 +193,7 @@ class Lock:
         return lines
 
     def _splits_of_groups(self) -> dict[str, str]:
+        """Each group and each source of a group -> its split, though all of it was withdrawn."""
         found: dict[str, str] = {}
         for line in self.active:
             split = found.setdefault(line.group_id, line.split)
@@ -194,6 +204,9 @@ class Lock:
                     f"them down, or rule against question {line.question_id}.",
                     exit_code=1,
                 )
+        for line in (*self.active, *self.lines):
+            for name in (line.group_id, *line.sources):
+                found.setdefault(name, line.split)
         return found
 
 
@@ -243,8 +256,10 @@ def _follow(
             exit_code=1,
         )
     event: Event = "restored" if before.event == "withdrawn" else "changed"
-    if event == "changed" and before.holds(member):
+    sources = tuple(sorted({*before.sources, *member.sources}, key=id_order))
+    if event == "changed" and before.holds(member) and sources == before.sources:
         return None
+    member = replace(member, sources=sources)
     return _line(member, rules.version, event, before.number, before.split, before.order)
 
 
@@ -259,6 +274,7 @@ def _line(
         split=split,
         order=order,
         group_id=member.group_id,
+        sources=member.sources,
         category=member.category,
         content_sha256=content_sha256(member.draft, member.clip_sha256),
     )
@@ -328,7 +344,8 @@ def split(work: Work) -> tuple[Lock, list[LockLine]]:
     with work.locked("split"):
         lock = read_lock(path)
         before = lock.to_bytes()
-        members = [Member.of(settled) for _, settled in work.passed(ADJUDICATE)]
+        kin = _sources_of_groups(work)
+        members = [Member.of(each, kin[each.group_id]) for _, each in work.passed(ADJUDICATE)]
         lines = lock.extend(members, _gone(work), work.spec.split)
         if not lock.lines:
             raise UserError("split: no question is settled. See: hlvid-build questions SPEC.")
@@ -336,6 +353,14 @@ def split(work: Work) -> tuple[Lock, list[LockLine]]:
         if after != before:
             write_bytes(path, [after])
     return lock, lines
+
+
+def _sources_of_groups(work: Work) -> dict[str, tuple[str, ...]]:
+    """Group -> the candidates of its clips, of those too that were left out as duplicates."""
+    found: dict[str, set[str]] = {}
+    for task in work.tasks(DEDUP):
+        found.setdefault(task.item.input.group_id, set()).add(task.item.candidate or task.item.id)
+    return {group: tuple(sorted(each, key=id_order)) for group, each in found.items()}
 
 
 def _gone(work: Work) -> dict[str, str]:

@@ -55,6 +55,37 @@ def test_clips_locked_apart_may_not_turn_out_to_belong_together(draft):
         lock.extend(merged, {}, rules)
 
 
+def test_a_source_stays_in_its_split_when_its_questions_are_withdrawn(draft):
+    rules = SplitRules(salt="s", shares={"dev": 0.5, "test": 0.5})
+    lock = Lock()
+    old = [Member(draft(i, f"a{i}.0-9"), f"a{i}.0-9", "av", sources=(f"a{i}",)) for i in range(30)]
+    lock.extend(old, {}, rules)
+    grown = [
+        Member(m.draft, m.group_id, "av", sources=(*m.sources, f"b{m.sources[0]}")) for m in old
+    ]
+    assert {line.event for line in lock.extend(grown, {}, rules)} == {"changed"}
+    assert lock.extend(old, {}, rules) == []
+    before = {line.sources: line.split for line in lock.active}
+    lock.extend([], {m.draft.question_id: "takedown" for m in old}, rules)
+    assert lock.active == []
+    # What is left of each group: a clip that nothing was asked about, under a name of its own.
+    new = [
+        Member(draft(99, f"ba{i}.9-18"), f"ba{i}.9-18", "av", sources=(f"ba{i}",))
+        for i in range(30)
+    ]
+    lock.extend(new, {}, rules)
+    now = {line.sources: line.split for line in lock.active}
+    assert {split_of(m.group_id, rules) for m in new} == {"dev", "test"} == set(now.values())
+    assert now == {(each[1],): split for each, split in before.items()}
+
+
+def test_the_lock_names_the_sources_of_a_group(desk):
+    work, _ = desk.settled(num_each=1)
+    lock, _ = split(work)
+    for line in lock.active:
+        assert line.sources == (line.group_id.rpartition(".")[0],)
+
+
 def test_a_lock_that_was_edited_is_refused(desk):
     work, _ = desk.settled(num_each=2)
     split(work)
