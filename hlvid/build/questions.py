@@ -5,7 +5,7 @@ All of it lies in one folder beside the spec, in JSON Lines files of any name:
     FOLDER/questions/*.jsonl   `Draft`: a question as its author wrote it
     FOLDER/replies/*.jsonl     `Reply`: what somebody answered without knowing the right option
     FOLDER/rulings/*.jsonl     `Ruling`: what was decided where they differed
-    FOLDER/answers/MODEL.jsonl `hlvid.types.ProbeAnswer`: what a model replied in the audit
+    FOLDER/answers/MODEL/COMMAND.jsonl `hlvid.types.ProbeAnswer`: what a model replied in the audit
 
 Every field is from outside; nothing here is trusted before `read` has looked at it.
 """
