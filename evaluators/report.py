@@ -182,7 +182,9 @@ def command(settings: Settings, *gaze: str) -> str:
 
 def _official(run: GradedRun, benchmark: Benchmark | None) -> dict[str, Any] | None:
     """What the benchmark's own marking gives; None where it has none, or no reply has a letter."""
-    score = None if benchmark is None else official_score(benchmark, run)
+    if benchmark is None:
+        return None
+    score = official_score(benchmark.name, benchmark.questions, run.predictions)
     if score is None or score.accuracy is None:
         return None
     return {**asdict(score), "accuracy": score.accuracy}

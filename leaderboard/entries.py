@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hlvid import runs
+from hlvid.datasets import official_score
 from hlvid.errors import UserError
 from hlvid.files import MAX_JSON_BYTES, read_bytes
 from hlvid.statistics.columns import Columns
@@ -57,6 +58,8 @@ class Entry:
     mean_tokens: MeanTokens | None
     parse_rate: float
     """Share of all questions whose reply yielded a letter."""
+    official: float | None
+    """What the benchmark's own script would give, where it has one."""
     recall: EvidenceRecall | None
     end_to_end: Latency | None
     model_only: Latency | None
@@ -300,6 +303,7 @@ def _entry(graded: runs.GradedRun, exam: Exam) -> Entry:
     predictions, columns = graded.predictions, replace(graded.columns, log_probabilities=())
     memory = [p.peak_memory_bytes for p in predictions if p.peak_memory_bytes is not None]
     answered = set(columns.question_ids)
+    official = official_score(exam.name, exam.questions, predictions)
     choices = [len(q.choices) for q in exam.questions if q.question_id in answered]
     return Entry(
         record=graded.record,
@@ -307,6 +311,7 @@ def _entry(graded: runs.GradedRun, exam: Exam) -> Entry:
         kept_ratio=measures.kept_ratio(predictions),
         mean_tokens=measures.mean_tokens(predictions),
         parse_rate=float((columns.letters != b"").mean()) if len(columns) else 0.0,
+        official=None if official is None else official.accuracy,
         recall=measures.evidence_recall(columns),
         end_to_end=measures.latency(columns),
         model_only=measures.latency(columns, without=measures.DECODE),

@@ -59,6 +59,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "accuracy_low": summary.accuracy_low if summary is not None and has_accuracy else None,
         "accuracy_high": summary.accuracy_high if summary is not None and has_accuracy else None,
         "parse_rate": entry.parse_rate if has_accuracy else None,
+        "official_accuracy": entry.official if has_accuracy else None,
         "chance": entry.chance,
         "kept_ratio": entry.kept_ratio,
         "evidence_recall": None if entry.recall is None else entry.recall.recall,

@@ -81,6 +81,7 @@ class Board:
     has_gaze: bool
     """Whether rows are arms; where all are off they are models."""
     has_tokens: bool
+    has_official: bool
     has_recall: bool
     has_tax: bool
     machines: tuple[Machine, ...]
@@ -235,6 +236,7 @@ def _board(
         axis=ACCURACY_AXIS,
         has_gaze=any(entry.arm != "off" for entry in entries),
         has_tokens=has_tokens,
+        has_official=any(entry.official is not None for entry in entries),
         has_recall=has_recall,
         has_tax=any(entry.record.arm.gaze == "on" for entry in entries),
         machines=tuple(machines.values()),

@@ -57,6 +57,8 @@ class RunRow:
     bar: bars.Bar | None
     kept: str
     parse_rate: str
+    official: str
+    """Accuracy by the benchmark's own marking."""
     recall: Cell
     end_to_end: tuple[Cell, Cell]
     """The 50th and the 90th percentile."""
@@ -194,6 +196,9 @@ def _run_row(entry: Entry, off: Entry | None) -> RunRow:
         bar=bar,
         kept=NOTHING if entry.kept_ratio is None else wording.kept(entry.kept_ratio),
         parse_rate=wording.percent(entry.parse_rate) if entry.accuracy is not None else NOTHING,
+        official=NOTHING
+        if entry.official is None or entry.accuracy is None
+        else wording.percent(entry.official),
         recall=_recall(entry),
         end_to_end=_timings(entry.end_to_end),
         model_only=_timings(entry.model_only),

@@ -1,7 +1,7 @@
 """Benchmarks: finding their questions and videos, fetching them, writing them down."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -22,7 +22,7 @@ from hlvid.datasets.hub import Source
 from hlvid.datasets.videomme import OfficialScore
 from hlvid.errors import UserError
 from hlvid.files import cache_dir, shown
-from hlvid.runs import GradedRun
+from hlvid.types import Prediction, Question
 
 HLVID = released.NAME
 PARQUET_FILE = released.SOURCE.questions
@@ -92,11 +92,19 @@ def source_of(name: str) -> Source | None:
     return _PUBLISHED[name][0] if name in _PUBLISHED else None
 
 
-def official_score(benchmark: Benchmark, run: GradedRun) -> OfficialScore | None:
-    """What the benchmark's own script would say of a run; None where it has no other marking."""
-    if benchmark.name not in videomme.PROMPTS:
+def official_score(
+    name: str, questions: Iterable[Question], predictions: Iterable[Prediction]
+) -> OfficialScore | None:
+    """What a benchmark's own script would say of replies; None where it has no other marking.
+
+    Args:
+        name: Of the benchmark.
+        questions: All of it.
+        predictions: Of one run.
+    """
+    if name not in videomme.PROMPTS:
         return None
-    return videomme.official_score(benchmark.questions, run.predictions)
+    return videomme.official_score(questions, predictions)
 
 
 def _load_synthetic(root: Path) -> Benchmark:

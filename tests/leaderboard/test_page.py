@@ -252,3 +252,26 @@ def test_few_videos_are_said_to_be_too_few(tmp_path, lab, num_videos):
     lab.Reader(text)
     assert f"too few videos ({num_videos})" in text
     assert "loses" not in text
+
+
+def test_a_benchmark_with_a_marking_of_its_own_has_a_column_for_it(tmp_path, lab, run_command):
+    exam = lab.exam(num_videos=3, per_video=8, name="videomme")
+    datasets.write(tmp_path / "exam", exam)
+    off = ArmSettings(gaze="off")
+    answers = [
+        answer.model_copy(update={"response": "Best answer: C"})  # its script takes it for a B
+        for answer in lab.predictions(exam, lab.MODELS["qwen"], off)
+    ]
+    lab.write(tmp_path / "runs", exam, "qwen", off, answers=answers)
+    out = tmp_path / "site"
+    code, _, err = run_command(
+        "build", tmp_path / "runs", "--questions", tmp_path / "exam", "--out", out
+    )
+    assert code == 0, err
+    reader = lab.Reader((out / "index.html").read_text())
+    letters = [question.answer for question in exam.questions]
+    strict, official = (f"{100 * letters.count(letter) / len(letters):.1f}" for letter in "CB")
+    assert strict != official
+    (row,) = [row for row in reader.rows if "qwen" in "".join(row) and strict in "".join(row)]
+    assert official in row
+    assert "official" in reader.attributes("data-name")
