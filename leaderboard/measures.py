@@ -13,7 +13,9 @@ RECALL_COVER = 0.9
 """Share of an evidence box that kept tokens must cover for the question to count as recalled."""
 END_TO_END, DECODE, GAZE = "end_to_end", "decode", "gaze"
 """Stages with a meaning of their own; model only is end to end without decode."""
-TOWER = ("vision_encode", "read")
+CUMULATIVE = (END_TO_END, "first_token")
+"""Times since the start of a question: no stages, and nothing that adds up with them."""
+TOWER = ("encode", "read")
 """Stages that gaze makes shorter before anything else: a vision tower's, a reader's."""
 
 

@@ -13,10 +13,10 @@ SHOWN = (
     DECODE,
     "preprocess",
     GAZE,
-    "vision_encode",
+    "encode",
     "read",
+    "prune",
     "prefill",
-    "decode_tokens",
     "generate",
 )
 """Stages with a column of their own, in the order in which they happen."""

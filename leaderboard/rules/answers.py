@@ -6,7 +6,7 @@ import numpy as np
 
 from hlvid.runs import QuestionSet
 from hlvid.statistics.columns import Columns
-from leaderboard.measures import END_TO_END
+from leaderboard.measures import CUMULATIVE, END_TO_END
 from leaderboard.rules import Submission, at_questions
 
 STAGES_TOLERANCE = 0.01
@@ -30,7 +30,7 @@ def timings(submission: Submission) -> Iterator[str]:
     """Stages fit into the total, and leave little of it unaccounted for."""
     columns, kind = submission.columns, submission.record.model.kind
     total = columns.stage_ms.get(END_TO_END)
-    stages = [times for name, times in columns.stage_ms.items() if name != END_TO_END]
+    stages = [times for name, times in columns.stage_ms.items() if name not in CUMULATIVE]
     if total is None:
         if stages:
             yield "predictions.jsonl: stage_ms has stages but no end_to_end."

@@ -260,6 +260,14 @@ def test_honest_runs_pass(bench):
     assert bench.findings() == []
 
 
+def test_time_to_the_first_token_is_no_stage(bench):
+    def told(answer):
+        return {"stage_ms": {**answer.stage_ms, "first_token": answer.stage_ms["end_to_end"]}}
+
+    bench.write(change=told)
+    assert bench.findings() == []
+
+
 @pytest.mark.parametrize("what", TAMPERED)
 def test_tampered_run_is_refused_with_its_own_reason(bench, what):
     tamper, rule, reason = TAMPERED[what]
