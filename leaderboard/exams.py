@@ -1,12 +1,12 @@
 """What runs were asked: benchmarks that the user brought or that can be found without."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hlvid import datasets
 from hlvid.errors import UserError
-from hlvid.files import read_jsonl
+from hlvid.files import read_jsonl, shown
 from hlvid.runs import QuestionSet
 from hlvid.types import BenchmarkId, Question, Video
 
@@ -23,6 +23,9 @@ class Exam:
     """A benchmark as far as marking and slicing need it."""
 
     name: str
+    revision: str
+    """Name and revision are '' for a file of questions alone, which has neither: runs on it may
+    call it what they like, but for the names that are known."""
     license: str
     asked: QuestionSet
     videos: Mapping[str, Video]
@@ -43,6 +46,7 @@ def exam_of(benchmark: datasets.Benchmark) -> Exam:
     """What the pages need of a benchmark."""
     return Exam(
         benchmark.name,
+        benchmark.revision,
         benchmark.license,
         QuestionSet.of(benchmark.questions),
         benchmark.videos,
@@ -59,42 +63,62 @@ def read_exams(paths: Iterable[Path]) -> list[Exam]:
     Raises:
         UserError: A path does not exist or does not hold questions.
     """
-    return [exam_of(_read(path)) for path in paths]
+    return [_read(path) for path in paths]
 
 
-def _read(path: Path) -> datasets.Benchmark:
+def _read(path: Path) -> Exam:
     if not path.exists():
         raise UserError(f"--questions: {path} is not there. Give a questions.jsonl or its folder.")
     if path.is_dir() and (path / "benchmark.json").exists():
-        return datasets.read(path, root=None)
+        return exam_of(datasets.read(path, root=None))
     if path.is_dir() or path.suffix == ".parquet":
         root = path if path.is_dir() else path.parent.parent
-        return datasets.load(datasets.HLVID, data=root)
+        return exam_of(datasets.load(datasets.HLVID, data=root))
+    if path.name == datasets.QUESTIONS_FILE and (path.parent / datasets.MANIFEST_FILE).exists():
+        return exam_of(datasets.read(path.parent, root=None))
     questions = tuple(read_jsonl(path, Question))
-    return datasets.Benchmark(name=path.stem, revision="", questions=questions, videos={})
+    alone = datasets.Benchmark(name=path.stem, revision="", questions=questions, videos={})
+    return replace(exam_of(alone), name="")
 
 
 def find_exam(benchmark: BenchmarkId, known: list[Exam]) -> Exam:
-    """The benchmark that a run names: by digest, else by name, which marking will hold it to.
+    """The benchmark that a run names, whose digest marking will hold it to.
 
     Args:
         benchmark: As the run names it.
         known: What was read so far; what is found without the user's help is added.
 
     Raises:
-        UserError: It is not known here.
+        UserError: It is not known here, or the run calls it what it is not.
     """
-
-    def find() -> Exam | None:
-        same = [e for e in known if e.asked.questions_sha256 == benchmark.questions_sha256]
-        same += [e for e in known if e.name == benchmark.name]
-        return next(iter(same), None)
-
-    if find() is None and benchmark.name in KNOWN_BENCHMARKS:
+    if _find(benchmark, known) is None and benchmark.name in KNOWN_BENCHMARKS:
         known.append(exam_of(datasets.load(benchmark.name)))
-    if (found := find()) is None:
+    if (found := _find(benchmark, known)) is None:
         raise UserError(
             f"run.json: benchmark {benchmark.name} is not known here (questions "
             f"{benchmark.questions_sha256}). Bring its questions with --questions FILE."
         )
+    is_same = found.asked.questions_sha256 == benchmark.questions_sha256
+    for field in ("name", "revision"):
+        ours, theirs = getattr(found, field), getattr(benchmark, field)
+        if is_same and ours and theirs != ours:
+            raise UserError(
+                f"run.json: benchmark.{field} is {shown(theirs)}, but that of its questions is "
+                f"{shown(ours)}."
+            )
     return found
+
+
+def _find(benchmark: BenchmarkId, known: Iterable[Exam]) -> Exam | None:
+    """By digest and name, else by either. A file without a name never stands for a known name."""
+    may_be = [e for e in known if e.name or benchmark.name not in KNOWN_BENCHMARKS]
+
+    def nearness(exam: Exam) -> tuple[bool, bool, bool]:
+        return (
+            exam.asked.questions_sha256 == benchmark.questions_sha256,
+            exam.name == benchmark.name,
+            exam.revision == benchmark.revision,
+        )
+
+    near = [e for e in may_be if any(nearness(e)[:2])]
+    return max(near, key=nearness, default=None)

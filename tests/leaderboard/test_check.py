@@ -222,6 +222,12 @@ TAMPERED = {
         lambda b: b.lab.tamper(b.write(), lambda r: r.update(run_id="0" * 16)), "run-id", "0000000"
     ),
     "unknown questions": (claim_another_exam, "benchmark", "elsewhere is not known here"),
+    "the name of another exam": (
+        change(["benchmark", "name"], "hlvid"), "benchmark", "its questions is 'street-signs'"
+    ),
+    "another revision": (
+        change(["benchmark", "revision"], "2"), "benchmark", "benchmark.revision is '2'"
+    ),
     "another score": (claim_more, "marks", "summary.num_correct is"),
     "another prompt": (change_all(prompt_sha256="7" * 64), "prompts", "at 12 of 12 questions"),
     "a status too good": (change(["status"], "partial"), "status", "but 0 of 12 questions failed"),

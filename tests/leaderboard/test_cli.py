@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from hlvid import runs
+from hlvid import datasets, runs
 from hlvid.files import read_json
 from hlvid.types import ArmSettings, RunRecord
 
@@ -88,11 +88,26 @@ def test_run_on_unknown_questions_asks_for_them(run_command, small):
 
 def test_questions_may_be_the_file_alone(run_command, small):
     folder, _ = small
-    questions = folder / "exam" / "questions.jsonl"
-    code, _, _ = run_command(
-        "build", folder / "runs", "--questions", questions, "--out", folder / "site"
+    for questions in (
+        folder / "exam" / "questions.jsonl",
+        shutil.copy(folder / "exam" / "questions.jsonl", folder / "alone.jsonl"),
+    ):
+        code, _, _ = run_command(
+            "build", folder / "runs", "--questions", questions, "--out", folder / "site"
+        )
+        assert code == 0
+
+
+def test_a_file_without_a_name_never_stands_for_a_known_benchmark(run_command, tmp_path, lab):
+    exam = lab.exam(num_videos=2, per_video=2, name="hlvid-synthetic")
+    datasets.write(tmp_path / "exam", exam)
+    lab.write(tmp_path / "runs", exam, "ocr", ArmSettings(gaze="off"))
+    questions = shutil.copy(tmp_path / "exam" / "questions.jsonl", tmp_path / "alone.jsonl")
+    code, _, err = run_command(
+        "build", tmp_path / "runs", "--questions", questions, "--out", tmp_path / "site"
     )
-    assert code == 0
+    assert code == 1
+    assert "benchmark.questions_sha256 is" in err
 
 
 def test_two_results_under_one_run_id_are_refused(run_command, small, lab):
