@@ -14,6 +14,7 @@ from hlvid import runs
 from hlvid.datasets import official_score
 from hlvid.errors import UserError
 from hlvid.files import MAX_JSON_BYTES, read_bytes
+from hlvid.statistics.clusters import Floats
 from hlvid.statistics.columns import Columns
 from hlvid.types import RunRecord
 from leaderboard import divisions, measures
@@ -29,6 +30,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("division", records.division),
     ("hardware", records.hardware),
     ("text", records.text),
+    ("digests", answers.digests),
     ("tokens", answers.tokens),
     ("timings", answers.timings),
 )
@@ -52,7 +54,10 @@ class Entry:
     """A run that passed, and what its row shows."""
 
     record: RunRecord
+    """As it was sent, but for its status, which is that of its marks."""
     columns: Columns
+    visual_off: Floats
+    """Visual tokens of `off` at each question, as the run counts them; NaN where unknown."""
     kept_ratio: float | None
     """Visual tokens / visual tokens of `off` on the same canvas, over all questions."""
     mean_tokens: MeanTokens | None
@@ -280,10 +285,10 @@ def read_one(folder: Path) -> Reading:
     except UserError as error:
         return refused("marks", str(error))
     entry = _entry(graded, exam)
-    submission = submission_of(entry)
     for message in answers.prompts(entry.columns, exam.asked):
         return refused("prompts", message)
-    problems = tuple(problems_of(RULES, submission))
+    as_sent = replace(submission_of(entry), record=graded.record)
+    problems = tuple(problems_of(RULES, as_sent))
     return Reading(name, replace(entry, problems=problems), problems)
 
 
@@ -296,18 +301,20 @@ def _content(folder: Path) -> dict[str, Any]:
 
 def submission_of(entry: Entry) -> Submission:
     """The run as the rules see it."""
-    return Submission(entry.record, entry.columns, entry.peak_memory_bytes)
+    return Submission(entry.record, entry.columns, entry.visual_off, entry.peak_memory_bytes)
 
 
 def _entry(graded: runs.GradedRun, exam: Exam) -> Entry:
     predictions, columns = graded.predictions, replace(graded.columns, log_probabilities=())
+    status = records.marked_status(graded.record.summary)
     memory = [p.peak_memory_bytes for p in predictions if p.peak_memory_bytes is not None]
     answered = set(columns.question_ids)
     official = official_score(exam.name, exam.questions, predictions)
     choices = [len(q.choices) for q in exam.questions if q.question_id in answered]
     return Entry(
-        record=graded.record,
+        record=graded.record.model_copy(update={"status": status}),
         columns=columns,
+        visual_off=measures.visual_off(predictions),
         kept_ratio=measures.kept_ratio(predictions),
         mean_tokens=measures.mean_tokens(predictions),
         parse_rate=float((columns.letters != b"").mean()) if len(columns) else 0.0,
@@ -359,7 +366,9 @@ def _shared(readings: Iterable[Reading]) -> Iterator[Reading]:
             name: shared(getattr(columns, name).tobytes(), getattr(columns, name))
             for name in arrays
         }
-        yield replace(reading, entry=replace(entry, columns=replace(columns, **changes)))
+        off = shared(("visual_off", entry.visual_off.tobytes()), entry.visual_off)
+        shares = replace(entry, columns=replace(columns, **changes), visual_off=off)
+        yield replace(reading, entry=shares)
 
 
 def _with_group_problems(readings: Iterable[Reading]) -> Iterator[Reading]:

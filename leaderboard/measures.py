@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hlvid.statistics import QuantileInterval, quantile_interval
+from hlvid.statistics.clusters import Floats
 from hlvid.statistics.columns import Columns
 from hlvid.types import Prediction
 
@@ -58,6 +59,12 @@ def kept_ratio(predictions: Sequence[Prediction]) -> float | None:
     if not counts or off == 0:
         return None
     return _ratio(sum(count.visual for count in counts), off)
+
+
+def visual_off(predictions: Sequence[Prediction]) -> Floats:
+    """Visual tokens of `off` on the canvas of each question; NaN where unknown."""
+    counts = (None if p.tokens is None else p.tokens.visual_off for p in predictions)
+    return np.array([np.nan if count is None else _ratio(count, 1) for count in counts])
 
 
 def mean_tokens(predictions: Sequence[Prediction]) -> MeanTokens | None:

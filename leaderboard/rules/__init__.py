@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hlvid.statistics.columns import Columns
+from hlvid.statistics.clusters import Floats
+from hlvid.statistics.columns import FAILED, Columns
 from hlvid.types import RunRecord
 
 REFUSING = {
@@ -39,7 +40,14 @@ class Submission:
 
     record: RunRecord
     columns: Columns
+    visual_off: Floats
+    """(n,) visual tokens of `off` on the same canvas, as the run counts them; NaN where unknown."""
     most_memory_bytes: int | None
+
+    @property
+    def is_answered(self) -> npt.NDArray[np.bool_]:
+        """(n,) whether each question got a reply, right or wrong."""
+        return np.not_equal(self.columns.outcomes, FAILED)
 
 
 Rule = Callable[[Submission], Iterator[str]]

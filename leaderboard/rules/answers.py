@@ -1,4 +1,4 @@
-"""Rules about single answers: prompts, times, tokens."""
+"""Rules about single answers: prompts, digests, times, tokens."""
 
 from collections.abc import Iterator
 
@@ -9,6 +9,8 @@ from hlvid.statistics.columns import Columns
 from leaderboard.measures import CUMULATIVE, END_TO_END
 from leaderboard.rules import Submission, at_questions
 
+SEEING = ("mllm", "reader")
+"""Kinds of models that are shown a video."""
 STAGES_TOLERANCE = 0.01
 """How far stages may add up to more than the total."""
 MAX_UNACCOUNTED = 0.05
@@ -26,9 +28,19 @@ def prompts(columns: Columns, asked: QuestionSet) -> Iterator[str]:
     )
 
 
+def digests(submission: Submission) -> Iterator[str]:
+    """A model that sees the video gives the digests of frames and canvas with every answer."""
+    columns = submission.columns
+    if submission.record.model.kind not in SEEING:
+        return
+    for name, found in (("frames_sha256", columns.frames), ("canvas_sha256", columns.canvases)):
+        is_missing = submission.is_answered & (found == b"")
+        yield from at_questions(columns, is_missing, f"predictions.jsonl: {name} is missing")
+
+
 def timings(submission: Submission) -> Iterator[str]:
-    """Stages fit into the total, and leave little of it unaccounted for."""
-    columns, kind = submission.columns, submission.record.model.kind
+    """All answers are timed or none; stages fit into the total, and leave little of it over."""
+    columns, is_seeing = submission.columns, submission.record.model.kind in SEEING
     total = columns.stage_ms.get(END_TO_END)
     stages = [times for name, times in columns.stage_ms.items() if name not in CUMULATIVE]
     if total is None:
@@ -36,9 +48,20 @@ def timings(submission: Submission) -> Iterator[str]:
             yield "predictions.jsonl: stage_ms has stages but no end_to_end."
         return
     is_timed = np.isfinite(total)
-    if kind in ("mllm", "reader"):
+    is_known = is_timed & (total > 0)
+    if is_seeing:
+        yield from at_questions(
+            columns,
+            submission.is_answered & ~is_timed,
+            "predictions.jsonl: end_to_end is told of others, but is missing",
+        )
         yield from at_questions(
             columns, is_timed & (total <= 0), "predictions.jsonl: end_to_end is 0"
+        )
+        yield from at_questions(
+            columns,
+            is_known & np.logical_and.reduce([np.isnan(times) for times in stages]),
+            "predictions.jsonl: end_to_end has no stages",
         )
     if not stages:
         return
@@ -48,7 +71,6 @@ def timings(submission: Submission) -> Iterator[str]:
         is_timed & (spent > (1 + STAGES_TOLERANCE) * total + 0.01),
         "predictions.jsonl: stages add up to more than end_to_end",
     )
-    is_known = is_timed & (total > 0)
     if is_known.any():
         with np.errstate(over="ignore"):
             gap = float(np.median(1 - spent[is_known] / total[is_known]))
@@ -60,13 +82,20 @@ def timings(submission: Submission) -> Iterator[str]:
 
 
 def tokens(submission: Submission) -> Iterator[str]:
-    """Counts agree with the arm: one that keeps something counts it, and counts it everywhere."""
+    """What an arm keeps is counted at every answer, and is no more than `off` has."""
     record, columns = submission.record, submission.columns
-    if record.model.kind not in ("mllm", "reader"):
+    if record.model.kind not in SEEING:
         return
-    is_answered = submission.columns.letters != b""
     is_unknown = np.isnan(columns.visual)
     if record.arm.gaze == "on" or not is_unknown.all():
         yield from at_questions(
-            columns, is_answered & is_unknown, "predictions.jsonl: tokens are not counted"
+            columns,
+            submission.is_answered & is_unknown,
+            "predictions.jsonl: tokens are not counted",
+        )
+    if record.arm.variant != "off-stock":  # Its canvas is another one.
+        yield from at_questions(
+            columns,
+            columns.visual > submission.visual_off,
+            "predictions.jsonl: tokens.visual is more than tokens.visual_off",
         )

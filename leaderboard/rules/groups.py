@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hlvid.errors import UserError
 from hlvid.files import digest
@@ -13,9 +14,10 @@ from hlvid.statistics.pairing import (
     on_one_machine,
     pair_runs,
     paired_times_ms,
+    run_name,
 )
 from hlvid.types import RunRecord
-from leaderboard.rules import Problem, Submission
+from leaderboard.rules import Problem, Submission, at_questions
 
 MAX_FASTER = 0.1
 """How much faster a question may be when it is asked again: more means that it was remembered."""
@@ -48,7 +50,7 @@ def _all_but_repeat(record: RunRecord) -> str:
 
 
 def pairing(group: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
-    """Arms of one command sat the same questions with the same prompts, frames and pixels."""
+    """Arms of one command sat the same questions with the same prompts, frames, pixels and grid."""
     first = min(group, key=lambda s: (s.record.arm.name != "off", s.record.run_id))
     for other in group:
         if other is first:
@@ -64,6 +66,25 @@ def pairing(group: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
                 f"{other.record.arm.name} ({other.record.run_id}) against "
             )
             yield other.record.run_id, Problem("pairing", f"against {said}")
+            continue
+        for message in _uneven(other, first):
+            yield other.record.run_id, Problem("pairing", message)
+
+
+def _uneven(other: Submission, first: Submission) -> Iterator[str]:
+    """What two arms that are paired, question by question, tell differently."""
+    name = run_name(first.record)
+    is_answered = other.is_answered & first.is_answered
+
+    def at(is_hit: npt.NDArray[np.bool_], what: str) -> Iterator[str]:
+        yield from at_questions(other.columns, is_answered & is_hit, f"predictions.jsonl: {what}")
+
+    has_ids, has_theirs = other.columns.prompt_ids != b"", first.columns.prompt_ids != b""
+    yield from at(has_ids != has_theirs, f"digest of the ids in only one of it and {name}")
+    if other.record.frames == first.record.frames:
+        ours, theirs = other.visual_off, first.visual_off
+        is_other = (ours != theirs) & ~(np.isnan(ours) & np.isnan(theirs))
+        yield from at(is_other, f"tokens.visual_off is not that of {name}")
 
 
 def controls(group: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:

@@ -1,10 +1,10 @@
 """Rules about what a run says of itself: settings, machine, provenance, text."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from hlvid.files import shown
-from hlvid.types import RunRecord
+from hlvid.types import RunRecord, Summary
 from leaderboard import divisions, wording
 from leaderboard.rules import Submission
 
@@ -46,10 +46,20 @@ def status(submission: Submission) -> Iterator[str]:
     record = submission.record
     if (summary := record.summary) is None:
         return
-    failed, of = summary.num_failed, summary.num_questions
-    expected = "complete" if failed == 0 else "failed" if failed == of else "partial"
-    if record.status != expected:
-        yield f"run.json: status is '{record.status}', but {failed} of {of} questions failed."
+    if record.status != marked_status(summary):
+        failed = f"{summary.num_failed} of {summary.num_questions}"
+        yield f"run.json: status is '{record.status}', but {failed} questions failed."
+
+
+def marked_status(
+    summary: Summary | None,
+) -> Literal["complete", "partial", "failed", "infeasible"]:
+    """The status of a run as its marks give it, whatever it says itself."""
+    if summary is None:
+        return "infeasible"
+    if summary.num_failed == 0:
+        return "complete"
+    return "failed" if summary.num_failed == summary.num_questions else "partial"
 
 
 def hardware(submission: Submission) -> Iterator[str]:

@@ -171,6 +171,25 @@ def uncounted(bench):
     bench.write(DETAIL, change=lambda a: {"tokens": None})
 
 
+def at_slow_ones(**fields):
+    """Set fields of the predictions of one video."""
+    return lambda b: b.write(change=lambda a: fields if a.question_id.startswith("v00") else {})
+
+
+def without_ids(bench):
+    bench.write(change=lambda answer: {"prompt_ids_sha256": "3" * 64})
+    bench.write(DETAIL)
+
+
+def counts(visual_off):
+    return TokenCounts(selector=0, encoded=4896, visual=4896, text=90, visual_off=visual_off)
+
+
+def count_more_of_off(bench):
+    bench.write()
+    bench.write(DETAIL, change=lambda answer: {"tokens": counts(2 * 48960)})
+
+
 def unpaired(field):
     def tamper(bench):
         bench.write()
@@ -231,6 +250,9 @@ TAMPERED = {
     "another score": (claim_more, "marks", "summary.num_correct is"),
     "another prompt": (change_all(prompt_sha256="7" * 64), "prompts", "at 12 of 12 questions"),
     "a status too good": (change(["status"], "partial"), "status", "but 0 of 12 questions failed"),
+    "failures called complete": (
+        at_slow_ones(response=None, error="killed", status="failed"), "status", "but 3 of 12"
+    ),
     "weights without a name": (change(["model", "weights"], None), "settings", "not named"),
     "a decoding not told": (
         lambda b: b.write(generation={"do_sample": False}), "settings", "max_new_tokens is missing"
@@ -247,9 +269,23 @@ TAMPERED = {
     "text that runs backwards": (change(["model", "weights"], "a\u202eb"), "text", "\\u202e"),
     "text of no width": (change(["provenance", "command"], ["a\u200b"]), "text", "\\u200b"),
     "tokens not counted": (uncounted, "tokens", "tokens are not counted at"),
+    "more tokens than there are": (change_all(tokens=counts(4895)), "tokens", "is more than"),
+    "more tokens of off than off has": (
+        count_more_of_off, "pairing", "tokens.visual_off is not that of off"
+    ),
     "stages beyond the total": (slower, "timings", "stages add up to more"),
     "time in no stage": (with_a_gap, "timings", "17% of end_to_end is in no stage"),
     "no time at all": (change_all(stage_ms={"end_to_end": 0.0}), "timings", "end_to_end is 0"),
+    "slow questions without a time": (
+        at_slow_ones(stage_ms={}), "timings", "is missing at 3 of 12 questions"
+    ),
+    "slow questions without stages": (
+        at_slow_ones(stage_ms={"end_to_end": 9e9}), "timings", "no stages at 3 of 12 questions"
+    ),
+    "no stages at all": (change_all(stage_ms={"end_to_end": 9.0}), "timings", "no stages at 12"),
+    "frames without a digest": (change_all(frames_sha256=None), "digests", "frames_sha256 is miss"),
+    "a canvas without one": (change_all(canvas_sha256=None), "digests", "canvas_sha256 is miss"),
+    "an arm without its ids": (without_ids, "pairing", "digest of the ids"),
     "other frames": (unpaired("frames_sha256"), "pairing", "frames digest of question"),
     "another canvas": (unpaired("canvas_sha256"), "pairing", "canvas digest of question"),
     "two models in a group": (two_models, "pairing", "holds two models"),

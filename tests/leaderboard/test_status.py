@@ -4,6 +4,10 @@ import pytest
 
 from hlvid import datasets
 from hlvid.types import ArmSettings, Prediction
+from leaderboard.compare import compare_groups
+from leaderboard.entries import find_runs, read_entries
+from leaderboard.exams import read_exams
+from leaderboard.findings import findings_of
 
 OFF = ArmSettings(gaze="off")
 
@@ -127,3 +131,25 @@ def test_random_weights_show_times_but_no_accuracy(rows):
 def test_arm_that_cannot_be_compared_is_named_with_the_reason(page):
     assert "change@0.1 (" in page
     assert "infeasible, so it has no accuracy to compare" in page
+
+
+def test_a_run_is_what_its_marks_say_not_its_word(tmp_path, lab):
+    exam = lab.exam()
+    datasets.write(tmp_path / "exam", exam)
+    lab.write(tmp_path / "runs", exam, "qwen", OFF)
+    for arm, is_hit in (
+        (gaze("detail"), lambda a: a.question_id.startswith("v00-")),
+        (gaze("text"), lambda a: True),
+    ):
+        answers = failing(lab.predictions(exam, lab.MODELS["qwen"], arm), is_hit)
+        lab.write(tmp_path / "runs", exam, "qwen", arm, answers=answers, status="complete")
+    entries, _ = read_entries(find_runs([tmp_path / "runs"]), read_exams([tmp_path / "exam"]))
+    found = {entry.arm: entry for entry in entries}
+    part, none = found["detail@0.1"], found["text@0.1"]
+    assert part.unranked_because == ("partial: 8 of 192 questions failed",)
+    assert none.unranked_because == ("failed: 192 of 192 questions failed",)
+    assert none.accuracy is None
+    groups = compare_groups(entries)
+    assert [u.arm for group in groups for u in group.uncompared] == ["text@0.1"]
+    (about,) = findings_of(groups)
+    assert len(about.sentences) == 1, about.sentences
