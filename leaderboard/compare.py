@@ -1,7 +1,7 @@
 """Which arms are held against which, and in which tables: the comparing itself is hlvid's.
 
-A group is what one command ran. Within it every arm is compared with `off`, and with the
-`random-matched` control of its own budget.
+A group is what one command ran. Within it every arm is compared with `off`, and every gaze
+arm with the `random-matched` control of its own budget.
 """
 
 import dataclasses
@@ -136,8 +136,10 @@ def _noise_floor(off: Sequence[Entry] | None) -> float:
 
 
 def _control_of(arm: Entry, by_arm: Sequence[tuple[Entry, ...]]) -> tuple[Entry, ...] | None:
-    """The random-matched runs at the arm's budget: its own, else those of another partner."""
+    """The random-matched runs at a gaze arm's budget: its own, else those of another partner."""
     ours = arm.record.arm
+    if ours.selector is None:
+        return None
     same_budget = [
         seeds
         for seeds in by_arm

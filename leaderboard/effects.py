@@ -60,7 +60,8 @@ def effect_table(family: Family, *, number: int) -> EffectTable:
     known = [e.comparison.accuracy for e in family.effects if e.comparison.accuracy is not None]
     axis = bars.forest_axis([bound for a in known for bound in (a.low, a.high)])
     is_mixed = family.other != OFF
-    others = "random tokens of the same number (random-matched)" if is_mixed else "off"
+    same = " of the same number" if family.contrast is Contrast.ISO_TOKEN else ""
+    others = f"random tokens{same} (random-matched)" if is_mixed else OFF
     caption = f"{CONTRASTS[family.contrast]}: each arm against {others}. {CLAIMS[family.contrast]}"
     if noise_floor := max(effect.comparison.noise_floor for effect in family.effects):
         caption += (

@@ -9,7 +9,7 @@ For language models, which never see the video: what they score against guessing
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from hlvid.statistics import MIN_VIDEOS, Comparison
+from hlvid.statistics import MIN_VIDEOS, Comparison, Contrast
 from leaderboard import wording
 from leaderboard.compare import OFF, RANDOM_MATCHED, Effect, Group, is_off
 from leaderboard.entries import Entry
@@ -59,8 +59,7 @@ def _sentences(group: Group, shown: Sequence[Entry], off: Entry) -> Iterator[Fin
     yield Finding(f"{start} it is right in {_share(off)} of the questions.", f"{_interval(off)}.")
     for at_budget in _by_budget(_effects(group, OFF)):
         best = max(at_budget, key=lambda e: (e.arm.accuracy or 0.0, e.arm.arm))
-        control = next((e for e in _effects(group, RANDOM_MATCHED) if e.arm is best.arm), None)
-        yield _against(best, control, among=len(at_budget))
+        yield _against(best, _control(group, best), among=len(at_budget))
     ceilings = [e for e in shown if e.record.arm.selector == ORACLE]
     if ceilings:
         yield _ceiling(min(ceilings, key=lambda e: (e.record.arm.budget or 1.0, e.arm)))
@@ -70,6 +69,14 @@ def _effects(group: Group, other: str) -> list[Effect]:
     """The effects of complete runs against one kind of other arm."""
     effects = (e for family in group.families if family.other == other for e in family.effects)
     return [e for e in effects if _may_speak(e.arm)]
+
+
+def _control(group: Group, best: Effect) -> Effect | None:
+    """An arm against as many random tokens, where that many were spent at every question."""
+    for effect in _effects(group, RANDOM_MATCHED):
+        if effect.arm is best.arm and effect.comparison.contrast is Contrast.ISO_TOKEN:
+            return effect
+    return None
 
 
 def _may_speak(entry: Entry) -> bool:

@@ -81,6 +81,44 @@ def test_own_control_comes_before_that_of_another_selector(tmp_path, lab):
     assert findings_of([group]) == ()
 
 
+def test_only_gaze_arms_meet_random_tokens(tmp_path, lab):
+    exam = lab.exam(num_videos=4, per_video=2)
+    datasets.write(tmp_path / "exam", exam)
+    gazing = ("detail", "random-matched:detail")
+    found = [ArmSettings(gaze="on", selector=selector, budget=0.1) for selector in gazing]
+    for arm in (
+        ArmSettings(gaze="off"),
+        ArmSettings(gaze="off", variant="evs", budget=0.1),
+        *found,
+    ):
+        lab.write(tmp_path / "runs", exam, "qwen", arm)
+    (group,) = groups_in(tmp_path / "runs", tmp_path / "exam")
+    assert {e.arm.arm for e in effects_of(group, "off")} >= {"evs@0.1", "detail@0.1"}
+    assert [e.arm.arm for e in effects_of(group, "random-matched")] == ["detail@0.1"]
+
+
+@pytest.mark.parametrize("num_fewer", [0, 1])
+def test_the_same_number_of_tokens_is_said_only_where_it_is(tmp_path, lab, num_fewer):
+    exam = lab.exam()
+    datasets.write(tmp_path / "exam", exam)
+    text = ArmSettings(gaze="on", selector="text", budget=0.1)
+    control = ArmSettings(gaze="on", selector="random-matched:detail", budget=0.1)
+    for arm in (ArmSettings(gaze="off"), control):
+        lab.write(tmp_path / "runs", exam, "ocr", arm)
+    answers = lab.predictions(exam, lab.MODELS["ocr"], text)
+    fewer = answers[0].tokens.visual - num_fewer
+    tokens = answers[0].tokens.model_copy(update={"visual": fewer})
+    answers = [answer.model_copy(update={"tokens": tokens}) for answer in answers]
+    lab.write(tmp_path / "runs", exam, "ocr", text, answers=answers)
+    (group,) = groups_in(tmp_path / "runs", tmp_path / "exam")
+    (family,) = [f for f in group.families if f.other == "random-matched"]
+    assert ("of the same number" in effect_table(family, number=1).caption) == (num_fewer == 0)
+    (about,) = findings_of([group])
+    told = "".join(finding.text + finding.basis for finding in about.sentences)
+    assert ("as many random tokens" in told) == (num_fewer == 0)
+    assert ("random-matched" in told) == (num_fewer == 0)
+
+
 def test_p_values_are_adjusted_over_their_table(reader):
     for family in reader.families:
         raw = [e.comparison.accuracy.p_value for e in family.effects]
