@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hlvid.statistics import Comparison, compare_arms
+from hlvid.statistics.columns import Columns
 from leaderboard import wording
 from leaderboard.compare import Effect
 from leaderboard.effects import CLAIMS, CONTRASTS, EffectRow, effect_row
@@ -42,8 +43,8 @@ class ComparePage:
     contrast: str
     claim: str
     row: EffectRow
-    table: tuple[tuple[str, str], tuple[str, str]]
-    """Both right and only the arm; only the other and neither."""
+    table: tuple[tuple[str, str], tuple[str, str]] | None
+    """Both right and only the arm; only the other and neither. None with random weights."""
     facts: tuple[Fact, ...]
     slices: tuple[SliceRow, ...]
     lists: tuple[Listed, ...]
@@ -62,12 +63,9 @@ def named_effect(arm: Entry, other: Entry) -> Effect:
 def compare_page(effect: Effect, exam: Exam) -> ComparePage:
     """The page of an effect."""
     arm, other, found = effect.arm, effect.other, effect.comparison
-    ours, theirs = arm.columns, other.columns
-    only_arm = ours.is_correct & ~theirs.is_correct
-    only_other = theirs.is_correct & ~ours.is_correct
-    both = int((ours.is_correct & theirs.is_correct).sum())
-    neither = int((~ours.is_correct & ~theirs.is_correct).sum())
     names = (wording.plain(arm.arm), wording.plain(other.arm))
+    # What random weights answer says nothing, so none of it is shown.
+    has_accuracy = found.accuracy is not None
     return ComparePage(
         name=comparison_name(arm, other),
         arm=names[0],
@@ -78,16 +76,29 @@ def compare_page(effect: Effect, exam: Exam) -> ComparePage:
         contrast=CONTRASTS[found.contrast],
         claim=CLAIMS[found.contrast],
         row=effect_row(effect),
-        table=(
-            (wording.count(both), wording.count(int(only_arm.sum()))),
-            (wording.count(int(only_other.sum())), wording.count(neither)),
-        ),
+        table=_table(arm.columns, other.columns) if has_accuracy else None,
         facts=tuple(_facts(found)),
-        slices=slice_rows(exam, arm, other),
-        lists=(
-            _listed(f"Only {names[0]} is right", ours.question_ids, only_arm),
-            _listed(f"Only {names[1]} is right", ours.question_ids, only_other),
-        ),
+        slices=slice_rows(exam, arm, other) if has_accuracy else (),
+        lists=_lists(arm.columns, other.columns, names) if has_accuracy else (),
+    )
+
+
+def _table(ours: Columns, theirs: Columns) -> tuple[tuple[str, str], tuple[str, str]]:
+    """How many questions which of the two has right."""
+
+    def counted(is_hit: npt.NDArray[np.bool_]) -> str:
+        return wording.count(int(is_hit.sum()))
+
+    a, b = ours.is_correct, theirs.is_correct
+    return (counted(a & b), counted(a & ~b)), (counted(~a & b), counted(~a & ~b))
+
+
+def _lists(ours: Columns, theirs: Columns, names: tuple[str, str]) -> tuple[Listed, ...]:
+    """The questions that only one of the two has right."""
+    a, b = ours.is_correct, theirs.is_correct
+    return (
+        _listed(f"Only {names[0]} is right", ours.question_ids, a & ~b),
+        _listed(f"Only {names[1]} is right", ours.question_ids, b & ~a),
     )
 
 

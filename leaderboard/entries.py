@@ -110,7 +110,12 @@ class Entry:
         record = self.record
         if record.summary is None or record.status == "failed":
             return None
-        return None if record.model.load_format == "dummy" else record.summary.accuracy
+        return None if self.has_random_weights else record.summary.accuracy
+
+    @property
+    def has_random_weights(self) -> bool:
+        """Whether the weights are random values: such a run has times, and answers nothing."""
+        return self.record.model.load_format == "dummy"
 
     @property
     def unranked_because(self) -> tuple[str, ...]:
@@ -126,7 +131,7 @@ class Entry:
             reasons.append(f"{record.status}: {failed} of {of} questions failed")
         if record.limit is not None:
             reasons.append(f"limited run (--limit {record.limit})")
-        if record.model.load_format == "dummy":
+        if self.has_random_weights:
             reasons.append("random weights: latency only")
         if record.arm.privileged:
             reasons.append("privileged selector")

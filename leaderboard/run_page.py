@@ -65,7 +65,7 @@ class RunPage:
     is_by_video: bool
     has_text: bool
     outcomes: Markup
-    """The rows of the table of outcomes."""
+    """The rows of the table of outcomes; empty with random weights."""
     outcome_note: str
 
 
@@ -110,7 +110,7 @@ def run_page(
         comparisons=tuple(_link(effect) for effect in effects),
         is_by_video=is_by_video,
         has_text=has_text,
-        outcomes=_by_video(entry) if is_by_video else _by_question(entry, exam, has_text),
+        outcomes=_outcomes(entry, exam, is_by_video=is_by_video, has_text=has_text),
         outcome_note=_outcome_note(exam, is_by_video, has_text),
     )
 
@@ -207,6 +207,12 @@ def _outcome_note(exam: Exam, is_by_video: bool, has_text: bool) -> str:
     if has_text:
         return f"One row a question. Licence of the questions: {wording.plain(exam.license)}."
     return "One row a question. The licence of the questions does not allow printing them."
+
+
+def _outcomes(entry: Entry, exam: Exam, *, is_by_video: bool, has_text: bool) -> Markup:
+    if entry.has_random_weights:
+        return Markup("")
+    return _by_video(entry) if is_by_video else _by_question(entry, exam, has_text)
 
 
 def _by_question(entry: Entry, exam: Exam, has_text: bool) -> Markup:

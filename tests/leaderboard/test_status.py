@@ -153,3 +153,16 @@ def test_a_run_is_what_its_marks_say_not_its_word(tmp_path, lab):
     assert [u.arm for group in groups for u in group.uncompared] == ["text@0.1"]
     (about,) = findings_of(groups)
     assert len(about.sentences) == 1, about.sentences
+
+
+def test_random_weights_show_no_mark_of_an_answer(page, odd, lab):
+    entries, _ = read_entries(find_runs([odd / "runs"]), read_exams([odd / "exam"]))
+    dummies = {e.arm: e for e in entries if e.has_random_weights}
+    off, detail = dummies["off"], dummies["detail@0.1"]
+    ours = odd / "site" / "compare" / f"{detail.run_id}-{off.run_id}.html"
+    for path in (ours, *(odd / "site" / "runs" / f"{e.run_id}.html" for e in (off, detail))):
+        reader = lab.Reader(path.read_text())
+        assert not {"square", "text correct", "text wrong"} & set(reader.attributes("class"))
+        assert not [row for row in reader.rows if row and row[0] in off.columns.question_ids]
+        assert "is right" not in "".join(reader.text.get("h3", []))
+    assert lab.Reader(ours.read_text()).text["h2"] == ["Verdict: latency only"]
