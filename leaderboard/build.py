@@ -105,8 +105,14 @@ def _is_results(paths: Sequence[Path]) -> bool:
 def _named_files(
     named: Sequence[str], groups: Sequence[Group], exams: Sequence[Exam]
 ) -> list[File]:
-    """The pages that a user asks for by two run ids."""
+    """The pages that a user asks for by two run ids, where no group has them already."""
     by_id = {entry.slug: entry for group in groups for entry in group.entries}
+    made = {
+        (effect.arm.slug, effect.other.slug)
+        for group in groups
+        for family in group.families
+        for effect in family.effects
+    }
     files: list[File] = []
     for pair in named:
         ids = pair.split(":")
@@ -116,6 +122,8 @@ def _named_files(
                 f"--compare: {pair[:80]!r} does not name two runs here. Allowed is A:B with two "
                 f"run ids, such as {known}."
             )
+        if (ids[0], ids[1]) in made:
+            continue
         effect = named_effect(by_id[ids[0]], by_id[ids[1]])
         exam = find_exam(effect.arm.record.benchmark, list(exams))
         files += compare_files([effect], exam)

@@ -30,6 +30,8 @@ class Effect:
     comparison: Comparison
     seed_differences: tuple[float, ...]
     """Differences of strict accuracy over all seeds and repeats of both arms."""
+    is_adjusted: bool = True
+    """Whether its p value knows of the others in its table; a pair that a user names has none."""
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class ComparePage:
     contrast: str
     claim: str
     row: EffectRow
+    p: str
     table: tuple[tuple[str, str], tuple[str, str]] | None
     """Both right and only the arm; only the other and neither. None with random weights."""
     facts: tuple[Fact, ...]
@@ -57,7 +58,7 @@ def named_effect(arm: Entry, other: Entry) -> Effect:
         UserError: They are not paired.
     """
     found = compare_arms(arm, other, allow_other_group=True, with_bootstrap=False)
-    return Effect(arm, other, found, ())
+    return Effect(arm, other, found, (), is_adjusted=False)
 
 
 def compare_page(effect: Effect, exam: Exam) -> ComparePage:
@@ -66,6 +67,7 @@ def compare_page(effect: Effect, exam: Exam) -> ComparePage:
     names = (wording.plain(arm.arm), wording.plain(other.arm))
     # What random weights answer says nothing, so none of it is shown.
     has_accuracy = found.accuracy is not None
+    row = effect_row(effect)
     return ComparePage(
         name=comparison_name(arm, other),
         arm=names[0],
@@ -75,7 +77,8 @@ def compare_page(effect: Effect, exam: Exam) -> ComparePage:
         subtitle=_subtitle(arm, other),
         contrast=CONTRASTS[found.contrast],
         claim=CLAIMS[found.contrast],
-        row=effect_row(effect),
+        row=row,
+        p=f"{row.p}, Holm {row.holm}" if effect.is_adjusted else f"{row.p}, not adjusted",
         table=_table(arm.columns, other.columns) if has_accuracy else None,
         facts=tuple(_facts(found)),
         slices=slice_rows(exam, arm, other) if has_accuracy else (),

@@ -30,12 +30,6 @@ class Slice:
     """'category', 'asked for', 'evidence' or 'duration'."""
     name: str
     question_ids: frozenset[str]
-    num_videos: int
-
-    @property
-    def is_small(self) -> bool:
-        """Whether it holds too few videos for a verdict."""
-        return self.num_videos < MIN_VIDEOS
 
 
 @dataclass(frozen=True)
@@ -50,6 +44,7 @@ class SliceRow:
     difference: Cell
     p: str
     is_small: bool
+    """Whether the run has too few videos of it for a verdict."""
 
 
 @lru_cache(maxsize=8)
@@ -68,7 +63,6 @@ def slices_of(exam: Exam) -> tuple[Slice, ...]:
                 division,
                 wording.plain(part, limit=60),
                 frozenset(question.question_id for question in parts[part]),
-                len({question.video_id for question in parts[part]}),
             )
             for part in sorted(parts, key=_order)
         ]
@@ -116,6 +110,7 @@ def slice_rows(exam: Exam, entry: Entry, other: Entry | None = None) -> tuple[Sl
             continue
         right, clusters = entry.columns.is_correct[chosen], entry.columns.clusters[chosen]
         found = accuracy_interval(right, clusters)
+        is_small = found.num_clusters < MIN_VIDEOS
         ends = (wording.percent(found.low), wording.percent(found.high))
         difference, p_value = Cell(NOTHING), NOTHING
         if paired and other is not None:
@@ -123,7 +118,7 @@ def slice_rows(exam: Exam, entry: Entry, other: Entry | None = None) -> tuple[Sl
             paired_found = paired_difference(right, theirs, clusters, num_bootstrap=0)
             low, high = wording.points(paired_found.low), wording.points(paired_found.high)
             difference = Cell(wording.points(paired_found.difference), wording.span(low, high))
-            if not part.is_small:
+            if not is_small:
                 p_values.append(paired_found.p_value)
                 p_value = "known"
         rows.append(
@@ -135,7 +130,7 @@ def slice_rows(exam: Exam, entry: Entry, other: Entry | None = None) -> tuple[Sl
                 value=Cell(wording.percent(found.accuracy), wording.span(*ends)),
                 difference=difference,
                 p=p_value,
-                is_small=part.is_small,
+                is_small=is_small,
             )
         )
     return _adjusted(rows, p_values)

@@ -174,6 +174,19 @@ def test_named_pair_gets_a_page_and_a_wrong_name_is_refused(run_command, small):
     assert "does not name two runs" in err
 
 
+def test_named_pair_of_a_group_keeps_its_adjusted_page(tmp_path, lab):
+    lab.write_wall(tmp_path, lab.exam(num_videos=6, per_video=4), ["ocr"])
+    pages = sorted((lab.build_pages(tmp_path) / "compare").iterdir())
+    before = {path.name: path.read_bytes() for path in pages}
+    pairs = [path.stem.split("-") for path in pages]
+    lab.build_pages(tmp_path, named=[f"{arm}:{other}" for arm, other in pairs])
+    assert {path.name: path.read_bytes() for path in pages} == before
+    arm, other = pairs[0]
+    site = lab.build_pages(tmp_path, named=[f"{other}:{arm}"])
+    turned = "".join(lab.Reader((site / "compare" / f"{other}-{arm}.html").read_text()).text["dd"])
+    assert "not adjusted" in turned and "Holm" not in turned
+
+
 def test_text_of_questions_is_printed_only_where_the_licence_allows(tmp_path, lab, run_command):
     exam = lab.exam(num_videos=2, per_video=2)
     for name, licence in (("closed", "unknown"), ("open", "CC-BY-4.0")):

@@ -6,8 +6,9 @@ from hlvid import datasets
 from hlvid.types import ArmSettings, Prediction
 from leaderboard.compare import compare_groups
 from leaderboard.entries import find_runs, read_entries
-from leaderboard.exams import read_exams
+from leaderboard.exams import exam_of, read_exams
 from leaderboard.findings import findings_of
+from leaderboard.slices import slice_rows
 
 OFF = ArmSettings(gaze="off")
 
@@ -166,3 +167,16 @@ def test_random_weights_show_no_mark_of_an_answer(page, odd, lab):
         assert not [row for row in reader.rows if row and row[0] in off.columns.question_ids]
         assert "is right" not in "".join(reader.text.get("h3", []))
     assert lab.Reader(ours.read_text()).text["h2"] == ["Verdict: latency only"]
+
+
+def test_a_part_is_small_where_the_run_has_few_videos_of_it(tmp_path, lab):
+    exam = lab.exam(num_videos=40, per_video=1)
+    datasets.write(tmp_path / "exam", exam)
+    lab.write(tmp_path / "runs", exam, "qwen", OFF)
+    part = exam.subset(limit=8)
+    lab.write(tmp_path / "runs", part, "qwen", OFF, benchmark=exam.id, limit=8)
+    entries, _ = read_entries(find_runs([tmp_path / "runs"]), read_exams([tmp_path / "exam"]))
+    for entry in entries:
+        rows = [row for row in slice_rows(exam_of(exam), entry) if row.division == "category"]
+        num_videos, is_small = ("4", True) if entry.record.limit else ("20", False)
+        assert [(row.num_videos, row.is_small) for row in rows] == [(num_videos, is_small)] * 2
