@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +21,18 @@ FORMATS = ("csv", "json", "parquet", "eee")
 
 
 def rows_of(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """One flat row a run; shares are shares, times are milliseconds, what is unknown is None."""
-    return [_row(entry) for entry in entries]
+    """One flat row a run; shares are shares, times are milliseconds, what is unknown is None.
+
+    So is a number of a stranger's that no column of numbers can hold.
+    """
+    return [{name: _held(value) for name, value in _row(entry).items()} for entry in entries]
+
+
+def _held(value: Any) -> Any:  # noqa: ANN401
+    """A value, or None for a number that is not finite or not one of 64 bits."""
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else None
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _row(entry: Entry) -> dict[str, Any]:
@@ -105,7 +116,7 @@ def write_export(entries: Sequence[Entry], exams: Sequence[Exam], out: Path, for
     rows = rows_of(entries)
     if form == "json":
         detailed = [
-            row | {"mean_stage_ms": mean_stages(e.columns)}
+            row | {"mean_stage_ms": {k: _held(v) for k, v in mean_stages(e.columns).items()}}
             for row, e in zip(rows, entries, strict=True)
         ]
         data = json.dumps(detailed, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)

@@ -127,7 +127,8 @@ def mean_stages(columns: Columns) -> dict[str, float]:
     for name, times in columns.stage_ms.items():
         is_timed = np.isfinite(times)
         if is_timed.any():
-            means[name] = float(times[is_timed].mean())
+            with np.errstate(over="ignore"):
+                means[name] = float(times[is_timed].mean())
     return means
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from leaderboard.wording import NBSP
 
+MAX_DECADE = 300
+"""Beyond this, powers of ten leave the range of a double: there are no ticks."""
+
 
 @dataclass(frozen=True)
 class Projection:
@@ -46,7 +49,8 @@ class Projection:
 
     def _decades(self, low: float, high: float) -> list[tuple[float, str]]:
         shift = round(math.log10(self.factor))
-        decades = range(math.floor(low) - 1, math.ceil(high) + 1)
+        first, last = math.floor(low) - 1, math.ceil(high)
+        decades = range(max(first, -MAX_DECADE), min(last, MAX_DECADE) + 1)
         steps: tuple[float, ...] = (1, 2, 5) if len(decades) <= 4 else (1,)
         if high - low < 0.7:
             steps = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)

@@ -156,7 +156,7 @@ def add(
         The names of the entries made.
 
     Raises:
-        UserError: A run breaks a rule, or is there already.
+        UserError: A run breaks a rule, is there already, or is given twice.
     """
     readings, findings = check(folders, exams)
     barring = [f for f in findings if f.is_refusing or not is_self_reported]
@@ -165,11 +165,22 @@ def add(
     known = read_results(results)
     pairs = [(f, r.entry) for f, r in zip(folders, readings, strict=True) if r.entry is not None]
     live = {run_id for (run_id, _), entry in known.entries.items() if entry.withdrawn is None}
+    names: set[str] = set()
     for _, entry in pairs:
+        name = key(entry.record)
+        if name in names:
+            raise UserError(f"run_id {entry.run_id}: is given twice. Leave one out.", exit_code=1)
+        names.add(name)
         if entry.run_id in live:
             raise UserError(
                 f"run_id {entry.run_id}: is published already. Withdraw that entry first, or "
                 "record a second run of it with: hlvid-leaderboard reproduce RUN",
+                exit_code=1,
+            )
+        if (results / RUNS / name).exists():
+            raise UserError(
+                f"run_id {entry.run_id}: this very run is in the results already, but does not "
+                "stand. What was withdrawn does not come back: leave it out, or run it again.",
                 exit_code=1,
             )
     changes = []

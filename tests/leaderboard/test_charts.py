@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from leaderboard.bars import forest_axis, share_axis
 from leaderboard.charts import LABEL_HEIGHT, Point, scatter
+from leaderboard.projections import SECONDS
 
 shares = st.floats(0, 1)
 points = st.builds(
@@ -61,6 +62,12 @@ def test_forest_axis_holds_zero_and_every_bound(bounds):
 def test_extreme_ratios_still_have_ticks():
     plot = scatter([Point("a", "selector", 1e-300, 0.5, 0.4, 0.6)], chance=None)
     assert 1 <= len(plot.x_ticks) <= 12
+
+
+def test_times_of_any_length_can_be_drawn():
+    far, near = (Point("a", "selector", x, 0.5, 0.4, 0.6) for x in (1.7e308, 1.0))
+    assert scatter([far, near], chance=None, projection=SECONDS).x_ticks
+    assert scatter([far], chance=None, projection=SECONDS).marks
 
 
 def test_share_axis_runs_from_nothing_to_all():

@@ -8,7 +8,7 @@ import pytest
 
 from hlvid import datasets
 from hlvid.files import sha256_file
-from hlvid.types import ArmSettings
+from hlvid.types import ArmSettings, FrameSettings, TokenCounts
 
 
 @pytest.fixture
@@ -68,6 +68,27 @@ def test_every_eval_ever_has_an_aggregate_and_its_samples(export):
         lines = [json.loads(line) for line in samples.read_text().splitlines()]
         assert sum(line["evaluation"]["is_correct"] for line in lines) == record.summary.num_correct
         assert not any("sign" in line["input"]["raw"] for line in lines)
+
+
+def test_a_number_that_no_column_holds_is_unknown(tmp_path, lab, run_command):
+    exam = lab.exam(num_videos=2, per_video=2)
+    datasets.write(tmp_path / "exam", exam)
+    off, frames = ArmSettings(gaze="off"), FrameSettings(num_frames=10**30)
+    tokens = TokenCounts(selector=0, encoded=0, visual=10**300, text=0, visual_off=1)
+    told = {"stage_ms": {"end_to_end": 1.7e308}, "tokens": tokens}
+    answers = [a.model_copy(update=told) for a in lab.predictions(exam, lab.MODELS["qwen"], off)]
+    lab.write(tmp_path / "runs", exam, "qwen", off, answers=answers, frames=frames)
+    for form in ("csv", "json", "parquet"):
+        out = ("--out", tmp_path / f"out.{form}", "--format", form)
+        code, _, err = run_command(
+            "export", tmp_path / "runs", "--questions", tmp_path / "exam", *out
+        )
+        assert code == 0, err
+    (row,) = json.loads((tmp_path / "out.json").read_text())
+    assert (row["num_frames"], row["mean_stage_ms"]) == (None, {"end_to_end": None})
+    (as_csv,) = csv.DictReader((tmp_path / "out.csv").open())
+    assert as_csv["num_frames"] == ""
+    assert pd.read_parquet(tmp_path / "out.parquet")["num_frames"].isna().all()
 
 
 def test_unknown_form_is_a_usage_error(run_command, small):

@@ -1,6 +1,7 @@
 """The published results: nothing gets in unchecked, nothing gets out, every change is logged."""
 
 import json
+import shutil
 
 import pytest
 
@@ -119,6 +120,30 @@ def test_a_better_run_may_take_the_place_of_a_withdrawn_one(run_command, publish
     found = entries_of(folder)
     assert len(found) == 3
     assert records[0].run_id in found
+
+
+def test_what_was_withdrawn_does_not_come_back(run_command, published):
+    folder, records = published
+    for record in records:
+        run_command("withdraw", record.run_id, "--results", folder / "results", "--reason", "wrong")
+    before = log_of(folder)
+    code, _, err = run_command(
+        "add", folder / "runs", "--questions", folder / "exam", "--results", folder / "results"
+    )
+    assert code == 1
+    assert "was withdrawn does not come back" in err
+    assert log_of(folder) == before
+
+
+def test_a_run_and_its_copy_are_not_added_together(run_command, small):
+    folder, records = small
+    shutil.copytree(folder / "runs" / records[0].run_id, folder / "runs" / "copy")
+    code, _, err = run_command(
+        "add", folder / "runs", "--questions", folder / "exam", "--results", folder / "results"
+    )
+    assert code == 1
+    assert f"run_id {records[0].run_id}: is given twice" in err
+    assert not (folder / "results").exists()
 
 
 def test_second_run_that_agrees_makes_it_reproduced(run_command, published, lab):
