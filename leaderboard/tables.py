@@ -9,8 +9,9 @@ import numpy as np
 
 from hlvid.files import digest
 from hlvid.statistics import QuantileInterval
+from hlvid.statistics.pairing import on_one_machine
 from hlvid.statistics.ranking import rank_ranges
-from hlvid.types import ArmSettings, FrameSettings
+from hlvid.types import LOOPED_ATTENTION, ArmSettings, FrameSettings
 from leaderboard import bars, wording
 from leaderboard.entries import Entry
 from leaderboard.measures import Latency, selector_tax
@@ -117,7 +118,11 @@ def run_rows(
     ranked = [entry for entry in ordered if not entry.unranked_because]
     has_gaze = any(entry.arm != "off" for entry in entries)
     is_model_named = len({model_name(entry) for entry in entries}) > 1
-    offs = {e.record.group_id: e for e in entries if e.arm == "off" and not e.record.repeat}
+    offs = {
+        e.record.group_id: e
+        for e in entries
+        if e.arm == "off" and not e.record.repeat and e.standing.withdrawn is None
+    }
 
     def row(entry: Entry, rank: str) -> RunRow:
         machine = (machines or {}).get(machine_key(entry))
@@ -213,8 +218,16 @@ def _run_row(entry: Entry, off: Entry | None) -> RunRow:
 
 
 def _tax(entry: Entry, off: Entry | None) -> str:
-    """Selector tax of a gaze arm against off of its own command, in percent."""
+    """Selector tax of a gaze arm against off of its own command, in percent.
+
+    Not told where no speed-up is: between two machines, or with looped attention.
+    """
     if off is None or entry.record.arm.gaze == "off":
+        return NOTHING
+    records = (entry.record, off.record)
+    if any(record.generation.get("attention") == LOOPED_ATTENTION for record in records):
+        return NOTHING
+    if not on_one_machine(*records):
         return NOTHING
     tax = selector_tax(entry.columns, off.columns)
     return NOTHING if tax is None else wording.percent(tax, digits=0)

@@ -1,14 +1,18 @@
 """Runs that are not plainly complete: each has its row, its reason and no undeserved number."""
 
+from dataclasses import replace
+
 import pytest
 
 from hlvid import datasets
+from hlvid.files import digest
 from hlvid.types import ArmSettings, Prediction
 from leaderboard.compare import compare_groups
-from leaderboard.entries import find_runs, read_entries
+from leaderboard.entries import Standing, find_runs, read_entries
 from leaderboard.exams import exam_of, read_exams
 from leaderboard.findings import findings_of
 from leaderboard.slices import slice_rows
+from leaderboard.tables import run_rows
 
 OFF = ArmSettings(gaze="off")
 
@@ -180,3 +184,33 @@ def test_a_part_is_small_where_the_run_has_few_videos_of_it(tmp_path, lab):
         rows = [row for row in slice_rows(exam_of(exam), entry) if row.division == "category"]
         num_videos, is_small = ("4", True) if entry.record.limit else ("20", False)
         assert [(row.num_videos, row.is_small) for row in rows] == [(num_videos, is_small)] * 2
+
+
+def test_selector_tax_is_told_only_where_times_can_be_compared(tmp_path, lab):
+    exam = lab.exam(num_videos=4, per_video=2)
+    datasets.write(tmp_path / "exam", exam)
+    looped = {"do_sample": False, "max_new_tokens": 16, "attention": "segments"}
+    commands = {
+        "same": ({}, {}),
+        "looped": ({"generation": looped}, {"generation": looped}),
+        "apart": ({}, {"provenance": _other(lab, exam)}),
+    }
+    for group, (of_off, of_detail) in commands.items():
+        shared = {"group_id": digest(group)[:16], "seed": len(group)}
+        lab.write(tmp_path / "runs", exam, "qwen", OFF, **shared, **of_off)
+        lab.write(tmp_path / "runs", exam, "qwen", gaze("detail"), **shared, **of_detail)
+    entries, _ = read_entries(find_runs([tmp_path / "runs"]), read_exams([tmp_path / "exam"]))
+
+    def tax(group, entries):
+        same = [e for e in entries if e.record.group_id == digest(group)[:16]]
+        ranked, unranked = run_rows(same)
+        return next(row.tax for row in (*ranked, *unranked) if row.role == "selector")
+
+    assert {group: tax(group, entries)[0].isdigit() for group in commands} == {
+        "same": True, "looped": False, "apart": False
+    }  # fmt: skip
+    gone = [
+        replace(e, standing=Standing(withdrawn="was wrong")) if e.arm == "off" else e
+        for e in entries
+    ]
+    assert tax("same", gone) == "–"
