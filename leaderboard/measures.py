@@ -7,7 +7,7 @@ import numpy as np
 
 from hlvid.statistics import QuantileInterval, quantile_interval
 from hlvid.statistics.clusters import Floats
-from hlvid.statistics.columns import Columns
+from hlvid.statistics.columns import FAILED, Columns
 from hlvid.types import Prediction
 
 RECALL_COVER = 0.9
@@ -34,7 +34,7 @@ class EvidenceRecall:
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds a question took: quantiles over all questions with a timing."""
+    """Milliseconds a question took: quantiles over all questions that were answered."""
 
     p50: QuantileInterval
     p90: QuantileInterval
@@ -100,7 +100,7 @@ def evidence_recall(columns: Columns) -> EvidenceRecall | None:
 
 
 def latency(columns: Columns, *, without: str | None = None) -> Latency | None:
-    """Quantiles of the end-to-end time, less one stage; None where no question was timed.
+    """Quantiles of the end-to-end time, less one stage; None where an answer has no such time.
 
     Args:
         columns: The run.
@@ -111,7 +111,7 @@ def latency(columns: Columns, *, without: str | None = None) -> Latency | None:
     if without is not None:
         times = times - columns.stage_ms.get(without, unknown)
     is_timed = np.isfinite(times)
-    if not is_timed.any():
+    if not is_timed.any() or not _is_whole(columns, times):
         return None
     videos = columns.clusters[is_timed]
     return Latency(
@@ -121,9 +121,20 @@ def latency(columns: Columns, *, without: str | None = None) -> Latency | None:
     )
 
 
+def _is_whole(columns: Columns, times: Floats) -> bool:
+    """Whether every answer has its time: what is left out is not left out by chance."""
+    return bool(np.isfinite(times[columns.outcomes != FAILED]).all())
+
+
 def mean_stages(columns: Columns) -> dict[str, float]:
-    """Mean milliseconds of each stage over the questions that have it."""
-    means = {}
+    """Mean milliseconds of each stage over the questions that have it.
+
+    Empty where not every answer was timed.
+    """
+    means: dict[str, float] = {}
+    total = columns.stage_ms.get(END_TO_END)
+    if total is None or not _is_whole(columns, total):
+        return means
     for name, times in columns.stage_ms.items():
         is_timed = np.isfinite(times)
         if is_timed.any():

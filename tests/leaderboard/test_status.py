@@ -11,6 +11,7 @@ from leaderboard.compare import compare_groups
 from leaderboard.entries import Standing, find_runs, read_entries
 from leaderboard.exams import exam_of, read_exams
 from leaderboard.findings import findings_of
+from leaderboard.measures import mean_stages
 from leaderboard.slices import slice_rows
 from leaderboard.tables import run_rows
 
@@ -214,3 +215,18 @@ def test_selector_tax_is_told_only_where_times_can_be_compared(tmp_path, lab):
         for e in entries
     ]
     assert tax("same", gone) == "–"
+
+
+@pytest.mark.parametrize("is_decode_alone", [False, True])
+def test_times_of_some_answers_are_none_of_the_run(tmp_path, lab, is_decode_alone):
+    exam = lab.exam()
+    datasets.write(tmp_path / "exam", exam)
+    answers = lab.predictions(exam, lab.MODELS["qwen"], OFF)
+    slow = max(answers, key=lambda answer: answer.stage_ms["end_to_end"])
+    kept = {k: v for k, v in slow.stage_ms.items() if is_decode_alone and k != "decode"}
+    slow = slow.model_copy(update={"stage_ms": kept})
+    answers = [slow if a.question_id == slow.question_id else a for a in answers]
+    lab.write(tmp_path / "runs", exam, "qwen", OFF, answers=answers)
+    (entry,), _ = read_entries(find_runs([tmp_path / "runs"]), read_exams([tmp_path / "exam"]))
+    assert entry.model_only is None
+    assert (entry.end_to_end is not None) == bool(mean_stages(entry.columns)) == is_decode_alone
