@@ -74,7 +74,8 @@ def name_partner(name: str, selectors: Sequence[str]) -> str:
 
     A bare name takes the first selector of the command that is no control. Where all are controls,
     it takes the first that needs no partner itself. Any other selector with a budget may name a
-    partner too, and then spends what that one kept of the video: 'detail:autogaze'.
+    partner too, and then spends what that one kept of the video: 'detail:autogaze'. Such a one
+    stands for its partner: that is whose counts are to be copied.
 
     Args:
         name: As typed. One that needs no partner comes back unchanged.
@@ -94,11 +95,12 @@ def name_partner(name: str, selectors: Sequence[str]) -> str:
         return name
     if not (info.needs_partner or info.needs_donor):
         return name
-    others = [(other, load(other).info) for other in selectors if other.partition(":")[0] != base]
-    able = [(other, of) for other, of in others if not (of.needs_partner or of.needs_donor)]
+    leads = [other.partition(":")[2] or other for other in selectors]
+    infos = [(lead, load(lead).info) for lead in leads]
+    able = [(lead, of) for lead, of in infos if not (of.needs_partner or of.needs_donor)]
     if not able:
         raise UserError(
             f"selector {name!r}: no selector to go with. Name one, such as '{base}:detail'."
         )
-    first = next((other for other, of in able if not of.is_control), able[0][0])
+    first = next((lead for lead, of in able if not of.is_control), able[0][0])
     return f"{base}:{first}"

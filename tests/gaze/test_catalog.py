@@ -22,6 +22,8 @@ PACKAGE = Path(__file__).parents[1] / "fixtures" / "selector_package"
         ("random-matched", ["detail", "autogaze", "text"], "random-matched:autogaze"),
         ("random-matched", ["random-matched", "detail", "text"], "random-matched:detail"),
         ("transplanted", ["random-matched", "transplanted", "change"], "transplanted:change"),
+        ("random-matched", ["detail:autogaze", "random-matched"], "random-matched:autogaze"),
+        ("transplanted", ["random-matched:text", "transplanted"], "transplanted:text"),
     ],
 )
 def test_partners_are_named(name: str, selectors: list[str], full: str) -> None:
