@@ -8,7 +8,7 @@ are no part of the name: all arms of a command, and all that lie in one folder, 
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from gaze.checkpoint import find_checkpoint
@@ -20,13 +20,14 @@ DEFAULT_SELECTOR = "autogaze"
 """What gaze means where no selector is named."""
 DEFAULT_BUDGET = 0.1
 """Of every selector that cannot stop by itself."""
-REQUIRED_SEEDS = "#0-4"
-"""Five seeds of `random-matched` stand behind the sentence 'gaze helps'."""
-REQUIRED_CONTROLS = ("random-matched", "transplanted", "change", "detail", "text")
+REQUIRED_CONTROLS = {"random-matched": 5, "transplanted": 1, "change": 1, "detail": 1, "text": 1}
+"""Controls behind the sentence 'gaze helps', and how many seeds of each, from 0."""
 
 OFF = ArmSettings(gaze="off")
 
 Gaze = Literal["off", "on", "both"]
+Limits = tuple[float | None, float | None]
+"""Budget and threshold."""
 
 _WRITTEN = re.compile(
     r"(?P<selector>[^@+#\s]+)(?:@(?P<budget>[^+#\s]+))?(?:\+(?P<threshold>[^#\s]+))?"
@@ -49,7 +50,8 @@ def plan_arms(
         gaze: 'off' alone, the selectors' arms alone ('on'), or 'both'.
         selectors: As typed: 'detail', 'random-matched:detail', 'random-matched@0.1#0-4'. None are
             AutoGaze.
-        budgets: For the selectors that take one and name none; the default where there are none.
+        budgets: For the selectors that take one and name none; the default where there are none. A
+            copying control that names none has those of the arms it copies.
         threshold: For the selectors that take one and name none.
         weights: For the selectors that are models; their own default where None is given.
 
@@ -66,9 +68,13 @@ def plan_arms(
     parsed = [_parse(text) for text in selectors or (DEFAULT_SELECTOR,)]
     bases = [written["selector"] for written in parsed]
     arms = [OFF] if gaze == "both" else []
-    for written in parsed:
-        name = name_partner(known(written["selector"]), bases)
-        arms += _cross(name, written, budgets=budgets, threshold=threshold, weights=weights)
+    for name, limits, seeds in _limited(parsed, bases, budgets=budgets, threshold=threshold):
+        own = weights if _has_weights(name) else None
+        arms += [
+            make_arm(name, budget=budget, threshold=limit, seed=seed, weights=own)
+            for budget, limit in limits
+            for seed in seeds
+        ]
     if weights is not None and all(arm.weights is None for arm in arms):
         raise UserError(f"--gaze-weights: none of {', '.join(bases)} has any. Leave them out.")
     if threshold is not None and all(arm.threshold is None for arm in arms):
@@ -176,25 +182,28 @@ def from_generation_kwargs(kwargs: Mapping[str, Any]) -> ArmSettings:
 def missing_controls(arms: Sequence[ArmSettings]) -> list[str]:
     """What still has to stand beside these arms before anyone may say that gaze helps.
 
-    Controls of a selector that stops by itself spend what it kept: they name it as their partner.
+    Every selector that is no control needs its own at each of its limits; where all are controls,
+    the first one does. They name it as their partner, because then they spend what it kept, also
+    where that is less than its budget.
 
     Returns:
         Selectors as `--selector` takes them: those of the arms first, then the required ones.
     """
-    typed = [arm.name for arm in arms if arm.selector is not None]
-    bases = {arm.selector.partition(":")[0] for arm in arms if arm.selector is not None}
-    lead = next((arm for arm in arms if arm.selector and ":" not in arm.selector), None)
-    if lead is None or lead.selector is None:
-        return typed
     infos = list_selectors()
-    limits = lead.model_copy(update={"seed": 0}).name.removeprefix(lead.selector)
-    for control in REQUIRED_CONTROLS:
-        if control in bases or control not in infos:
-            continue
-        is_copy = infos[control].needs_partner or infos[control].needs_donor
-        is_copy |= not infos[lead.selector].needs_budget
-        name = f"{control}:{lead.selector}" if is_copy else control
-        typed.append(f"{name}{limits}{REQUIRED_SEEDS if control == 'random-matched' else ''}")
+    gazing = [arm.model_copy(update={"seed": 0}) for arm in arms if arm.selector is not None]
+    alone = [arm for arm in gazing if ":" not in str(arm.selector) and not arm.privileged]
+    able = [arm for arm in alone if not infos[str(arm.selector)].is_control]
+    leads = able or [arm for arm in alone if arm.selector == alone[0].selector]
+    typed = [arm.name for arm in arms if arm.selector is not None]
+    for lead in {arm.name: arm for arm in leads}.values():
+        for control, num_seeds in REQUIRED_CONTROLS.items():
+            if control == lead.selector or control not in infos:
+                continue
+            copy = lead.model_copy(update={"selector": f"{control}:{lead.selector}"})
+            seeded = [copy.model_copy(update={"seed": seed}).name for seed in range(num_seeds)]
+            if left := [seed for seed, name in enumerate(seeded) if name not in typed]:
+                seeds = f"#{left[0]}-{left[-1]}" if left[-1] else ""
+                typed.append(f"{copy.name}{seeds}")
     return typed
 
 
@@ -232,14 +241,45 @@ def _parse(text: str) -> dict[str, Any]:
     }
 
 
-def _cross(
+def _limited(
+    parsed: Sequence[Mapping[str, Any]],
+    bases: Sequence[str],
+    *,
+    budgets: Sequence[float],
+    threshold: float | None,
+) -> Iterator[tuple[str, Sequence[Limits], Sequence[int]]]:
+    """Every selector's full name, limits and seeds.
+
+    One that copies a selector of the command, and names no limits, has all limits of that one; if
+    only other copies of it are in the command, those of these.
+    """
+    named = [(name_partner(known(written["selector"]), bases), written) for written in parsed]
+    own = [_limits(name, one, budgets=budgets, threshold=threshold) for name, one in named]
+    alone: dict[str, list[Limits]] = {}
+    copies: dict[str, list[Limits]] = {}
+    for (name, written), limits in zip(named, own, strict=True):
+        partner = name.partition(":")[2]
+        if not partner:
+            alone.setdefault(name, []).extend(limits)
+        elif not _is_bare(written):
+            copies.setdefault(partner, []).extend(limits)
+    for (name, written), limits in zip(named, own, strict=True):
+        partner = name.partition(":")[2]
+        copied = (alone.get(partner) or copies.get(partner)) if _is_bare(written) else None
+        yield name, copied or limits, written["seeds"]
+
+
+def _is_bare(written: Mapping[str, Any]) -> bool:
+    return written["budget"] is None and written["threshold"] is None
+
+
+def _limits(
     name: str,
     written: Mapping[str, Any],
     *,
     budgets: Sequence[float],
     threshold: float | None,
-    weights: str | None,
-) -> list[ArmSettings]:
+) -> list[Limits]:
     lead = leading(name)
     ratios: Sequence[float | None] = [written["budget"]]
     if written["budget"] is None and lead.takes_budget:
@@ -247,13 +287,12 @@ def _cross(
     limit = written["threshold"]
     if limit is None and lead.takes_threshold:
         limit = threshold
-    if not (leading(name).weights or list_selectors()[name.partition(":")[0]].weights):
-        weights = None
-    return [
-        make_arm(name, budget=ratio, threshold=limit, seed=seed, weights=weights)
-        for ratio in ratios
-        for seed in written["seeds"]
-    ]
+    return [(ratio, limit) for ratio in ratios]
+
+
+def _has_weights(name: str) -> bool:
+    own = list_selectors()[name.partition(":")[0]]
+    return bool(leading(name).weights or own.weights)
 
 
 def _number(name: str, value: object) -> float | None:

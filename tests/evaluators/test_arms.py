@@ -164,7 +164,65 @@ def test_the_controls_that_are_missing_are_named_with_the_arms_budget():
         "change@0.25",
         "random-matched:uniform@0.25#0-4",
         "transplanted:uniform@0.25",
-        "detail@0.25",
-        "text@0.25",
+        "change:uniform@0.25",
+        "detail:uniform@0.25",
+        "text:uniform@0.25",
     ]
-    assert {arm.name for arm in plan_arms("both", missing)} > {"off", "text@0.25"}
+    assert {arm.name for arm in plan_arms("both", missing)} > {"off", "text:uniform@0.25"}
+
+
+def test_a_control_without_limits_has_those_of_all_arms_that_it_copies():
+    typed = ["detail@0.05", "detail@0.2", "random-matched#0-1", "text:detail", "transplanted@0.3"]
+    assert names("on", typed, budgets=[0.1])[2:] == [
+        "random-matched:detail@0.05",
+        "random-matched:detail@0.05#1",
+        "random-matched:detail@0.2",
+        "random-matched:detail@0.2#1",
+        "text:detail@0.05",
+        "text:detail@0.2",
+        "transplanted:detail@0.3",
+    ]
+    assert names("on", ["random-matched", "change-unbounded+0.05"])[0] == (
+        "random-matched:change-unbounded+0.05"
+    )
+    own = ["autogaze@0.1", "autogaze+0.7", "random-matched"]
+    assert names("on", own, weights=FIXTURE)[2:] == [
+        "random-matched:autogaze@0.1",
+        "random-matched:autogaze+0.7",
+    ]
+
+
+def test_a_control_beside_another_ones_copy_copies_the_same_partner_within_its_limits():
+    assert names("on", ["detail:autogaze@0.2", "random-matched"], weights=FIXTURE) == [
+        "detail:autogaze@0.2",
+        "random-matched:autogaze@0.2",
+    ]
+
+
+def test_missing_controls_are_those_of_every_limit_partner_and_seed():
+    typed = ["detail", "random-matched@0.05", "random-matched@0.1#0-4", "text"]
+    missing = missing_controls(plan_arms("on", typed, budgets=[0.05, 0.1]))
+    added = missing[len(plan_arms("on", typed, budgets=[0.05, 0.1])) :]
+    assert added == [
+        "random-matched:detail@0.05#1-4",
+        "transplanted:detail@0.05",
+        "change:detail@0.05",
+        "text:detail@0.05",
+        "transplanted:detail@0.1",
+        "change:detail@0.1",
+        "text:detail@0.1",
+    ]
+    arms = plan_arms("both", missing)
+    assert missing_controls(arms) == [arm.name for arm in arms if arm.selector]
+
+
+def test_every_selector_that_is_no_control_needs_controls_of_its_own_and_the_oracle_none():
+    typed = ["detail", "autogaze", "autogaze-finest@0.1", "oracle"]
+    missing = missing_controls(plan_arms("on", typed, weights=FIXTURE))
+    partners = {name.partition(":")[2] for name in missing if ":" in name}
+    assert partners == {
+        *("autogaze", "autogaze#0-4"),
+        *("autogaze-finest@0.1", "autogaze-finest@0.1#0-4"),
+    }
+    oracle = plan_arms("on", ["oracle"])
+    assert missing_controls(oracle) == ["oracle@0.1"]

@@ -51,8 +51,8 @@ def test_paper_hlvid_goes_from_the_hub_to_a_page(hub, published, hlvid_eval, tmp
         "detail@0.1",
         *(f"random-matched:detail@0.1{s}" for s in ("", "#1", "#2", "#3", "#4")),
         "transplanted:detail@0.1",
-        "change@0.1",
-        "text@0.1",
+        "change:detail@0.1",
+        "text:detail@0.1",
     } == set(runs)
     assert len({run.record.plan_sha256 for run in runs.values()}) == 1
     assert runs["off"].record.summary.num_correct == 2

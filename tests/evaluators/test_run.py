@@ -218,8 +218,8 @@ def test_a_run_with_gaze_on_ends_with_the_command_that_adds_off_and_the_controls
         "detail@0.25",
         *(f"random-matched:detail@0.25{s}" for s in ("", "#1", "#2", "#3", "#4")),
         "transplanted:detail@0.25",
-        "change@0.25",
-        "text@0.25",
+        "change:detail@0.25",
+        "text:detail@0.25",
     }
 
 
