@@ -195,6 +195,7 @@ def test_the_command_runs_it_and_refuses_what_a_model_does_not_take(tiny, tmp_pa
         ("qwen", [*dummy, "--also", "after-tower"], "names no gaze arm"),
         ("qwen", ["--load-format", "x"], "Allowed are weights and dummy"),
         ("qwen", [*dummy, "--context", "-1"], "--context: '-1'"),
+        ("qwen", [*dummy, "--pairing", "none"], "--pairing: 'none'. Allowed are stock and repeat"),
         ("qwen", ["--weights", "nowhere/at-all"], "hf download nowhere/at-all"),
     ):
         error = invoke(model, *more).exception

@@ -59,7 +59,7 @@ class Qwen(Examinee):
         device_map: How to spread a model that is larger than one card: see `weights.load`.
 
     Raises:
-        UserError: The weights are not here, or of another family.
+        UserError: An option is not allowed, or the weights are not here or of another family.
     """
 
     sees_video = True
@@ -81,6 +81,8 @@ class Qwen(Examinee):
     ) -> None:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         wide = _parse_context(context)
+        if pairing not in ("stock", "repeat"):
+            raise UserError(f"--pairing: {pairing!r}. Allowed are stock and repeat.")
         loaded = load(
             weights, load_format=load_format, device=self.device, seed=seed, device_map=device_map
         )
