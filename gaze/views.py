@@ -71,15 +71,19 @@ class Views:
 
     @cached_property
     def view_of(self) -> Ids:
-        """The view of every token, (rows * cols,)."""
+        """The view of every token, (rows * cols,), read-only."""
         view_rows = np.arange(self.rows, dtype=np.int32) // self.size
         view_cols = np.arange(self.cols, dtype=np.int32) // self.size
-        return (view_rows[:, None] * self.shape[1] + view_cols).ravel()
+        view_of = (view_rows[:, None] * self.shape[1] + view_cols).ravel()
+        view_of.flags.writeable = False
+        return view_of
 
     @cached_property
     def num_cells(self) -> Ids:
-        """Tokens that exist in every view, (num_views,)."""
-        return np.bincount(self.view_of, minlength=self.num_views).astype(np.int32)
+        """Tokens that exist in every view, (num_views,), read-only."""
+        num_cells = np.bincount(self.view_of, minlength=self.num_views).astype(np.int32)
+        num_cells.flags.writeable = False
+        return num_cells
 
     def origin(self, view: int) -> tuple[int, int]:
         """Row and column of the token in a view's top left corner."""

@@ -1,7 +1,7 @@
 """Running a selector over a video."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -194,14 +194,16 @@ def _run(
 ) -> Iterator[tuple[Ids, Cells | None]]:
     """Call a selector chunk by chunk and cut what it returns to the shares."""
     choose = selector.start()
+    theirs = replace(views)  # arrays of its own: what it does to them changes nothing here
     first = 0
     for held in chunks(frames):
+        own = None if shares is None else shares[first : first + len(held)]
         chunk = Chunk(
             frames=tuple(_read_only(frame, views) for frame in held),
             index=first // CLIP_FRAMES,
             first_frame=first,
-            views=views,
-            shares=None if shares is None else shares[first : first + len(held)],
+            views=theirs,
+            shares=None if own is None else _locked_copy(own),
             threshold=request.threshold,
             question=request.question,
             seed=request.seed,
@@ -211,12 +213,18 @@ def _run(
         chosen = choose(chunk)
         choice = chosen if isinstance(chosen, Choice) else Choice(chosen, [None] * len(held))
         orders = _checked(choice.orders, chunk, selector.info.name)
-        kept = orders if chunk.shares is None else _cut(orders, chunk, selector.info)
+        kept = orders if own is None else _cut(orders, own, views, selector.info)
         yield from zip(kept, choice.cells, strict=True)
         first += len(held)
         del chunk, held  # or two chunks would be in memory while the next is read
     if first != num_frames:
         raise ValueError(f"{first} frames came where {num_frames} were announced")
+
+
+def _locked_copy(shares: Shares) -> Shares:
+    locked = shares.copy()
+    locked.flags.writeable = False
+    return locked
 
 
 def _read_only(frame: Any, views: Views) -> Frame:  # noqa: ANN401
@@ -249,15 +257,14 @@ def _checked(orders: Sequence[Ids], chunk: Chunk, name: str) -> list[Ids]:
     return [order.astype(np.int32) for order in arrays]
 
 
-def _cut(orders: Sequence[Ids], chunk: Chunk, info: SelectorInfo) -> list[Ids]:
+def _cut(orders: Sequence[Ids], shares: Shares, views: Views, info: SelectorInfo) -> list[Ids]:
     """The first tokens of each order that the shares allow."""
-    assert chunk.shares is not None
-    view_of = chunk.views.view_of
+    view_of = views.view_of
     if info.spends == "frame":
-        return [order[: int(part.sum())] for order, part in zip(orders, chunk.shares, strict=True)]
+        return [order[: int(part.sum())] for order, part in zip(orders, shares, strict=True)]
     if info.spends == "view":
-        return [cut(order, view_of, part) for order, part in zip(orders, chunk.shares, strict=True)]
-    left = chunk.shares.sum(axis=0)
+        return [cut(order, view_of, part) for order, part in zip(orders, shares, strict=True)]
+    left = shares.sum(axis=0)
     kept = []
     for order in orders:
         kept.append(cut(order, view_of, left))

@@ -69,7 +69,8 @@ class Chunk:
         index: Of the chunk in its video: also the index of the clip in every view.
         first_frame: Index of its first frame in the video.
         views: How the canvas is divided.
-        shares: Tokens that each frame and view may keep, (num_frames, num_views); None is no limit.
+        shares: Tokens that each frame and view may keep, (num_frames, num_views), read-only; None
+            is no limit.
         threshold: The selector's own stopping rule, if one was asked for.
         question: The question's text as a model is sent it, if there is one.
         seed: Of the run.

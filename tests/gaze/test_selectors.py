@@ -12,8 +12,10 @@ from gaze.selectors import (
     Kept,
     Request,
     budget_tokens,
+    harness,
     select,
     select_stream,
+    selector,
     share,
 )
 from gaze.selectors.content import cell_values, gradient_energy, luma
@@ -117,6 +119,33 @@ def test_the_order_of_gazing_does_not_depend_on_the_budget(name: str) -> None:
     small, large = keep(name, canvas, None, num_kept=[60, 60]), keep(name, canvas, 1.0)
     for few, many in zip(small.tokens, large.tokens, strict=True):
         assert np.array_equal(few, many[np.isin(many, few)])
+
+
+def greedy(chunk: Chunk) -> list[np.ndarray]:
+    """Raises its budget, whatever was done to prevent it."""
+    for array in (chunk.shares, chunk.views.view_of, chunk.views.num_cells):
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = 0
+        array.setflags(write=True)
+    chunk.shares[:] = chunk.views.num_tokens
+    chunk.views.view_of[:] = np.arange(chunk.views.num_tokens)
+    return [np.arange(chunk.views.num_tokens)] * len(chunk.frames)
+
+
+@pytest.mark.parametrize("spends", ["view", "frame", "clip"])
+def test_a_selector_cannot_raise_its_own_budget(
+    spends: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = selector(spends=spends)(greedy)
+    monkeypatch.setattr(harness, "load", lambda name: found)
+    canvas = moving_canvas(5)
+    views = Views(500, 470)
+    total = budget_tokens(0.1, len(canvas) * views.num_tokens)
+    counts = keep("greedy", canvas).counts(views)
+    shares = share(total, len(canvas), views)
+    assert counts.sum() == total
+    if spends == "view":
+        assert np.array_equal(counts, shares)
 
 
 def test_a_selector_sees_frames_question_budget_and_seed_and_nothing_else() -> None:
