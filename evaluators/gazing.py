@@ -210,9 +210,9 @@ def _is_privileged(arm: ArmSettings) -> bool:
 class Donors:
     """Which video another one takes a foreign mask from, and what was kept of it.
 
-    Videos stand in a circle, in the order of the digests of their ids; each takes from the next.
-    Sat in the reverse of that order, a video's donor was sat just before it, and its choice is at
-    hand; otherwise the donor is decoded on its own.
+    Videos stand in a circle, in the order of the digests of their ids; each takes from the next
+    that can be read. Sat in the reverse of that order, a video's donor was sat just before it, and
+    its choice is at hand; otherwise the donor is decoded on its own.
 
     Args:
         videos: Every video of the benchmark with its path; None where its file is missing.
@@ -244,15 +244,11 @@ class Donors:
         wanted = set(video_ids)
         return [video_id for video_id in reversed(self._circle) if video_id in wanted]
 
-    def donor_of(self, video_id: str) -> str:
-        """The next video of the circle.
-
-        Raises:
-            UserError: There is no other.
-        """
-        if len(self._circle) < 2:
-            raise UserError("transplanted: the benchmark has one video. A mask needs a second one.")
-        return self._circle[(self._circle.index(video_id) + 1) % len(self._circle)]
+    def donors_of(self, video_id: str) -> list[str]:
+        """The other videos whose files are here, from the next of the circle on."""
+        at = self._circle.index(video_id)
+        others = (*self._circle[at + 1 :], *self._circle[:at])
+        return [other for other in others if self._videos[other] is not None]
 
     def remember(self, video_id: str, chosen: Mapping[str, Chosen | Failure]) -> None:
         """Keep what was chosen of a video until the next one's turn."""
@@ -271,25 +267,37 @@ class Donors:
         if not partners:
             return {}
         try:
-            donor = self.donor_of(video_id)
+            return self._take(video_id, partners, halt)
+        except Exception as error:  # noqa: BLE001 - no donor fails the transplanting arms only
+            return dict.fromkeys(partners, failure(error))
+
+    def _take(
+        self, video_id: str, partners: Mapping[str, ArmSettings], halt: Halt
+    ) -> dict[str, Kept | Failure]:
+        """From the first donor that can be read, which depends on the files alone."""
+        why = "none is here."
+        for donor in self.donors_of(video_id):
             given: dict[str, Kept | Failure] = {
                 name: self._at_hand[donor, name]
                 for name in partners
                 if (donor, name) in self._at_hand
             }
-            if missing := [arm for name, arm in partners.items() if name not in given]:
-                for name, choice in self._look_at(donor, missing, halt).items():
-                    given[name] = choice.kept if isinstance(choice, Chosen) else choice
-        except Exception as error:  # noqa: BLE001 - a broken donor fails the transplanting arms only
-            given = dict.fromkeys(partners, failure(error))
-        return given
+            missing = [arm for name, arm in partners.items() if name not in given]
+            try:
+                looked = self._look_at(donor, missing, halt) if missing else {}
+            except UserError as error:
+                why = failure(error).sentence
+                continue
+            for name, choice in looked.items():
+                given[name] = choice.kept if isinstance(choice, Chosen) else choice
+            return given
+        raise UserError(f"transplanted: a mask needs another video that can be read: {why}")
 
     def _look_at(
         self, donor: str, arms: Sequence[ArmSettings], halt: Halt
     ) -> dict[str, Chosen | Failure]:
         path = self._videos[donor]
-        if path is None:
-            raise UserError(f"transplanted: the donor video {donor} is missing.")
+        assert path is not None
         with decode(
             path, num_frames=self._num_frames, scratch=self._scratch, shape=self._shape
         ) as canvas:

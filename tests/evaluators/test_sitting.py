@@ -150,6 +150,22 @@ def test_the_choice_of_an_arm_depends_on_neither_the_other_arms_nor_the_other_vi
     assert set(alone.examinee.watched) < set(room.examinee.watched)
 
 
+def test_a_mask_comes_from_the_next_video_that_can_be_read_whoever_else_is_sat(tiny, tmp_path, sat):
+    room, _ = sat
+    junk = tmp_path / "junk.mp4"
+    junk.write_bytes(b"\0\0\0\x18ftypmp42" + bytes(2000))
+    videos = dict(video_paths(read(tiny, root=tiny)))
+    videos |= {f"gone{i}": None for i in range(8)} | {f"broken{i}": junk for i in range(8)}
+    items = [i for i in items_of(tiny) if i.arm.selector == "transplanted:detail"]
+    for video_ids in (("v0", "v1"), ("v0",), ("v1",)):
+        donors = Donors(videos, num_frames=3, scratch=tmp_path, seed=0)
+        part = room_for(tiny, tmp_path, donors=donors)
+        predictions = sit(part, [i for i in items if i.question.video_id in video_ids])
+        assert {p.status for p in predictions.values()} == {"ok"}
+        assert len(part.examinee.watched) == len(video_ids)
+        assert set(part.examinee.watched) < set(room.examinee.watched)
+
+
 def test_a_sitting_goes_on_where_it_was_stopped_and_watches_nothing_twice(tiny, tmp_path, sat):
     _, expected = sat
     halt, watched = Halt(), []
