@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from evaluators.arms import leading
 from evaluators.canvas import SOURCE, Canvas, Shape, decode
 from evaluators.halting import CannotGoOn, Halt
 from evaluators.mapping import first_frames, num_slices, unite
@@ -135,7 +134,7 @@ def _choose(place: Place, arm: ArmSettings, copied: Chosen | None) -> Chosen | F
         seed=place.seed + arm.seed,
         video_id=place.video_id,
         evidence=tuple(one for many in place.evidence.values() for one in many)
-        if _is_privileged(arm)
+        if about.is_privileged
         else None,
         partner=copied.kept if copied and about.needs_partner else None,
         donor=donor,
@@ -201,10 +200,6 @@ def _run(
 def about_selector(arm: ArmSettings) -> SelectorInfo:
     """What is known of an arm's own selector, whoever it copies."""
     return list_selectors()[(arm.selector or KEEP_ALL).partition(":")[0]]
-
-
-def _is_privileged(arm: ArmSettings) -> bool:
-    return arm.selector is not None and leading(arm.selector).is_privileged
 
 
 class Donors:

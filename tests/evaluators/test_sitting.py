@@ -116,6 +116,16 @@ def test_recall_is_told_with_the_answer_and_privilege_shows(sat):
             assert prediction.spatial_cover == pytest.approx(1.0)
 
 
+def test_the_oracle_may_spend_what_another_selector_kept(tiny, tmp_path):
+    arms = plan_arms("on", ["change-unbounded+0.05", "oracle:change-unbounded"])
+    items = [i for i in items_of(tiny, arms) if i.question.video_id == "v0"]
+    predictions = sit(room_for(tiny, tmp_path), items)
+    assert {p.error for p in predictions.values()} == {None}
+    assert len({p.tokens.visual for p in predictions.values()}) == 1
+    covers = [p.spatial_cover for (_, arm), p in predictions.items() if arm.startswith("oracle")]
+    assert covers == pytest.approx([1.0] * 4)
+
+
 def test_shared_stages_are_charged_in_full_and_add_up(sat):
     _, predictions = sat
     for prediction in predictions.values():
