@@ -296,7 +296,7 @@ def _watch(room: Room, place: Place, arm: ArmSettings, choice: Chosen | Failure)
         return failure(error)
     counts = examinee.count(view, notes)
     if not examinee.gazes_itself:
-        num_read = about_selector(arm).reads * view.views.num_tokens * canvas.num_frames
+        num_read = about_selector(arm).tokens_read(canvas.views) * canvas.num_frames
         counts = counts.model_copy(update={"selector": num_read})
     sight = Sight(
         notes=notes,

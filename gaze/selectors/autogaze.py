@@ -52,34 +52,35 @@ _ABOUT: dict[str, Any] = {
     "takes_threshold": True,
     "spends": "clip",
     "weights": RELEASED,
+    "reads": "views",
 }
 
 
-@selector(**_ABOUT, reads=1)
+@selector(**_ABOUT)
 def autogaze(chunk: Chunk) -> Choice:
     """Keeps what AutoGaze gazes at, shown every view at once."""
     return _gaze(chunk, pieces_a_side=1)
 
 
-@selector(**_ABOUT, reads=4)
+@selector(**_ABOUT | {"reads": "quarters"})
 def autogaze_native(chunk: Chunk) -> Choice:
     """Keeps what AutoGaze gazes at, shown every view in four quarters."""
     return _gaze(chunk, pieces_a_side=2)
 
 
-@selector(**_ABOUT, reads=1, mapping="finest")
+@selector(**_ABOUT, mapping="finest")
 def autogaze_finest(chunk: Chunk) -> Choice:
     """Keeps the finest cells that AutoGaze gazes at, and no others."""
     return _gaze(chunk, pieces_a_side=1, mapping="finest")
 
 
-@selector(**_ABOUT, reads=1, mapping="union")
+@selector(**_ABOUT, mapping="union")
 def autogaze_union(chunk: Chunk) -> Choice:
     """Keeps all that cells touch, coarse ones too, that AutoGaze gazes at."""
     return _gaze(chunk, pieces_a_side=1, mapping="union")
 
 
-@selector(**_ABOUT, reads=1, mapping="mask-coarse")
+@selector(**_ABOUT, mapping="mask-coarse")
 def autogaze_mask_coarse(chunk: Chunk) -> Choice:
     """Keeps what AutoGaze gazes at when it may gaze at the finest cells only."""
     return _gaze(chunk, pieces_a_side=1, mapping="mask-coarse")

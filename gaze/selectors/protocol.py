@@ -20,6 +20,9 @@ Spends = Literal["view", "frame", "clip", "video"]
 Mapping = Literal["aligned", "finest", "union", "mask-coarse"]
 """How cells of several scales become native tokens: `gaze.selectors.autogaze` says it."""
 
+Reads = Literal["tokens", "views", "quarters"]
+"""The native tokens, or each view or quarter of one as a square of as many tokens as a view has."""
+
 
 @dataclass(frozen=True)
 class SelectorInfo:
@@ -39,7 +42,7 @@ class SelectorInfo:
         needs_donor: It copies another video's choice: 'transplanted:autogaze'.
         spends: Within what its budget is exact.
         weights: Its default checkpoint, if it is a model: a hub id. Others may be given.
-        reads: Tokens that it reads itself, a native token; 0 without a model.
+        reads: What of a frame its own model reads; None without a model.
         mapping: How its cells become native tokens.
     """
 
@@ -56,8 +59,17 @@ class SelectorInfo:
     needs_donor: bool = False
     spends: Spends = "view"
     weights: str | None = None
-    reads: int = 0
+    reads: Reads | None = None
     mapping: Mapping = "aligned"
+
+    def tokens_read(self, views: Views) -> int:
+        """Tokens of a frame that its own model reads, those of squares outside the canvas too."""
+        if self.reads is None:
+            return 0
+        if self.reads == "tokens":
+            return views.num_tokens
+        side = views.size if self.reads == "views" else views.size // 2
+        return replace(views, size=side).num_views * views.size**2
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ POINTS = 8
 """Points along a token's side at which it is tested against a box."""
 
 
-@selector(is_control=True, notes=("shares the reader's detector",), reads=1)
+@selector(is_control=True, notes=("shares the reader's detector",), reads="tokens")
 def text(chunk: Chunk) -> Sequence[Ids]:
     """Keeps the cells under detected text, surest box first, then detail.
 

@@ -45,7 +45,7 @@ def test_every_arm_spends_what_autogaze_kept_and_the_record_names_the_weights(sa
     assert f"{FIXTURE}#loss=videomae&sha256=" in lead.record.arm.weights
     kept = {run.predictions[0].tokens.visual for run in runs.values()}
     assert len(kept) == 1 and 0 < kept.pop() <= 0.1 * 12 * 20
-    assert lead.predictions[0].tokens.selector == 12 * 20
+    assert lead.predictions[0].tokens.selector == 2 * 14 * 14
     assert all(run.record.arm.weights == lead.record.arm.weights for run in runs.values())
 
 

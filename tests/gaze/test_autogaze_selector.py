@@ -17,7 +17,7 @@ from gaze.checkpoint import find_checkpoint
 from gaze.grid import Pyramid
 from gaze.model import AutoGaze
 from gaze.preprocess import preprocess_on_device
-from gaze.selectors import Kept, budget_tokens, select, share
+from gaze.selectors import Kept, budget_tokens, list_selectors, select, share
 from gaze.selectors import autogaze as of_autogaze
 from gaze.selectors.autogaze import forbidden_cells, level, pieces_of, tokens_of_cells
 from gaze.views import Views
@@ -133,6 +133,16 @@ def test_quarters_of_a_view_that_show_nothing_are_left_out() -> None:
         (1, 0, 14),
     ]
     assert (pieces[2].ids[:, :2] >= 0).sum() == 10 and (pieces[2].ids[:, 2:] < 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "num_squares"),
+    [("autogaze", 5 * 3), ("autogaze-native", 9 * 5), ("autogaze-union", 15)],
+)
+def test_every_square_that_is_shown_is_read_whole(name: str, num_squares: int) -> None:
+    views = Views(32 * 28, 57 * 28, token_pixels=28)
+    assert len(pieces_of(views, 2 if name == "autogaze-native" else 1)) == num_squares
+    assert list_selectors()[name].tokens_read(views) == num_squares * 196
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=16), st.integers(0, 500))
