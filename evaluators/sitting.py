@@ -27,6 +27,7 @@ from evaluators.halting import CannotGoOn, Halt
 from evaluators.ledger import Ledger
 from evaluators.mapping import to_frames
 from evaluators.timing import Stopwatch, charge, peak_memory_bytes, reset_peak_memory
+from evaluators.variants import SHOW_KEPT
 from gaze.recall import evidence_recall
 from gaze.selectors import Kept
 from hlvid.errors import UserError
@@ -74,7 +75,7 @@ class Sight(Record):
     canvas_sha256: str
     tokens: TokenCounts
     recalls: Mapping[str, tuple[bool, float | None]]
-    """Question id -> temporal hit and spatial cover."""
+    """Question id -> temporal hit and spatial cover; none where something else was shown."""
     stage_ms: Mapping[str, float]
     peak_memory_bytes: int
 
@@ -303,7 +304,7 @@ def _watch(room: Room, place: Place, arm: ArmSettings, choice: Chosen | Failure)
         frames_sha256=canvas.frames_sha256,
         canvas_sha256=canvas.sha256,
         tokens=counts,
-        recalls=_recalls(place, choice.kept),
+        recalls=_recalls(place, choice.kept) if arm.variant in SHOW_KEPT else {},
         stage_ms={"decode": canvas.decode_ms, "gaze": choice.gaze_ms, **stages},
         peak_memory_bytes=peak_memory_bytes(examinee.device),
     )

@@ -14,6 +14,8 @@ from hlvid.types import ArmSettings, Variant
 NAMES: tuple[Variant, ...] = get_args(Variant)
 AFTER_TOWER: Variant = "after-tower"
 NEED_BUDGET: tuple[Variant, ...] = ("fewer-frames", "lower-resolution", "evs")
+SHOW_KEPT: tuple[Variant | None, ...] = (None, "off-bare", AFTER_TOWER)
+"""Arms that show what was kept of the canvas, be it all of it."""
 NOTES: Mapping[Variant, str] = {
     "off-stock": "the same frames at the stock processor's default size",
     "off-bare": "keep-all without the context stream",

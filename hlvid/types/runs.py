@@ -45,9 +45,12 @@ class Prediction(Record):
     """Digest of the canvas's bytes, equal in all arms of an iso-input comparison."""
     tokens: TokenCounts | None = None
     temporal_hit: bool | None = None
-    """Whether a sampled frame lies inside an evidence span; None where no evidence is known."""
+    """Whether a sampled frame lies inside an evidence span; None where no evidence is known, or
+    where the arm shows something else than what was kept of the canvas."""
     spatial_cover: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Largest share of the evidence box covered by kept tokens, over the frames that hit."""
+    """Largest share of the evidence box covered by kept tokens, over the frames that hit: on the
+    run's own canvas, in its tokens, with one choice for both frames of a pair. `hlvid-eval recall`
+    measures it on single frames of the source's size, in tokens of 32 pixels."""
     stage_ms: Mapping[str, Milliseconds] = {}
     """Milliseconds a stage. Decode and gaze of a video are charged in full to every question."""
     peak_memory_bytes: Count | None = None

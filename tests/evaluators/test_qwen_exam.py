@@ -105,6 +105,14 @@ def test_the_prompt_is_the_same_in_all_gaze_arms_and_in_off(sat):
         assert digests["blind"] not in same
 
 
+def test_recall_is_told_of_arms_that_show_what_was_kept_and_of_no_others(sat):
+    shows_kept = {arm.name for arm in GAZING} | {"off-bare", "after-tower:detail@0.1"}
+    for name, (graded, _) in sat.items():
+        for prediction in graded.predictions:
+            assert prediction.temporal_hit is (True if name in shows_kept else None)
+            assert (prediction.spatial_cover is None) == (name not in shows_kept)
+
+
 def test_stages_add_up_and_the_first_token_waits_for_gaze(sat):
     for name, (graded, _) in sat.items():
         for prediction in graded.predictions:
