@@ -39,21 +39,24 @@ def plan_variants(
         budgets: For variants that need one and name none.
 
     Raises:
-        UserError: A variant is not known, takes no budget, or names an arm that is not there.
+        UserError: A variant is not known, names an arm that is not there, or names a budget or an
+            arm that it does not use.
     """
     found = list(arms)
     for text in texts:
-        head, _, partner = text.partition(":")
-        name, _, budget = head.partition("@")
+        head, colon, partner = text.partition(":")
+        name, at, budget = head.partition("@")
         if name not in NAMES:
             raise UserError(f"--also: {text!r} is not known. Allowed are: {', '.join(NAMES)}.")
+        if at and name not in NEED_BUDGET:
+            raise UserError(f"--also: {text!r}: {name} takes no budget. Leave it out.")
+        if colon and name != AFTER_TOWER:
+            raise UserError(f"--also: {text!r}: {name} takes no arm. Leave it out.")
         if name == AFTER_TOWER:
             found += _after_tower(text, partner, arms)
         elif name in NEED_BUDGET:
-            ratios = [_ratio(text, budget)] if budget else budgets or (DEFAULT_BUDGET,)
+            ratios = [_ratio(text, budget)] if at else budgets or (DEFAULT_BUDGET,)
             found += [make_variant(name, budget=ratio) for ratio in ratios]
-        elif text != name:
-            raise UserError(f"--also: {text!r}: {name} takes no budget and no partner.")
         else:
             found.append(make_variant(name))
     return tuple({arm.name: arm for arm in found}.values())

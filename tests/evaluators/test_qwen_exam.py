@@ -210,6 +210,25 @@ def test_the_command_runs_it_and_refuses_what_a_model_does_not_take(tiny, tmp_pa
         assert isinstance(error, UserError) and said in str(error), (more, error)
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("fewer-frames:autogaze", "fewer-frames takes no arm"),
+        ("evs:detail@0.2", "evs takes no arm"),
+        ("evs@0.5:detail", "evs takes no arm"),
+        ("after-tower@0.5", "after-tower takes no budget"),
+        ("after-tower@0.5:detail@0.1", "after-tower takes no budget"),
+        ("off-bare@0.1", "off-bare takes no budget"),
+        ("blind:detail@0.1", "blind takes no arm"),
+        ("evs@", "out of range"),
+        ("after-tower:detail@0.2", "names no gaze arm of this command"),
+    ],
+)
+def test_what_a_variant_does_not_use_is_refused(typed, said):
+    with pytest.raises(UserError, match=said):
+        plan_variants([typed], GAZING)
+
+
 def test_a_variant_survives_the_way_through_a_task_and_is_typed_as_printed():
     assert [arm.name for arm in plan_variants(["evs"], GAZING[:1], budgets=[0.2])] == [
         "off",
