@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from evaluators.canvas import SOURCE, Canvas, Shape, decode
 from evaluators.halting import CannotGoOn, Halt
-from evaluators.mapping import first_frames, num_slices, unite
+from evaluators.mapping import first_frames, num_slices, slice_frames, unite
 from evaluators.timing import Stopwatch
 from gaze.selectors import (
     Kept,
@@ -172,15 +174,17 @@ def _warm_up(arm: ArmSettings, canvas: Canvas, request: Request) -> None:
 def _run(
     arm: ArmSettings, canvas: Canvas, request: Request, *, num_frames: int | None = None
 ) -> Kept:
-    """Select from the first frames, or all, and unite the pairs; copies see no pixels, only slices.
+    """Select from the first frames, or all, and unite the pairs.
 
-    What they copy was united already.
+    What sees no pixels chooses slices at once: copies because what they copy was united already,
+    the oracle because evidence of either frame is evidence of the slice.
     """
     about, pairing = about_selector(arm), canvas.shape.pairing
-    is_copy = about.needs_partner or about.needs_donor
+    is_of_slices = about.needs_partner or about.needs_donor or about.is_privileged
     frames, seconds = canvas.pixels[:num_frames], canvas.frame_seconds[:num_frames]
-    if is_copy:
-        frames, seconds = first_frames(frames, pairing), first_frames(seconds, pairing)
+    if is_of_slices:
+        seconds = seconds[np.array(slice_frames(len(frames), pairing))]  # (slices, 2)
+        frames = first_frames(frames, pairing)
     kept = select_stream(
         arm.selector or KEEP_ALL,
         (frames[i] for i in range(len(frames))),
@@ -188,7 +192,7 @@ def _run(
         size=canvas.size,
         num_frames=len(frames),
     )
-    if is_copy:
+    if is_of_slices:
         return kept
     num_kept = None
     if request.budget is not None:

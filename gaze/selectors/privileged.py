@@ -1,6 +1,6 @@
 """Selectors that are given more than others: evidence, a donor's choice, a partner's counts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from gaze.selectors.kept import Kept
 from gaze.selectors.protocol import Plan, Privileged, Selector, SelectorInfo
 from gaze.views import Ids, Views
 from hlvid.errors import UserError
+from hlvid.types import Evidence
 
 random_matched = Selector(
     replace(
@@ -27,12 +28,12 @@ random_matched = Selector(
 
 
 def plan_oracle(plan: Plan) -> Sequence[Ids]:
-    """Keep the cells of the evidence boxes at each frame's time, then even raster steps.
+    """Keep the cells of the evidence boxes at each frame's times, then even raster steps.
 
     It is the ceiling of every other selector's evidence recall, so it alone may move tokens
     between frames: where the evidence asks for more than the equal share of a frame and view, the
-    others give up some of theirs. The box that fewest tokens can cover comes first, so that when
-    the budget is too small for all of them one at least is recalled.
+    others give up some of theirs. Where the budget is too small for all evidence, as much of it as
+    can be is recalled: one frame of each is served before a second one of any.
     """
     if plan.frame_seconds is None or not plan.evidence:
         raise UserError("selector 'oracle': the question has no evidence. Leave it out.")
@@ -49,22 +50,38 @@ def plan_oracle(plan: Plan) -> Sequence[Ids]:
 
 
 def _evidence_first(plan: Plan) -> list[Ids]:
-    """Cells of every frame that show evidence, as many of them as the whole budget pays for."""
-    assert plan.frame_seconds is not None
-    boxes = []
-    for frame, seconds in enumerate(plan.frame_seconds):
-        for box in boxes_shown(plan.evidence, float(seconds)):
-            cover = box_cover(box, plan.views).ravel()
-            cells = np.argsort(-cover, kind="stable").astype(np.int32)
-            num_needed = int(np.searchsorted(np.cumsum(cover[cells]), RECALLED_COVER))
-            boxes.append((num_needed, frame, cells[: np.count_nonzero(cover)]))
+    """Cells of every frame that show evidence, as many of them as the whole budget pays for.
+
+    In the first turn each piece of evidence is served where it takes fewest cells, in the second
+    where it takes next fewest, and so on. Within a turn the smallest comes first, and what of a
+    box is not needed for its recall comes last.
+    """
+    claims = []
+    for one in plan.evidence:
+        boxes = sorted(_boxes_of(one, plan), key=lambda box: box[0])
+        for turn, (num_needed, frame, cells) in enumerate(boxes):
+            claims.append(((turn, 0, num_needed), frame, cells[:num_needed]))
+            claims.append(((turn, 1, num_needed), frame, cells[num_needed:]))
     shown = [np.empty(0, dtype=np.int32)] * plan.num_frames
     left = int(plan.shares.sum())
-    for _, frame, cells in sorted(boxes, key=lambda box: box[0]):
+    for _, frame, cells in sorted(claims, key=lambda claim: claim[0]):
         new = cells[~np.isin(cells, shown[frame])][:left]
         shown[frame] = np.concatenate([shown[frame], new])
         left -= new.size
     return shown
+
+
+def _boxes_of(evidence: Evidence, plan: Plan) -> Iterator[tuple[int, int, Ids]]:
+    """Of every box on the canvas: how many cells recall it, its frame, its cells, fullest first."""
+    assert plan.frame_seconds is not None
+    for frame, moments in enumerate(plan.frame_seconds.reshape(plan.num_frames, -1).tolist()):
+        boxes = dict.fromkeys(box for at in moments for box in boxes_shown([evidence], at))
+        for box in boxes:
+            cover = box_cover(box, plan.views).ravel()
+            cells = np.argsort(-cover, kind="stable").astype(np.int32)[: np.count_nonzero(cover)]
+            if cells.size:
+                num_needed = int(np.searchsorted(np.cumsum(cover[cells]), RECALLED_COVER)) + 1
+                yield num_needed, frame, cells
 
 
 def _make_room(shares: Shares, needed: Shares) -> Shares:

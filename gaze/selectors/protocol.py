@@ -134,7 +134,8 @@ class Plan:
         views: How the canvas is divided.
         shares: Tokens that each frame and view may keep by the rule for all, (num_frames,
             num_views).
-        frame_seconds: When each frame is shown, in seconds, (num_frames,).
+        frame_seconds: When each frame is shown, in seconds, (num_frames,), or (num_frames, times)
+            where one choice is for several frames.
         evidence: Where the answer can be seen.
         donor: What was kept of another video.
     """

@@ -5,10 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evaluators.arms import plan_arms
+from evaluators.canvas import Canvas, Shape
+from evaluators.gazing import Place, choose_all
+from evaluators.halting import Halt
 from evaluators.mapping import first_frames, num_slices, slice_frames, to_frames, unite
+from gaze.recall import evidence_recall
 from gaze.selectors import Kept, select
 from gaze.selectors.budget import budget_tokens, share
 from gaze.views import Views
+from hlvid.types import Evidence
 
 VIEWS = Views(height=20 * 32, width=30 * 32)
 
@@ -115,3 +121,26 @@ def test_a_matched_control_has_its_partners_counts_in_every_slice_and_view():
         partner=partner,
     )
     assert (copy.counts(views) == partner.counts(views)).all()
+
+
+@pytest.mark.parametrize("num_frames", [6, 5])
+@pytest.mark.parametrize("at", [0, 3, 4])
+def test_the_oracle_keeps_the_evidence_of_either_frame_of_a_pair_before_anything_else(
+    num_frames, at
+):
+    shown = Evidence(start_seconds=at, end_seconds=at + 1, boxes=((at, 32, 64, 352, 224),))
+    canvas = Canvas(
+        pixels=np.zeros((num_frames, 640, 640, 3), dtype=np.uint8),
+        frame_seconds=np.arange(num_frames, dtype=np.float64),
+        frames_sha256="",
+        sha256="",
+        decode_ms=0.0,
+        shape=Shape(pairing="stock"),
+    )
+    (arm,) = plan_arms("on", ["oracle@0.05"])
+    chosen = choose_all(Place(canvas, "v", 0, {"q": [shown]}), [arm], Halt())[arm.name]
+    assert chosen.kept.num_frames == 3
+    assert chosen.kept.num_tokens == budget_tokens(0.05, 3 * 400)
+    seen = to_frames(chosen.kept, num_frames, "stock")
+    found = evidence_recall(seen, canvas.frame_seconds, [shown], width=640, height=640)
+    assert found.spatial_cover == pytest.approx(1.0)

@@ -62,6 +62,29 @@ def test_oracle_recalls_one_alternative_when_the_budget_is_too_small_for_all() -
     assert found.is_recalled
 
 
+def test_oracle_serves_every_question_once_before_any_a_second_time() -> None:
+    small = Evidence(start_seconds=0, end_seconds=5, boxes=((0, 64, 64, 160, 96),))
+    large = Evidence(start_seconds=0, end_seconds=5, boxes=((0, 320, 320, 576, 352),))
+    kept = keep_oracle(11.5 / (5 * 22 * 35), small, large)
+    assert kept.num_tokens == 11
+    for one in (small, large):
+        found = evidence_recall(kept, np.arange(5), [one], width=1100, height=700)
+        assert found.is_recalled
+
+
+def test_oracle_recalls_all_before_it_completes_any() -> None:
+    rows = [
+        Evidence(start_seconds=0, end_seconds=1, boxes=((0, 0, top, 320, top + 32),))
+        for top in (0, 320)
+    ]
+    for num_kept, cover in ((18, 0.9), (20, 1.0)):
+        kept = keep_oracle((num_kept + 0.5) / (5 * 22 * 35), *rows)
+        assert kept.num_tokens == num_kept
+        for one in rows:
+            found = evidence_recall(kept, np.arange(5), [one], width=1100, height=700)
+            assert found.is_recalled and found.spatial_cover == pytest.approx(cover)
+
+
 boxes = st.tuples(
     st.integers(0, 150), st.integers(0, 150), st.integers(1, 90), st.integers(1, 90)
 ).map(lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3]))
