@@ -28,10 +28,14 @@ RECALL_HEADER = (
 
 def describe(run: GradedRun, folder: Path, benchmark: Benchmark | None = None) -> dict[str, Any]:
     """One arm's run as JSON."""
-    record, ok = run.record, [p for p in run.predictions if p.status == "ok"]
+    record = run.record
     summary = None if record.model.load_format == "dummy" else record.summary
-    times = [p.stage_ms[END_TO_END] for p in ok]
-    videos = [g.video_id for g in run.grades if g.outcome is not Outcome.FAILED]
+    video_of = {g.question_id: g.video_id for g in run.grades if g.outcome is not Outcome.FAILED}
+    ok = [p for p in run.predictions if p.question_id in video_of]
+    timed = [p for p in ok if END_TO_END in p.stage_ms]
+    times = [p.stage_ms[END_TO_END] for p in timed]
+    videos = [video_of[p.question_id] for p in timed]
+    peaks = [p.peak_memory_bytes for p in ok if p.peak_memory_bytes is not None]
     ratios = [p.tokens.visual / p.tokens.visual_off for p in ok if p.tokens is not None]
     return {
         "arm": record.arm.name,
@@ -47,7 +51,7 @@ def describe(run: GradedRun, folder: Path, benchmark: Benchmark | None = None) -
         "mean_ms": statistics.fmean(times) if times else None,
         "p50_ms": _quantile(times, videos, 0.5),
         "p90_ms": _quantile(times, videos, 0.9),
-        "peak_memory_bytes": max((p.peak_memory_bytes or 0 for p in ok), default=None),
+        "peak_memory_bytes": max(peaks, default=None),
         "notes": list(record.arm.notes),
     }
 

@@ -18,7 +18,7 @@ from hlvid.console import progress, say
 from hlvid.errors import UserError
 from hlvid.grading import grade_all, summarize
 from hlvid.runs import GradedRun, predictions_sha256, read_run, write_run
-from hlvid.types import ArmSettings, Prediction, Provenance, RunRecord
+from hlvid.types import ArmSettings, Outcome, Prediction, Provenance, RunRecord
 
 LEDGER_FILE = f"{SCRATCH_FOLDER}/finished.jsonl"
 
@@ -150,7 +150,7 @@ def _write(
     is_infeasible = any((one.error or "").startswith(INFEASIBLE) for one in given)
     given = [] if is_infeasible else given
     grades = [] if is_infeasible else grade_all(questions, given)
-    num_failed = sum(prediction.status == "failed" for prediction in given)
+    num_failed = sum(grade.outcome is Outcome.FAILED for grade in grades)
     is_mllm = exam.examinee.model.kind == "mllm"
     status: Any = "complete" if not num_failed else "partial"
     if is_infeasible or num_failed == len(given):

@@ -90,8 +90,8 @@ _CLOSED = re.compile(
 )
 _FAILURE = re.compile(
     r"\s*(?:\[[A-Z_]*(?:FAILED|EXCEEDED|BLOCKED|ERROR)\b"
-    r"|(?:[\w.]*(?:Error|Exception)|(?i:error(?: code)?)|Traceback[^:\n]*|CUDA out of memory)"
-    r"(?:\s*:|\.?\s))"
+    r"|(?:[\w.]*(?:Error|Exception)|(?i:error(?: code)?(?: \d{3})?)|Traceback[^:\n]*)\s*:"
+    r"|CUDA out of memory\s*(?:[.:]|$))"
 )
 
 

@@ -10,11 +10,12 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from evaluators import models
+from evaluators import models, report
 from evaluators.arms import OFF, plan_arms
 from evaluators.cli import app
 from evaluators.engine import evaluate
 from evaluators.exam import Settings, prepare, video_paths
+from evaluators.examinee import Answer
 from evaluators.gazing import Donors
 from evaluators.models import text_only
 from evaluators.run import run
@@ -144,6 +145,27 @@ def test_gold_is_exactly_right_and_lmms_eval_marks_as_we_do(tiny, tmp_path):
     outcomes = {grade(q, predictions[q.question_id, "off"]).outcome for q in exam.sat.questions}
     assert outcomes == {Outcome.CORRECT}
     assert results["off"]["accuracy,none"] == 1.0
+
+
+def test_the_text_of_an_error_as_a_reply_makes_the_run_partial_and_is_not_timed(
+    tiny, tmp_path, monkeypatch
+):
+    gold = models.find("gold")
+    answer = gold.answer
+
+    def stumble(self, question, notes, clock):
+        if question.question_id == "v0-q1":
+            return Answer("[LMMS_EVAL_REQUEST_FAILED after 3 retries]")
+        return answer(self, question, notes, clock)
+
+    monkeypatch.setattr(gold, "answer", stumble)
+    ((graded, folder),) = run(settings_for(tiny, tmp_path, model="gold"), ["hlvid-eval"])
+    assert graded.record.status == "partial"
+    assert graded.record.summary.num_failed == 1
+    row = report.describe(graded, folder)
+    assert row["num_failed"] == 1
+    done = invoke("score", folder, "--benchmark", tiny)
+    assert done.exit_code == 0, done.exception
 
 
 def test_random_letter_follows_seed_and_question_only(tiny, tmp_path):

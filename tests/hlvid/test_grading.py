@@ -369,6 +369,35 @@ def test_nothing_after_a_failure_counts(failure: str, rest: str) -> None:
     assert extract_letter(failure + rest, "ABCD") is None
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "CUDA out of memory",
+        "CUDA out of memory. Tried to allocate 20 GiB",
+        "torch.OutOfMemoryError: CUDA out of memory.",
+        "error code: 429",
+        "Error 404: not found",
+        "Traceback (most recent call last):",
+    ],
+)
+def test_the_text_of_an_error_is_no_reply(reply: str) -> None:
+    assert is_failure(reply)
+
+
+@pytest.mark.parametrize(
+    ("reply", "letter"),
+    [
+        ("Error 404 is on the sign, so the answer is B.", "B"),
+        ("Error is written on the screen. The answer is C.", "C"),
+        ("Exception is the word on the poster, so A.", "A"),
+        ("CUDA out of memory is what the screen shows, so B.", "B"),
+    ],
+)
+def test_a_reply_about_an_error_is_a_reply(reply: str, letter: str) -> None:
+    assert not is_failure(reply)
+    assert extract_letter(reply, "ABCD") == letter
+
+
 def make_question(question_id: str = "q1", answer: str | None = "A") -> Question:
     text = render("What does the sign say?", tuple(CHOICES.values()))
     return Question(
