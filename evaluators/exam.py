@@ -138,12 +138,13 @@ class Exam:
         }
         return theirs == self.same_for_all and record.limit == self.settings.limit
 
-    def open_room(self, ledger: Ledger | None, halt: Halt) -> Room:
+    def open_room(self, ledger: Ledger | None, halt: Halt, *, timed_on: str = "") -> Room:
         """Where it is sat.
 
         Args:
             ledger: Where finished items are kept; None keeps nothing.
             halt: Whether the user wants the end.
+            timed_on: Of `Room`.
         """
         settings, scratch = self.settings, self.settings.out / SCRATCH_FOLDER
         scratch.mkdir(parents=True, exist_ok=True)
@@ -163,6 +164,7 @@ class Exam:
             evidence=evidence_by_video(self.benchmark),
             ledger=ledger,
             config=self.config,
+            timed_on=timed_on,
             halt=halt,
         )
 

@@ -7,6 +7,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from hlvid.files import digest
 from hlvid.types import Hardware, Provenance
 
 PACKAGES = (
@@ -44,6 +45,14 @@ def provenance(command: tuple[str, ...]) -> Provenance:
         software=software(),
         hardware=hardware(),
     )
+
+
+def timed_on() -> str:
+    """Digest of this machine and its software: what times must have in common to be compared."""
+    # Without it no GPU is seen, and what has been imported by now differs between commands.
+    import torch  # noqa: F401
+
+    return digest([hardware().model_dump(mode="json"), software()])
 
 
 def software() -> dict[str, str]:

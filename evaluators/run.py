@@ -1,6 +1,6 @@
 """One command's run: its arms sat side by side, then each written to a run folder of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from evaluators.examinee import INFEASIBLE
 from evaluators.halting import INTERRUPTED, Stopped, on_signals
 from evaluators.ledger import Ledger
 from evaluators.plan import Plan, find_plan
-from evaluators.provenance import provenance
+from evaluators.provenance import provenance, timed_on
 from evaluators.ranks import Ranks, find_ranks
 from evaluators.sitting import Item, Room, num_left
 from hlvid.console import progress, say
@@ -45,13 +45,14 @@ def run(settings: Settings, command: Sequence[str]) -> list[tuple[GradedRun, Pat
     with on_signals() as halt, ranks.open_ledger(settings.out / LEDGER_FILE) as ledger:
         if ranks.is_first:
             _keep_weights(exam, ledger)
-        room = exam.open_room(ledger, halt)
+        room = exam.open_room(ledger, halt, timed_on=timed_on() if ranks.num == 1 else "")
         predictions = _sit(exam, room, items, ranks)
         if ranks.num > 1:
             ranks.join(ledger, settings.out / LEDGER_FILE)
             predictions = {i.key: p for i in items if (p := room.kept(i)) is not None}
         if not ranks.is_first:
             return []
+        _tell_untimed(predictions.values())
         about = provenance(tuple(command))
         group_id, plan = _join_group(exam, about), find_plan(exam)
         return [_write(exam, arm, (group_id, plan), predictions, about) for arm in settings.arms]
@@ -91,6 +92,17 @@ def _sit(
                 exit_code=INTERRUPTED,
             ) from None
     return predictions
+
+
+def _tell_untimed(predictions: Collection[Prediction]) -> None:
+    """Say how many answers count for no speed-up: one record has the times of one machine."""
+    num = sum(one.status == "ok" and not one.stage_ms for one in predictions)
+    if num:
+        say(
+            f"{num} of {len(predictions)} answers stand without times: they were given on another "
+            "machine, with other software or by several processes at once. 'hlvid-eval perf' with "
+            "the same options times the arms here."
+        )
 
 
 def _keep_weights(exam: Exam, ledger: Ledger) -> None:

@@ -43,6 +43,10 @@ from hlvid.types import (
     TokenCounts,
 )
 
+TIMED_ON = "timed_on"
+"""Stands beside each answer and look in the ledger."""
+UNTIMED: Mapping[str, Any] = {"stage_ms": {}, "peak_memory_bytes": None}
+
 
 @dataclass(frozen=True)
 class Item:
@@ -77,7 +81,8 @@ class Sight(Record):
     recalls: Mapping[str, tuple[bool, float | None]]
     """Question id -> temporal hit and spatial cover; none where something else was shown."""
     stage_ms: Mapping[str, float]
-    peak_memory_bytes: int
+    """Empty where it was taken under other conditions than those of this run."""
+    peak_memory_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,8 @@ class Room:
         evidence: Video id -> question id -> evidence; for recall and privileged selectors only.
         ledger: Where finished items are kept; None keeps nothing.
         config: Digest of all that can change an answer, beside question and arm.
+        timed_on: Digest of all that can change a time; '' where times mean nothing, as with several
+            processes at once. What the ledger has from elsewhere is taken without its times.
         halt: Whether the user wants the end.
         on_item: Called after each finished item with its kind, 'look' or 'answer', and its key.
     """
@@ -105,12 +112,13 @@ class Room:
     evidence: Mapping[str, Mapping[str, Sequence[Evidence]]] = field(default_factory=dict)
     ledger: Ledger | None = None
     config: str = ""
+    timed_on: str = ""
     halt: Halt = field(default_factory=Halt)
     on_item: Callable[[str, Sequence[str]], None] = lambda kind, key: None
 
     def kept(self, item: Item) -> Prediction | None:
         """The ledger's prediction of an item, also a failed one; None where there is none."""
-        value = self._recall("answer", *item.key)
+        value = self._recall_timed("answer", *item.key)
         return None if value is None else Prediction.model_validate(value)
 
     def answered(self, item: Item) -> Prediction | None:
@@ -120,20 +128,20 @@ class Room:
 
     def seen(self, video_id: str, arm: ArmSettings) -> Sight | None:
         """The ledger's record of an arm's look at a video; None where looks are forgotten."""
-        value = self._recall("look", video_id, arm.name)
+        value = self._recall_timed("look", video_id, arm.name)
         return None if value is None else Sight.model_validate(value)
 
     def keep_answer(self, prediction: Prediction) -> None:
         """Write an answer down and tell of it."""
         key = (prediction.question_id, prediction.arm)
-        self._keep("answer", *key, value=prediction.model_dump(mode="json"))
+        self._keep("answer", *key, value=self._timed(prediction))
         self.on_item("answer", key)
 
     def keep_sight(self, video_id: str, arm: ArmSettings, sight: Sight) -> None:
         """Write a look down, where that can be done, and tell of it."""
         key = (video_id, arm.name)
         if not self.examinee.forgets:
-            self._keep("look", *key, value=sight.model_dump(mode="json"))
+            self._keep("look", *key, value=self._timed(sight))
         self.on_item("look", key)
 
     def keep_pixels(self, place: Place) -> None:
@@ -151,6 +159,18 @@ class Room:
                 "Put back the file, or choose another --out.",
                 exit_code=1,
             )
+
+    def _timed(self, record: Record) -> dict[str, Any]:
+        """What is kept of a record: all of it, and under what conditions it was timed."""
+        return {**record.model_dump(mode="json"), TIMED_ON: self.timed_on}
+
+    def _recall_timed(self, *key: str) -> dict[str, Any] | None:
+        """What was kept of a record, without its times where they were taken elsewhere."""
+        if (value := self._recall(*key)) is None:
+            return None
+        kept = {**value}
+        is_ours = kept.pop(TIMED_ON, "") == self.timed_on != ""
+        return kept if is_ours else {**kept, **UNTIMED}
 
     def _recall(self, *key: str) -> Any:  # noqa: ANN401
         return None if self.ledger is None else self.ledger.get("/".join((*key, self.config)))
@@ -355,17 +375,20 @@ def _answer(examinee: Examinee, item: Item, sight: Sight | None) -> Prediction:
     if sight is None:
         return prediction
     hit, cover = sight.recalls.get(item.question.question_id, (None, None))
-    return prediction.model_copy(
-        update={
-            "frames_sha256": sight.frames_sha256,
-            "canvas_sha256": sight.canvas_sha256,
-            "tokens": sight.tokens.model_copy(update={"text": answer.num_text_tokens}),
-            "temporal_hit": hit,
-            "spatial_cover": cover,
-            "stage_ms": charge(sight.stage_ms, stages),
-            "peak_memory_bytes": max(sight.peak_memory_bytes, peak),
-        }
-    )
+    seen = {
+        "frames_sha256": sight.frames_sha256,
+        "canvas_sha256": sight.canvas_sha256,
+        "tokens": sight.tokens.model_copy(update={"text": answer.num_text_tokens}),
+        "temporal_hit": hit,
+        "spatial_cover": cover,
+    }
+    if sight.peak_memory_bytes is None:
+        return prediction.model_copy(update={**seen, **UNTIMED})
+    timed = {
+        "stage_ms": charge(sight.stage_ms, stages),
+        "peak_memory_bytes": max(sight.peak_memory_bytes, peak),
+    }
+    return prediction.model_copy(update={**seen, **timed})
 
 
 def _failed(item: Item, why: Failure) -> Prediction:

@@ -59,6 +59,9 @@ def test_two_processes_give_the_summary_of_one(tiny, tmp_path, cache):
     assert together.record.run_id == alone.record.run_id
     assert together.record.summary == alone.record.summary
     assert answers(together) == answers(alone)
+    assert all(p.stage_ms for p in alone.predictions)
+    assert not any(p.stage_ms for p in together.predictions)
+    assert told.count("7 of 7 answers stand without times") == 1
     left = sorted(path.name for path in (tmp_path / "two" / "ledger").iterdir())
     assert left == ["finished.jsonl"]
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from evaluators import models, report
+from evaluators import models, provenance, report
 from evaluators.arms import OFF, plan_arms
 from evaluators.cli import app
 from evaluators.engine import evaluate
@@ -90,10 +90,10 @@ def test_a_prediction_says_what_was_asked_seen_kept_and_how_long_it_took(sat, ti
 
 
 def test_the_record_says_on_what_machine_and_with_what_software(sat):
-    provenance = sat[0][0].record.provenance
-    assert provenance.command == ("hlvid-eval", "--model", "ocr")
-    assert {"lmms_eval", "av", "libavcodec", "rapidocr", "python"} <= provenance.software.keys()
-    assert provenance.hardware.num_cores >= 1
+    made = sat[0][0].record.provenance
+    assert made.command == ("hlvid-eval", "--model", "ocr")
+    assert {"lmms_eval", "av", "libavcodec", "rapidocr", "python"} <= made.software.keys()
+    assert made.hardware.num_cores >= 1
 
 
 def test_the_same_command_again_reads_nothing_and_gives_the_same(sat, tiny, out):
@@ -102,6 +102,24 @@ def test_the_same_command_again_reads_nothing_and_gives_the_same(sat, tiny, out)
     again = run(settings_for(tiny, out, arms=ARMS), ["hlvid-eval", "--model", "ocr"])
     assert ledger.read_bytes() == before
     assert [g.record for g, _ in again] == [g.record for g, _ in sat]
+
+
+def test_answers_of_other_software_lose_their_times_and_that_is_told(
+    tiny, tmp_path, monkeypatch, capsys
+):
+    settings = settings_for(tiny, tmp_path, model="gold")
+    ((first, _),) = run(settings, ["hlvid-eval"])
+    assert all(p.stage_ms for p in first.predictions)
+    software = provenance.software
+    monkeypatch.setattr(provenance, "software", lambda: {**software(), "torch": "99.0"})
+    capsys.readouterr()
+    ((upgraded, folder),) = run(settings, ["hlvid-eval"])
+    assert capsys.readouterr().err.count("8 of 8 answers stand without times") == 1
+    assert upgraded.record.provenance.software["torch"] == "99.0"
+    assert [p.response for p in upgraded.predictions] == [p.response for p in first.predictions]
+    assert all((p.stage_ms, p.peak_memory_bytes) == ({}, None) for p in upgraded.predictions)
+    row = report.describe(upgraded, folder)
+    assert (row["status"], row["mean_ms"], row["peak_memory_bytes"]) == ("complete", None, None)
 
 
 def test_more_arms_reuse_what_is_finished_and_a_limited_run_is_another_run(sat, tiny, out):

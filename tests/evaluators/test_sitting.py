@@ -200,6 +200,35 @@ def test_a_sitting_goes_on_where_it_was_stopped_and_watches_nothing_twice(tiny, 
         assert prediction.model_dump(exclude=varying) == expected[key].model_dump(exclude=varying)
 
 
+def test_times_are_those_of_one_machine_and_answers_of_any(tiny, tmp_path):
+    def sit_on(timed_on, *question_ids, name="one.jsonl"):
+        items = [i for i in items_of(tiny, ARMS[:2]) if i.question.question_id in question_ids]
+        with Ledger(tmp_path / name) as ledger:
+            room = room_for(tiny, tmp_path, ledger=ledger, timed_on=timed_on)
+            return sit(room, items), room.examinee
+
+    def is_timed(predictions):
+        for one in predictions.values():
+            assert (one.stage_ms == {}) == (one.peak_memory_bytes is None)
+        return {key[0]: one.stage_ms != {} for key, one in predictions.items()}
+
+    here, _ = sit_on("here", "v0-q0")
+    assert is_timed(here) == {"v0-q0": True}
+    there, examinee = sit_on("there", "v0-q0", "v0-q1", "v1-q0")
+    assert is_timed(there) == {"v0-q0": False, "v0-q1": False, "v1-q0": True}
+    assert {q.question_id for q in examinee.asked} == {"v0-q1", "v1-q0"}
+    assert len(examinee.watched) == 2, "the look of elsewhere is taken, without its times"
+    assert {p.response for p in there.values()} == {p.response for p in here.values()}
+    again, examinee = sit_on("here", "v0-q0", "v0-q1", "v1-q0")
+    assert is_timed(again) == {"v0-q0": True, "v0-q1": False, "v1-q0": False}
+    assert {key: again[key] for key in here} == here
+    assert not examinee.asked
+    sit_on("", "v0-q0", name="several.jsonl")
+    for timed_on in ("", "here"):
+        several, _ = sit_on(timed_on, "v0-q0", name="several.jsonl")
+        assert is_timed(several) == {"v0-q0": False}, "taken by several processes at once"
+
+
 class Forgetful(Witness):
     """What it sees cannot be written down."""
 
