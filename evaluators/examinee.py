@@ -13,7 +13,7 @@ from evaluators.timing import Stopwatch
 from gaze.selectors import Kept
 from gaze.views import Views
 from hlvid.errors import UserError
-from hlvid.types import ArmSettings, ModelId, Question, TokenCounts, Variant
+from hlvid.types import OUT_OF_MEMORY, ArmSettings, ModelId, Question, TokenCounts, Variant
 
 GREY = 128
 """What is painted where nothing was kept: the middle of the range."""
@@ -26,6 +26,13 @@ class Infeasible(UserError):
 
     def __init__(self, sentence: str) -> None:
         super().__init__(INFEASIBLE + sentence, exit_code=1)
+
+
+class OutOfMemory(UserError):
+    """Memory ran out at this question; another one may fit."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(OUT_OF_MEMORY + sentence, exit_code=1)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from gaze.selectors import (
 from gaze.views import CLIP_FRAMES
 from hlvid.errors import UserError
 from hlvid.files import digest
-from hlvid.types import ArmSettings, Evidence
+from hlvid.types import OUT_OF_MEMORY, ArmSettings, Evidence
 
 KEEP_ALL = "all"
 """The selector that stands for gaze off."""
@@ -77,8 +77,12 @@ def failure(error: Exception) -> Failure:
     """
     if isinstance(error, CannotGoOn):
         raise error
-    told = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    return Failure(" ".join(told.split())[:MAX_SENTENCE_CHARACTERS] or type(error).__name__)
+    name = type(error).__name__
+    told = str(error) if isinstance(error, UserError) else f"{name}: {error}"
+    # The device's error is torch's own, which may not be imported.
+    if isinstance(error, MemoryError) or name == "OutOfMemoryError":
+        told = OUT_OF_MEMORY + told
+    return Failure(" ".join(told.split())[:MAX_SENTENCE_CHARACTERS] or name)
 
 
 def choose_all(

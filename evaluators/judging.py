@@ -8,7 +8,7 @@ from hlvid.datasets import Benchmark
 from hlvid.errors import UserError
 from hlvid.runs import RECORD_FILE, GradedRun, grade_run, read_run
 from hlvid.statistics import Comparison, Contrast, compare_group
-from hlvid.statistics.pairing import derive_contrast, pair_runs
+from hlvid.statistics.pairing import check_memory, derive_contrast, pair_runs
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def judge(
         margin: Of non-inferiority; that of the plan by default.
 
     Raises:
-        UserError: The runs are not paired or not comparable.
+        UserError: The runs are not paired or not comparable, or one had too little memory.
     """
     contrast = _contrast(arm, reference)
     plan = read_plan(folder)
@@ -71,7 +71,9 @@ def judge(
 
 
 def _contrast(arm: GradedRun, reference: GradedRun) -> Contrast:
-    return derive_contrast(arm.record, reference.record, pair_runs(arm, reference))
+    pairs = pair_runs(arm, reference)
+    check_memory(arm.record, reference.record, pairs)
+    return derive_contrast(arm.record, reference.record, pairs)
 
 
 def _siblings(

@@ -18,7 +18,7 @@ from hlvid.console import progress, say
 from hlvid.errors import UserError
 from hlvid.grading import grade_all, summarize
 from hlvid.runs import GradedRun, predictions_sha256, read_run, write_run
-from hlvid.types import ArmSettings, Outcome, Prediction, Provenance, RunRecord
+from hlvid.types import OUT_OF_MEMORY, ArmSettings, Outcome, Prediction, Provenance, RunRecord
 
 LEDGER_FILE = f"{SCRATCH_FOLDER}/finished.jsonl"
 
@@ -159,7 +159,9 @@ def _write(
 ) -> tuple[GradedRun, Path]:
     settings, questions, (group_id, plan) = exam.settings, exam.sat.questions, belongs
     given = [predictions[question.question_id, arm.name] for question in questions]
-    is_infeasible = any((one.error or "").startswith(INFEASIBLE) for one in given)
+    errors = [one.error or "" for one in given]
+    is_infeasible = any(error.startswith(INFEASIBLE) for error in errors)
+    is_infeasible |= all(error.startswith(OUT_OF_MEMORY) for error in errors)
     given = [] if is_infeasible else given
     grades = [] if is_infeasible else grade_all(questions, given)
     num_failed = sum(grade.outcome is Outcome.FAILED for grade in grades)

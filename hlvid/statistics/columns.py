@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hlvid.statistics.clusters import Clustering, Floats
-from hlvid.types import Grade, Outcome, Prediction, RunRecord
+from hlvid.types import OUT_OF_MEMORY, Grade, Outcome, Prediction, RunRecord
 
 OUTCOMES = tuple(Outcome)
 """A column of outcomes holds positions in this."""
@@ -35,6 +35,8 @@ class Columns:
     """b'' where the reply left a doubt."""
     outcomes: npt.NDArray[np.int8]
     """Positions in OUTCOMES."""
+    out_of_memory: npt.NDArray[np.bool_]
+    """Whether memory ran out at the question."""
     prompts: Texts
     prompt_ids: Texts
     frames: Texts
@@ -107,6 +109,9 @@ def columns_of(predictions: Sequence[Prediction], grades: Sequence[Grade]) -> Co
         categories=tuple(grade.category for grade in marked),
         letters=_texts((grade.letter for grade in marked), 1),
         outcomes=np.array([position[grade.outcome] for grade in marked], dtype=np.int8),
+        out_of_memory=np.array(
+            [(p.error or "").startswith(OUT_OF_MEMORY) for p in predictions], dtype=np.bool_
+        ),
         prompts=_texts((p.prompt_sha256 for p in predictions), 64),
         prompt_ids=_texts((p.prompt_ids_sha256 for p in predictions), 64),
         frames=_texts((p.frames_sha256 for p in predictions), 64),

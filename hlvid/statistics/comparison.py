@@ -22,7 +22,9 @@ from hlvid.statistics.pairing import (
     NOT_COMPARABLE,
     Contrast,
     Pairs,
+    check_memory,
     derive_contrast,
+    is_dummy,
     on_one_machine,
     pair_runs,
     paired_times_ms,
@@ -113,7 +115,8 @@ def compare_arms(
             speed-ups always have theirs.
 
     Raises:
-        UserError: The runs are not paired, have no contrast, or the margin is not a share.
+        UserError: The runs are not paired, have no contrast, or the margin is not a share; or
+            memory ran out at a question for one of them only.
     """
     if margin is not None and not 0 < margin < 1:
         raise UserError(
@@ -121,9 +124,10 @@ def compare_arms(
         )
     pairs = pair_runs(arm, reference, allow_other_group=allow_other_group)
     contrast = derive_contrast(arm.record, reference.record, pairs)
-    is_dummy = "dummy" in (arm.record.model.load_format, reference.record.model.load_format)
+    check_memory(arm.record, reference.record, pairs)
+    has_no_accuracy = is_dummy(arm.record, reference.record)
     num_bootstrap = 10_000 if with_bootstrap else 0
-    accuracy = None if is_dummy else _accuracy(pairs, seed, num_bootstrap)
+    accuracy = None if has_no_accuracy else _accuracy(pairs, seed, num_bootstrap)
     can_time = on_one_machine(arm.record, reference.record) and not any(
         run.record.generation.get("attention") == LOOPED_ATTENTION for run in (arm, reference)
     )
@@ -143,7 +147,7 @@ def compare_arms(
         is_primary=False,
         num_failed_pairs=len(pairs) - int(pairs.is_answered.sum()),
         num_changed_answers=pairs.num_changed,
-        log_probability_margin=None if is_dummy else _log_probability(pairs, answers, seed),
+        log_probability_margin=None if has_no_accuracy else _log_probability(pairs, answers, seed),
         speed_up_end_to_end=_speed_up(pairs, None, seed) if can_time else None,
         speed_up_model_only=_speed_up(pairs, "decode", seed) if can_time else None,
     )

@@ -139,6 +139,26 @@ def derive_contrast(arm: RunRecord, reference: RunRecord, pairs: Pairs) -> Contr
     )
 
 
+def check_memory(arm: RunRecord, reference: RunRecord, pairs: Pairs) -> None:
+    """Refuse to compare accuracy where one of two runs had too little memory for a question.
+
+    Raises:
+        UserError: Memory ran out at a question for one of them only.
+    """
+    num = int((pairs.arm.out_of_memory != pairs.reference.out_of_memory).sum())
+    if num and not is_dummy(arm, reference):
+        raise UserError(
+            f"{run_name(arm)} against {run_name(reference)}: memory ran out for only one of them "
+            f"at {num} of {len(pairs)} questions, and no arm wins because another could not run. "
+            "Run both with fewer --frames, or compare with the best arm that could run."
+        )
+
+
+def is_dummy(arm: RunRecord, reference: RunRecord) -> bool:
+    """Whether one of two runs has random weights, so that their accuracy means nothing."""
+    return "dummy" in (arm.model.load_format, reference.model.load_format)
+
+
 def on_one_machine(arm: RunRecord, reference: RunRecord) -> bool:
     """Whether the times of two runs can be held against each other: same hardware and software."""
     ours, theirs = arm.provenance, reference.provenance

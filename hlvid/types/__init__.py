@@ -8,6 +8,7 @@ from hlvid.types.exam import Evidence, Question, Video
 from hlvid.types.probes import Probe, ProbeAnswer
 from hlvid.types.runs import (
     LOOPED_ATTENTION,
+    OUT_OF_MEMORY,
     ArmSettings,
     BenchmarkId,
     FrameSettings,
@@ -37,6 +38,7 @@ from hlvid.types.values import (
 
 __all__ = [
     "LOOPED_ATTENTION",
+    "OUT_OF_MEMORY",
     "SCHEMA_VERSION",
     "ArmSettings",
     "BenchmarkId",

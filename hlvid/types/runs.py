@@ -24,6 +24,10 @@ class TokenCounts(Record):
     """Visual tokens of `off` on the same canvas: kept_ratio = visual / visual_off."""
 
 
+OUT_OF_MEMORY = "OUT OF MEMORY: "
+"""Begins `Prediction.error` where memory ran out at that question."""
+
+
 class Prediction(Record):
     """What one arm answered to one question, or why it could not."""
 

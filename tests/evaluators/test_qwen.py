@@ -474,7 +474,7 @@ def test_running_out_of_memory_is_one_sentence(qwen, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
 
     monkeypatch.setattr(Tower, "encode", explode)
-    with pytest.raises(UserError, match="out of memory on the device"):
+    with pytest.raises(UserError, match=r"^OUT OF MEMORY: the device has no room"):
         qwen.watch(view_of(canvas_of(qwen)), Stopwatch())
 
 

@@ -174,7 +174,24 @@ def test_out_of_memory_on_one_question_fails_it_and_the_next_one_runs(tiny, tmp_
     monkeypatch.setattr(adapter, "generate", explode)
     ((graded, _),) = run(settings_for(tiny, tmp_path, arms=GAZING[:1]), ["hlvid-eval"])
     assert [p.status for p in graded.predictions] == ["failed", "ok"]
-    assert graded.predictions[0].error.startswith("out of memory on the device")
+    assert graded.predictions[0].error.startswith("OUT OF MEMORY: the device has no room")
+
+
+def test_an_arm_without_memory_for_any_question_is_infeasible(tiny, tmp_path, monkeypatch):
+    import torch
+
+    qwen = find("qwen")
+    watch = qwen.watch
+
+    def explode(self, view, clock):
+        if view.arm.name == "off":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+        return watch(self, view, clock)
+
+    monkeypatch.setattr(qwen, "watch", explode)
+    (off, _), (gaze, _) = run(settings_for(tiny, tmp_path, arms=GAZING[:2]), ["hlvid-eval"])
+    assert (off.record.status, off.record.summary, off.predictions) == ("infeasible", None, ())
+    assert gaze.record.status == "complete"
 
 
 def test_the_command_runs_it_and_refuses_what_a_model_does_not_take(tiny, tmp_path):

@@ -294,7 +294,7 @@ def test_one_question_that_breaks_the_model_fails_alone(tiny, tmp_path):
     examinee.fails_at = "v0-q1"
     predictions = sit(room_for(tiny, tmp_path, examinee=examinee), items_of(tiny))
     failed = {key[0]: p.error for key, p in predictions.items() if p.status == "failed"}
-    assert failed == {"v0-q1": "MemoryError: no room for the KV cache"}
+    assert failed == {"v0-q1": "OUT OF MEMORY: MemoryError: no room for the KV cache"}
 
 
 def test_other_pixels_under_the_same_name_are_not_paired_with_the_old_ones(tiny, tmp_path):

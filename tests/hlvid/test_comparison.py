@@ -21,6 +21,7 @@ from hlvid.statistics import (
     paired_difference,
 )
 from hlvid.types import (
+    OUT_OF_MEMORY,
     ArmSettings,
     BenchmarkId,
     FrameSettings,
@@ -83,12 +84,12 @@ def predict(
     )
 
 
-def fail(prediction: Prediction) -> Prediction:
+def fail(prediction: Prediction, error: str = "decoder stopped") -> Prediction:
     return Prediction(
         question_id=prediction.question_id,
         arm=prediction.arm,
         prompt_sha256=prediction.prompt_sha256,
-        error="decoder stopped",
+        error=error,
         status="failed",
     )
 
@@ -220,6 +221,27 @@ def test_failures_count_as_wrong_and_are_reported(off, gaze):
     assert comparison.accuracy.difference == pytest.approx(0.25 - 2 / 96)
     assert comparison.speed_up_end_to_end.num_questions == 94
     assert comparison.contrast is Contrast.ISO_INPUT
+
+
+def out_of_memory(run: GradedRun, *positions: int) -> GradedRun:
+    """The run, its memory too small for some questions."""
+    failed = [
+        fail(one, f"{OUT_OF_MEMORY}no room") if i in positions else one
+        for i, one in enumerate(run.predictions)
+    ]
+    return make_run(run.record.arm, None, predictions=failed, status="partial")
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_no_arm_wins_because_the_memory_of_the_other_ran_out(off, gaze, side):
+    runs = [gaze, off]
+    runs[side] = out_of_memory(runs[side], 1, 2)
+    with pytest.raises(UserError, match="ran out for only one of them at 2 of 96 questions"):
+        compare_arms(*runs)
+    dummy = ModelId(name="qwen", kind="mllm", weights="dummy", load_format="dummy")
+    assert compare_arms(*(change_record(r, model=dummy) for r in runs)).verdict == "latency only"
+    both = [out_of_memory(run, 1, 2) for run in (gaze, off)]
+    assert compare_arms(*both).num_failed_pairs == 2
 
 
 def test_unparsed_counts_as_wrong_and_as_changed(off):

@@ -8,7 +8,7 @@ import torch
 
 from evaluators import attention
 from evaluators.canvas import Shape
-from evaluators.examinee import Answer, Examinee, Infeasible, View
+from evaluators.examinee import Answer, Examinee, Infeasible, OutOfMemory, View
 from evaluators.mapping import Pairing
 from evaluators.models.qwen.generate import generate
 from evaluators.models.qwen.geometry import native_size, parse_canvas
@@ -239,6 +239,6 @@ def _memory_told() -> Iterator[None]:
         yield
     except torch.OutOfMemoryError:
         torch.cuda.empty_cache()
-        raise UserError(
-            "out of memory on the device. Use fewer --frames or a smaller --budget."
+        raise OutOfMemory(
+            "the device has no room for it. Use fewer --frames or a smaller --budget."
         ) from None
