@@ -16,6 +16,8 @@ from hlvid.statistics import RatioInterval, geometric_mean_ratio, quantile_inter
 from hlvid.types import LOOPED_ATTENTION
 
 PERF_FILE = "perf.json"
+REFERENCES = ("off-bare", "off")
+"""Arms that speed-ups are quoted against: the first one that was timed."""
 DECODE = "decode"
 
 
@@ -51,12 +53,18 @@ class Performance:
     def as_json(self) -> dict[str, Any]:
         """For a file, and for those who want more than the table."""
         return {
+            "reference": self.reference,
             "conditions": self.conditions,
             "num_failed": dict(self.num_failed),
             "differing": {arm: list(ids) for arm, ids in self.differing.items()},
             "arms": [self._summary(arm) for arm in self.arms],
             "timed": [asdict(one) for one in self.timed],
         }
+
+    @property
+    def reference(self) -> str | None:
+        """The arm that speed-ups are quoted against; None where neither way of off was timed."""
+        return next((arm for arm in REFERENCES if arm in self.arms), None)
 
     def _summary(self, arm: str) -> dict[str, Any]:
         own = [one for one in self.timed if one.arm == arm]
@@ -84,19 +92,21 @@ class Performance:
         return None if found.low is None or found.high is None else found.value
 
     def speed_up(self, arm: str, *, with_decode: bool) -> RatioInterval | None:
-        """Time of the first arm by this one's, paired by question and pass; None if none pair.
+        """Time of the reference by this arm's, paired by question and pass; None if none pair.
 
         Nor where attention is a loop over segments: it would be a speed-up of the loop.
         """
         if self.conditions["generation"].get("attention") == LOOPED_ATTENTION:
             return None
-        mine, first = self._times(arm, with_decode), self._times(self.arms[0], with_decode)
-        keys = [key for key in mine if key in first and mine[key] > 0 and first[key] > 0]
-        if not keys or arm == self.arms[0]:
+        if self.reference is None or arm == self.reference:
+            return None
+        mine, theirs = self._times(arm, with_decode), self._times(self.reference, with_decode)
+        keys = [key for key in mine if key in theirs and mine[key] > 0 and theirs[key] > 0]
+        if not keys:
             return None
         videos = {one.question_id: one.video_id for one in self.timed}
         return geometric_mean_ratio(
-            [first[key] for key in keys],
+            [theirs[key] for key in keys],
             [mine[key] for key in keys],
             [videos[question_id] for question_id, _ in keys],
             seed=0,
@@ -116,7 +126,7 @@ def measure(exam: Exam, *, num: int, warm_up: int, num_passes: int) -> Performan
     """Time all arms of an exam that has been sat.
 
     Args:
-        exam: With its arms; the first one is what speed-ups are told against.
+        exam: With its arms.
         num: Questions, drawn by the exam's seed.
         warm_up: Of them, asked once before the clock runs.
         num_passes: How often each is asked.
@@ -177,7 +187,8 @@ def write(found: Performance, out: Path) -> Path:
 
 
 def table(found: Performance) -> str:
-    """The arms side by side, in plain text."""
+    """The arms side by side, in plain text, below the arm that speed-ups are quoted against."""
+    quoted = found.reference or f"nothing: neither {' nor '.join(REFERENCES)} was timed"
     rows: list[tuple[str, ...]] = [
         ("arm", "timed", "p50 s", "p90 s", "end to end", "model only", "differ")
     ]
@@ -193,7 +204,7 @@ def table(found: Performance) -> str:
                 str(len(found.differing.get(arm, ()))),
             )
         )
-    return "\n".join(align(rows))
+    return "\n".join([f"speed-ups against {quoted}", *align(rows)])
 
 
 def _as_json(ratio: RatioInterval | None) -> dict[str, Any] | None:

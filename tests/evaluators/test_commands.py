@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from evaluators.cli import app
 from evaluators.diagnosis import Patient, diagnose
 from evaluators.estimate import effects_of
+from evaluators.performance import Performance, Timed, table
 from hlvid.datasets import read
 from hlvid.errors import UserError
 from hlvid.files import read_json
@@ -139,6 +140,33 @@ def test_perf_asks_again_and_finds_the_answers_of_the_run(planned, tiny):
     assert [one["num_timed"] for one in found["arms"]] == [6, 6, 6]
     assert len({(one["question_id"], one["arm"]) for one in found["timed"]}) == 9
     assert found["arms"][1]["speed_up_end_to_end"]["num_questions"] == 6
+    assert found["reference"] == "off"
+
+
+MILLISECONDS = {"detail@0.1": 50.0, "off": 100.0, "off-bare": 80.0}
+
+
+@pytest.mark.parametrize(
+    ("arms", "reference", "ratios"),
+    [
+        (("detail@0.1", "off", "off-bare"), "off-bare", [1.6, 0.8, None]),
+        (("detail@0.1", "off"), "off", [2.0, None]),
+        (("detail@0.1",), None, [None]),
+    ],
+)
+def test_speed_ups_are_quoted_against_an_off_arm_or_not_at_all(arms, reference, ratios):
+    timed = tuple(
+        Timed(f"q{i}", f"v{i}", arm, 0, {"decode": 20.0, "end_to_end": MILLISECONDS[arm]}, None)
+        for arm in arms
+        for i in range(4)
+    )
+    found = Performance(arms, timed, dict.fromkeys(arms, 0), {}, {"generation": {}})
+    told = found.as_json()
+    assert told["reference"] == reference
+    speed_ups = [one["speed_up_end_to_end"] for one in told["arms"]]
+    assert [one and pytest.approx(one["ratio"]) for one in speed_ups] == ratios
+    first, *_ = table(found).splitlines()
+    assert first.startswith(f"speed-ups against {reference or 'nothing'}")
 
 
 def read_json_file(path):
