@@ -1,12 +1,13 @@
 """What a command asks for, and the exam that this names: questions, model, room."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from evaluators import models
+from evaluators.arms import OFF
 from evaluators.examinee import Examinee
 from evaluators.gazing import Donors
 from evaluators.halting import Halt
@@ -39,6 +40,7 @@ class Settings:
         seed: Of selectors, of the order of arms, of models that draw.
         gaze_weights: As typed, for the selectors among the arms that are models.
         options: Of the model, as typed: weights, load_format, canvas, pairing, ...
+        repeat_off: Sit `off` a second time: how far both differ is the noise floor.
     """
 
     model: str
@@ -51,6 +53,7 @@ class Settings:
     seed: int = 0
     gaze_weights: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    repeat_off: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,21 @@ class Exam:
         benchmark: All of it: donors of transplanted masks come from the whole.
         sat: The questions that are asked.
         examinee: Who is asked.
+        repeat: How often these arms were sat before.
     """
 
     settings: Settings
     benchmark: Benchmark
     sat: Benchmark
     examinee: Examinee
+    repeat: int = 0
+
+    @property
+    def sittings(self) -> tuple[Self, ...]:
+        """This exam and, where that is asked for, `off` again."""
+        if not self.settings.repeat_off:
+            return (self,)
+        return self, replace(self, settings=replace(self.settings, arms=(OFF,)), repeat=1)
 
     @property
     def frames(self) -> FrameSettings:
@@ -94,7 +106,7 @@ class Exam:
     def config(self) -> str:
         """What the ledger's items are kept under: another version of ours may answer otherwise."""
         parts = {**self.same_for_all, "version": metadata.version("hlvid")}
-        return digest(parts)[:ID_DIGITS]
+        return digest({**parts, "repeat": self.repeat} if self.repeat else parts)[:ID_DIGITS]
 
     def group_id(self, arms: Iterable[ArmSettings]) -> str:
         """What tells these arms, which are paired, from others."""
@@ -112,7 +124,7 @@ class Exam:
             generation=self.generation,
             seed=self.settings.seed,
             limit=self.settings.limit,
-            repeat=0,
+            repeat=self.repeat,
         )
 
     def items(self, questions: Iterable[Question]) -> list[Item]:
@@ -188,6 +200,8 @@ def prepare(settings: Settings) -> Exam:
     for arm in settings.arms:
         if arm.variant is not None and arm.variant not in model.variants:
             raise UserError(f"--also: {settings.model} knows no {arm.variant}. Leave it out.")
+    if settings.repeat_off and OFF not in settings.arms:
+        raise UserError("--repeat-off: off is none of the arms. Use --gaze off or both.")
     examinee = model.make(seed=settings.seed, options=settings.options)
     return Exam(settings, benchmark, sat, examinee)
 

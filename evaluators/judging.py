@@ -8,7 +8,14 @@ from hlvid.datasets import Benchmark
 from hlvid.errors import UserError
 from hlvid.runs import RECORD_FILE, GradedRun, grade_run, read_run
 from hlvid.statistics import Comparison, Contrast, compare_group
-from hlvid.statistics.pairing import check_memory, derive_contrast, pair_runs
+from hlvid.statistics.comparison import flip_rate, is_repeat
+from hlvid.statistics.pairing import (
+    NOT_COMPARABLE,
+    check_memory,
+    derive_contrast,
+    pair_runs,
+    run_name,
+)
 
 
 @dataclass(frozen=True)
@@ -18,8 +25,21 @@ class Judgement:
     comparison: Comparison
     num_adjusted_for: int
     """Comparisons that share the chance of a false claim; 1 for the primary endpoint."""
+    num_repeats: int
+    """Further runs of the reference's arm, which give the noise floor; without any it is 0."""
     standing: str
     """What it counts for, in a sentence."""
+
+    @property
+    def noise(self) -> str:
+        """How far two runs of the reference differ, in a sentence."""
+        one = self.comparison
+        if not self.num_repeats:
+            return f"noise floor: not known, {one.reference} was sat once (--repeat-off: off twice)"
+        return (
+            f"noise floor: two runs of {one.reference} differ at {one.noise_floor:.1%} of the "
+            "questions"
+        )
 
 
 def judge(
@@ -42,6 +62,12 @@ def judge(
     Raises:
         UserError: The runs are not paired or not comparable, or one had too little memory.
     """
+    if is_repeat(arm, reference):
+        raise UserError(
+            f"{run_name(arm.record)} and {run_name(reference.record)}: are two runs of one arm, "
+            f"and differ at {flip_rate(arm, reference):.1%} of the questions: the noise floor of "
+            "the other comparisons. Compare two different arms."
+        )
     contrast = _contrast(arm, reference)
     plan = read_plan(folder)
     declared = plan if plan is not None and plan.declares(arm, reference) else None
@@ -54,9 +80,11 @@ def judge(
         declared = None
     if margin is None and plan is not None:
         margin = plan.primary.margin
-    family = [arm, *_siblings(arm, reference, folder, benchmark, contrast)]
+    others = _others(arm, reference, folder, benchmark)
+    repeats = [run for run in others if is_repeat(run, reference)]
+    siblings = [run for run in others if _is_sibling(run, reference, contrast)]
     found = compare_group(
-        [arm] if declared else family,
+        [arm, *repeats, *([] if declared else siblings)],
         reference,
         margin=margin,
         primary=arm.record.run_id if declared else None,
@@ -65,9 +93,10 @@ def judge(
     comparison = next(one for one in found if one.arm_run_id == arm.record.run_id)
     if declared:
         standing = f"primary endpoint, declared before the run (plan {declared.sha256[:16]})"
-        return Judgement(comparison, 1, standing)
+        return Judgement(comparison, 1, len(repeats), standing)
     adjusted = f"Holm-adjusted over {len(found)} comparison{'s' if len(found) > 1 else ''}"
-    return Judgement(comparison, len(found), f"exploratory: {why}; {adjusted}")
+    standing = f"exploratory: {why}; {adjusted}"
+    return Judgement(comparison, len(found), len(repeats), standing)
 
 
 def _contrast(arm: GradedRun, reference: GradedRun) -> Contrast:
@@ -76,23 +105,28 @@ def _contrast(arm: GradedRun, reference: GradedRun) -> Contrast:
     return derive_contrast(arm.record, reference.record, pairs)
 
 
-def _siblings(
-    arm: GradedRun, reference: GradedRun, folder: Path, benchmark: Benchmark, contrast: Contrast
+def _others(
+    arm: GradedRun, reference: GradedRun, folder: Path, benchmark: Benchmark
 ) -> list[GradedRun]:
-    """The other runs of the group that stand in the same contrast to the reference."""
+    """The other runs of the group that could run."""
     found = []
     known = {arm.record.run_id, reference.record.run_id}
     for file in sorted(folder.glob(f"*/{RECORD_FILE}")):
         run = read_run(file.parent)
         record = run.record
-        if record.group_id != arm.record.group_id or record.run_id in known:
-            continue
-        known.add(record.run_id)
-        sibling = grade_run(run, benchmark.questions)
-        try:
-            if _contrast(sibling, reference) == contrast:
-                found.append(sibling)
-        except UserError:
-            # It cannot be held against this reference, so it is none of the looks.
-            continue
+        is_able = record.status not in NOT_COMPARABLE
+        if record.group_id == arm.record.group_id and record.run_id not in known and is_able:
+            known.add(record.run_id)
+            found.append(grade_run(run, benchmark.questions))
     return found
+
+
+def _is_sibling(run: GradedRun, reference: GradedRun, contrast: Contrast) -> bool:
+    """Whether a run is another look: an arm in the same contrast to the reference."""
+    if run.record.repeat or is_repeat(run, reference):
+        return False
+    try:
+        return _contrast(run, reference) == contrast
+    except UserError:
+        # It cannot be held against this reference, so it is none of the looks.
+        return False

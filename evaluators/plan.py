@@ -61,7 +61,8 @@ class Plan(Record):
         names = arm.record.arm.name, reference.record.arm.name
         is_named = names == (self.primary.arm, self.primary.reference)
         planned = {arm.record.plan_sha256, reference.record.plan_sha256}
-        return is_named and planned == {self.sha256}
+        is_first = not (arm.record.repeat or reference.record.repeat)
+        return is_named and is_first and planned == {self.sha256}
 
 
 def make_plan(

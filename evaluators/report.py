@@ -39,6 +39,7 @@ def describe(run: GradedRun, folder: Path, benchmark: Benchmark | None = None) -
     ratios = [p.tokens.visual / p.tokens.visual_off for p in ok if p.tokens is not None]
     return {
         "arm": record.arm.name,
+        "repeat": record.repeat,
         "run_id": record.run_id,
         "group_id": record.group_id,
         "status": record.status,
@@ -64,7 +65,7 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
         low, high = (summary or {}).get("accuracy_low"), (summary or {}).get("accuracy_high")
         rows.append(
             (
-                run["arm"],
+                _label(run),
                 f"{summary['accuracy']:.1%}" if summary else run["status"],
                 f"{low:.1%}-{high:.1%}" if summary else "-",
                 _shown(run["kept_ratio"], 1, ".1%"),
@@ -78,11 +79,12 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
             )
         )
     lines = align(rows)
-    notes = {run["arm"]: "; ".join(run["notes"]) for run in runs if run["notes"]}
+    notes = {_label(run): "; ".join(run["notes"]) for run in runs if run["notes"]}
     for run in runs:
         if official := run["official"]:
             said = f"official score {official['accuracy']:.1%} of {official['num_answered']}"
-            notes[run["arm"]] = "; ".join(filter(None, [notes.get(run["arm"], ""), said]))
+            arm = _label(run)
+            notes[arm] = "; ".join(filter(None, [notes.get(arm, ""), said]))
     return "\n".join([*lines, *(f"  {arm}: {note}" for arm, note in notes.items())])
 
 
@@ -181,7 +183,12 @@ def command(settings: Settings, *gaze: str) -> str:
         words += [f"--{name.replace('_', '-')}", *([] if is_flag else [value])]
     also = [arm.name for arm in settings.arms if arm.variant is not None]
     words += ["--also", ",".join(also)] if also else []
+    words += ["--repeat-off"] if settings.repeat_off else []
     return shlex.join(words)
+
+
+def _label(run: dict[str, Any]) -> str:
+    return f"{run['arm']} again" if run["repeat"] else str(run["arm"])
 
 
 def _official(run: GradedRun, benchmark: Benchmark | None) -> dict[str, Any] | None:

@@ -41,21 +41,31 @@ def run(settings: Settings, command: Sequence[str]) -> list[tuple[GradedRun, Pat
     quiet()
     ranks = find_ranks()
     exam = prepare(settings)
-    items = exam.items(exam.sat.questions)
     with on_signals() as halt, ranks.open_ledger(settings.out / LEDGER_FILE) as ledger:
         if ranks.is_first:
             _keep_weights(exam, ledger)
-        room = exam.open_room(ledger, halt, timed_on=timed_on() if ranks.num == 1 else "")
-        predictions = _sit(exam, room, items, ranks)
+        conditions = timed_on() if ranks.num == 1 else ""
+        sat = [
+            (one, one.open_room(ledger, halt, timed_on=conditions), one.items(one.sat.questions))
+            for one in exam.sittings
+        ]
+        given = [_sit(one, room, items, ranks) for one, room, items in sat]
         if ranks.num > 1:
             ranks.join(ledger, settings.out / LEDGER_FILE)
-            predictions = {i.key: p for i in items if (p := room.kept(i)) is not None}
+            given = [
+                {i.key: p for i in items if (p := room.kept(i)) is not None}
+                for _, room, items in sat
+            ]
         if not ranks.is_first:
             return []
-        _tell_untimed(predictions.values())
+        _tell_untimed([prediction for one in given for prediction in one.values()])
         about = provenance(tuple(command))
-        group_id, plan = _join_group(exam, about), find_plan(exam)
-        return [_write(exam, arm, (group_id, plan), predictions, about) for arm in settings.arms]
+        belongs = _join_group(exam, about), find_plan(exam)
+        return [
+            _write(one, arm, belongs, predictions, about)
+            for one, predictions in zip(exam.sittings, given, strict=True)
+            for arm in one.settings.arms
+        ]
 
 
 def _sit(
@@ -63,13 +73,14 @@ def _sit(
 ) -> dict[tuple[str, str], Prediction]:
     """Answer what this process has to answer, and tell how far it is."""
     settings = exam.settings
+    again = ", off again" if exam.repeat else ""
     unit = "look" if exam.examinee.sees_video else "answer"
     num_steps = num_left(room, items)
     shared = f", shared by {ranks.num} processes" if ranks.num > 1 else ""
     if ranks.is_first:
         say(
-            f"{settings.model} on {exam.benchmark.name}: {len(exam.sat.questions)} questions, "
-            f"{len(settings.arms)} arms, {num_steps} {unit}s to go{shared}"
+            f"{settings.model} on {exam.benchmark.name}{again}: {len(exam.sat.questions)} "
+            f"questions, {len(settings.arms)} arms, {num_steps} {unit}s to go{shared}"
         )
     with progress(-(-num_steps // ranks.num), settings.model) as bar:
 
@@ -131,7 +142,7 @@ def _join_group(exam: Exam, about: Provenance) -> str:
     group grows, and their records are told. Otherwise writing `off` again would tear it out of its
     old group.
     """
-    arms = {arm.name: arm for arm in exam.settings.arms}
+    ours = {(arm.name, one.repeat) for one in exam.sittings for arm in one.settings.arms}
     others = []
     for file in sorted(exam.settings.out.glob("*/run.json")):
         try:
@@ -139,10 +150,12 @@ def _join_group(exam: Exam, about: Provenance) -> str:
         except UserError as error:
             say(f"left alone: {error}")
             continue
-        is_ours = other.record.provenance.hardware == about.hardware
-        if is_ours and exam.is_of(other.record) and other.record.arm.name not in arms:
+        is_here = other.record.provenance.hardware == about.hardware
+        is_other = (other.record.arm.name, other.record.repeat) not in ours
+        if is_here and is_other and exam.is_of(other.record):
             others.append(other)
-    group_id = exam.group_id([*arms.values(), *(other.record.arm for other in others)])
+    arms = {arm.name: arm for arm in (*exam.settings.arms, *(one.record.arm for one in others))}
+    group_id = exam.group_id(arms.values())
     for other in others:
         if other.record.group_id != group_id:
             record = other.record.model_copy(update={"group_id": group_id})
@@ -182,6 +195,7 @@ def _write(
         generation=exam.generation,
         seed=settings.seed,
         limit=settings.limit,
+        repeat=exam.repeat,
         provenance=about,
         predictions_sha256=predictions_sha256(given),
         summary=None if is_infeasible else summarize(grades),

@@ -62,6 +62,13 @@ class Asked:
             "lower-resolution[@BUDGET], evs[@BUDGET], after-tower[:ARM]."
         ),
     ] = ""
+    repeat_off: Annotated[
+        bool,
+        typer.Option(
+            "--repeat-off",
+            help="Sit off a second time: no difference below that of both is an effect.",
+        ),
+    ] = False
     weights: Annotated[str, typer.Option(help="PATH or hub id of the model's weights.")] = ""
     load_format: Annotated[
         str, typer.Option(help="weights, or dummy: random values, latency only.")
@@ -143,6 +150,7 @@ class Asked:
             seed=self.seed,
             gaze_weights=self.gaze_weights,
             options=self.options,
+            repeat_off=self.repeat_off,
         )
 
     def arms(self) -> "tuple[ArmSettings, ...]":

@@ -93,9 +93,11 @@ def compare(
     found = judge(judged, against, arm.parent, exam, margin=margin)
     if as_json:
         body = {**asdict(found.comparison), "verdict": found.comparison.verdict}
-        typer.echo(json.dumps({**body, "num_adjusted_for": found.num_adjusted_for}, indent=2))
+        counts = {"num_adjusted_for": found.num_adjusted_for, "num_repeats": found.num_repeats}
+        typer.echo(json.dumps({**body, **counts}, indent=2))
     else:
         typer.echo(report.comparison(found.comparison))
+        typer.echo(found.noise)
         typer.echo(found.standing)
 
 

@@ -190,7 +190,7 @@ def compare_group(
         for run in runs
         if run.record.run_id != reference.record.run_id and run.record.status not in NOT_COMPARABLE
     ]
-    flip_rates = [flip_rate(run, reference) for run in can_run if _is_repeat(run, reference)]
+    flip_rates = [flip_rate(run, reference) for run in can_run if is_repeat(run, reference)]
     comparisons = [
         compare_arms(
             run,
@@ -202,7 +202,7 @@ def compare_group(
             allow_other_group=allow_other_group,
         )
         for run in can_run
-        if not _is_repeat(run, reference)
+        if not is_repeat(run, reference)
     ]
     if primary is not None and not any(_is_named(one, primary) for one in comparisons):
         names = ", ".join(one.arm for one in comparisons)
@@ -229,7 +229,7 @@ def flip_rate(first: Graded, second: Graded) -> float:
     Raises:
         UserError: The runs are not paired, or not of the same arm.
     """
-    if not _is_repeat(first, second):
+    if not is_repeat(first, second):
         raise UserError(
             f"{run_name(first.record)} and {run_name(second.record)}: are not two runs of one arm. "
             "A flip rate needs the same model, arm, frames and generation settings."
@@ -239,7 +239,8 @@ def flip_rate(first: Graded, second: Graded) -> float:
     return (accuracy.only_a + accuracy.only_b) / accuracy.num_questions
 
 
-def _is_repeat(run: Graded, reference: Graded) -> bool:
+def is_repeat(run: Graded, reference: Graded) -> bool:
+    """Whether two runs are of one arm, asked the same way."""
     ours, theirs = run.record, reference.record
     fields = ("model", "arm", "frames", "generation", "benchmark")
     return all(getattr(ours, field) == getattr(theirs, field) for field in fields)

@@ -77,6 +77,7 @@ def test_compare_tells_the_primary_endpoint_from_what_is_exploratory(planned, ti
     other = compare(planned, tiny, "random-matched:detail@0.25", "off")
     assert "exploratory: no plan declared it before the run" in other.stdout
     assert "Holm-adjusted over 2 comparisons" in other.stdout
+    assert "noise floor: not known, off was sat once" in other.stdout
     wider = compare(planned, tiny, "detail@0.25", "off", "--margin", 0.2)
     assert "exploratory: the plan declared a margin of 0.1" in wider.stdout
 

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -149,6 +150,50 @@ def test_arms_of_a_later_command_join_the_group(tiny, tmp_path):
     assert len(both) == 1 and both != first
     assert sit(OFF) == both
     assert len(sit(OFF, limit=2)) == 2
+
+
+def test_off_sat_again_sets_the_noise_floor_of_every_comparison(tiny, tmp_path, monkeypatch):
+    arms = plan_arms("both", ["detail"], budgets=[0.25])
+    settings = settings_for(tiny, tmp_path, arms=arms, num_frames=1, repeat_off=True)
+    reader = models.find("ocr")
+    answer, asked = reader.answer, []
+
+    def waver(self, question, notes, clock):
+        """Asked the third time, once for each arm before, it has changed its mind."""
+        asked.append(question.question_id)
+        told = answer(self, question, notes, clock)
+        is_other = question.question_id == "v0-q1" and asked.count("v0-q1") == 3
+        return replace(told, response="no idea") if is_other else told
+
+    monkeypatch.setattr(reader, "answer", waver)
+    (off, first), (gaze, judged), (again, second) = run(settings, ["hlvid-eval"])
+    assert len(asked) == 3 * 8
+    assert [one.record.repeat for one in (off, gaze, again)] == [0, 0, 1]
+    assert off.record.run_id != again.record.run_id
+    assert len({one.record.group_id for one in (off, gaze, again)}) == 1
+    run(settings, ["hlvid-eval"])
+    assert len(asked) == 3 * 8, "nothing is asked again"
+
+    found = json.loads(invoke("compare", judged, first, "--benchmark", tiny, "--json").stdout)
+    assert (found["noise_floor"], found["num_repeats"]) == (1 / 8, 1)
+    assert found["num_adjusted_for"] == 1
+    told = invoke("compare", judged, first, "--benchmark", tiny).stdout
+    assert "two runs of off differ at 12.5% of the questions" in told
+    error = invoke("compare", second, first, "--benchmark", tiny).exception
+    assert "two runs of one arm, and differ at 12.5% of the questions" in str(error)
+    rows = [report.describe(one, folder) for one, folder in ((off, first), (again, second))]
+    assert "off again" in report.table(rows)
+
+    run(settings_for(tiny, tmp_path, arms=plan_arms("on", ["uniform"]), num_frames=1), ["x"])
+    folders = [path for path in tmp_path.iterdir() if path.name != "ledger"]
+    assert len(folders) == 4
+    assert len({read_run(folder).record.group_id for folder in folders}) == 1
+
+
+def test_off_cannot_be_sat_again_where_it_is_not_sat(tiny, tmp_path):
+    arms = plan_arms("on", ["detail"])
+    with pytest.raises(UserError, match="--repeat-off: off is none of the arms"):
+        run(settings_for(tiny, tmp_path, arms=arms, repeat_off=True), ["hlvid-eval"])
 
 
 def test_no_scratch_file_is_left(sat, out):
