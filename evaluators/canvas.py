@@ -4,7 +4,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from evaluators.halting import CannotGoOn
 from evaluators.mapping import Pairing
 from gaze.views import TOKEN_PIXELS, Views
-from hlvid.types import FrameSettings
+from hlvid.types import Evidence, FrameSettings
 from hlvid.video import VideoReader, frames_sha256, uniform_indices
 
 Fit = Callable[[int, int], tuple[int, int]]
@@ -144,6 +144,21 @@ def decode(
         shape=shape,
         source_size=None if size == source_size else source_size,
     )
+
+
+def evidence_on(
+    evidence: Mapping[str, Sequence[Evidence]], canvas: Canvas
+) -> Mapping[str, Sequence[Evidence]]:
+    """Evidence with its boxes in pixels of the canvas."""
+    if canvas.source_size is None:
+        return evidence
+    x, y = (new / old for new, old in zip(canvas.size, canvas.source_size, strict=True))
+
+    def scale(one: Evidence) -> Evidence:
+        boxes = tuple((t, x0 * x, y0 * y, x1 * x, y1 * y) for t, x0, y0, x1, y1 in one.boxes)
+        return one.model_copy(update={"boxes": boxes})
+
+    return {question_id: [scale(one) for one in many] for question_id, many in evidence.items()}
 
 
 def scratch_array(shape: tuple[int, int, int, int], folder: Path) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluators.arms import OFF
-from evaluators.canvas import Canvas, decode
+from evaluators.canvas import decode, evidence_on
 from evaluators.examinee import Examinee, View
 from evaluators.gazing import (
     Chosen,
@@ -282,24 +282,9 @@ def _open(
         canvas=opened,
         video_id=video_id,
         seed=room.seed,
-        evidence=_on_canvas(evidence, opened),
+        evidence=evidence_on(evidence, opened),
         foreign=foreign,
     )
-
-
-def _on_canvas(
-    evidence: Mapping[str, Sequence[Evidence]], canvas: Canvas
-) -> Mapping[str, Sequence[Evidence]]:
-    """Evidence with its boxes in pixels of the canvas."""
-    if canvas.source_size is None:
-        return evidence
-    x, y = (new / old for new, old in zip(canvas.size, canvas.source_size, strict=True))
-
-    def scale(one: Evidence) -> Evidence:
-        boxes = tuple((t, x0 * x, y0 * y, x1 * x, y1 * y) for t, x0, y0, x1, y1 in one.boxes)
-        return one.model_copy(update={"boxes": boxes})
-
-    return {question_id: [scale(one) for one in many] for question_id, many in evidence.items()}
 
 
 def _watch(room: Room, place: Place, arm: ArmSettings, choice: Chosen | Failure) -> Sight | Failure:
