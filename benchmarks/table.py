@@ -145,7 +145,8 @@ def reader_part(runs: dict[tuple[str, str], GradedRun], questions: Sequence[Ques
         "The **reader** sees only what each selector keeps. Against "
         f"`{RANDOM}`: paired difference in points at the same number of tokens. "
         "† is shown where the answer is, but not the words by which the question names the "
-        "thing; these runs are of an older rule, which served small evidence first. ‡ shares the reader's own text detector.",
+        "thing; these runs are of an older rule, which served small evidence first. "
+        "‡ shares the reader's own text detector.",
         "",
         *markdown(
             ("arm", "kept", "accuracy", "text questions", "against random", "no answer"),
