@@ -107,7 +107,6 @@ def memory_part(rows: Sequence[Row]) -> list[str]:
         [
             f"{row['num_frames']}",
             f"{row['num_tokens']:,}",
-            f"{row['seconds']:,.0f}",
             f"{row['peak_rss_bytes'] / 2**30:.2f}",
         ]
         for row in _of(rows, "memory")
@@ -116,7 +115,7 @@ def memory_part(rows: Sequence[Row]) -> list[str]:
         f"`{settings['selector']}` with random weights of the released size at a budget of "
         f"{settings['budget']:g}, frames of 3840x2160 spread evenly over 300 s, decoding included:",
         "",
-        *markdown(("frames", "tokens kept", "seconds", "peak GiB"), found),
+        *markdown(("frames", "tokens kept", "peak GiB"), found),
         "",
     ]
     for row in _of(rows, "memory ratio"):
