@@ -1,11 +1,13 @@
-"""How a process that lives long gives back what it has freed."""
+"""What a process does with memory that it has freed: give it back, or keep it for the next use."""
 
 import ctypes
+from collections.abc import Mapping
 
-_M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8
 """`mallopt`'s numbers of these settings (malloc.h of the GNU C library)."""
 _LARGE_BYTES = 8 * 2**20
 """Less than a decoded 4K frame has."""
+_NEVER = 2**31 - 1
 
 
 def give_memory_back() -> bool:
@@ -20,8 +22,24 @@ def give_memory_back() -> bool:
     Returns:
         Whether it is so now; other C libraries have no such settings.
     """
+    return _set({_M_ARENA_MAX: 1, _M_MMAP_THRESHOLD: _LARGE_BYTES})
+
+
+def keep_memory() -> bool:
+    """Keep what is freed, for a process that takes the same large blocks again and again.
+
+    A step of training on a CPU frees its activations and takes them again in the next; were they
+    given back, the system would hand out every page anew, and clear it.
+
+    Returns:
+        Whether it is so now; other C libraries have no such settings.
+    """
+    return _set({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: _NEVER})
+
+
+def _set(settings: Mapping[int, int]) -> bool:
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return False
-    return bool(mallopt(_M_ARENA_MAX, 1) and mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES))
+    return all([mallopt(number, value) for number, value in settings.items()])

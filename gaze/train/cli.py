@@ -77,7 +77,9 @@ def _train(
 ) -> None:
     from gaze.train.loop import train
     from gaze.train.settings import read_settings
+    from hlvid.memory import keep_memory
 
+    keep_memory()
     settings = read_settings(config)
     if settings.stage != stage:
         raise UserError(f"--config {config}: is of stage {settings.stage!r}, not {stage!r}.")

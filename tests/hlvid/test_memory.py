@@ -1,4 +1,4 @@
-"""What is freed can be used by all threads, and large blocks go back to the system."""
+"""What is freed can be used by all threads, and goes back to the system or is kept, as asked."""
 
 import platform
 import subprocess
@@ -45,6 +45,21 @@ at = ctypes.addressof((ctypes.c_char * len(frame)).from_buffer(frame))
 first, last = (int(part, 16) for part in heap.split()[0].split("-"))
 print(int(first <= at < last))
 """
+KEPT = """
+import sys
+from hlvid.memory import give_memory_back, keep_memory
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+assert give_memory_back()
+if sys.argv[1] == "kept":
+    assert keep_memory()
+before = resident()
+activations = [bytearray(25_000_000) for _ in range(8)]
+del activations
+print(int(resident() - before > 150e6))
+"""
 
 pytestmark = pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc", reason="settings of the GNU C library"
@@ -64,3 +79,8 @@ def test_threads_have_no_arenas_of_their_own():
 def test_a_frame_is_not_taken_from_the_heap_once_one_was_freed():
     assert told(IN_HEAP, "as it is") == 1
     assert told(IN_HEAP, "ours") == 0
+
+
+def test_a_process_that_trains_keeps_what_it_frees():
+    assert told(KEPT, "given back") == 0
+    assert told(KEPT, "kept") == 1
