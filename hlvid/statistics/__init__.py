@@ -1,5 +1,6 @@
 """What a set of grades can and cannot show: intervals, paired tests, comparisons of arms."""
 
+from hlvid.statistics.agreement import RankAgreement, rank_agreement
 from hlvid.statistics.comparison import (
     MIN_VIDEOS,
     Comparison,
@@ -31,6 +32,7 @@ __all__ = [
     "MeanDifference",
     "PairedDifference",
     "QuantileInterval",
+    "RankAgreement",
     "RatioInterval",
     "accuracy_interval",
     "by_contrast",
@@ -44,4 +46,5 @@ __all__ = [
     "minimum_detectable_effect",
     "paired_difference",
     "quantile_interval",
+    "rank_agreement",
 ]
