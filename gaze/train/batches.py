@@ -40,8 +40,13 @@ class Batch:
         pixels = self.pixels.to(device, non_blocking=True)
         if self.labels is None:
             return replace(self, pixels=pixels)
-        ids, losses = self.labels.sequences.ids.to(device), self.labels.losses.to(device)
-        return replace(self, pixels=pixels, labels=Labels(Sequences(ids), losses))
+        gains = self.labels.gains
+        labels = Labels(
+            Sequences(self.labels.sequences.ids.to(device)),
+            self.labels.losses.to(device),
+            None if gains is None else gains.to(device),
+        )
+        return replace(self, pixels=pixels, labels=labels)
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class DrawnBatches(Dataset[Batch]):
         seed: Of the budgets.
         budgets: Cells that the labels may keep; None for no labels.
         pyramid: What the labels lower.
+        keeps_gains: Whether the labels tell what other cells would have gained.
     """
 
     clips: Clips
@@ -61,6 +67,7 @@ class DrawnBatches(Dataset[Batch]):
     seed: int = 0
     budgets: Budgets | None = None
     pyramid: Pyramid | None = None
+    keeps_gains: bool = False
 
     def __getitem__(self, number: int) -> Batch:
         """One batch."""
@@ -75,7 +82,8 @@ class DrawnBatches(Dataset[Batch]):
             self.budgets.draw(draws("budget", self.seed, index), num_frames, num_cells)
             for index in indices
         ]
-        labels = greedy(self.pyramid.table(pixels), torch.tensor(drawn), stops_early=True)
+        table = self.pyramid.table(pixels)
+        labels = greedy(table, torch.tensor(drawn), stops_early=True, keeps_gains=self.keeps_gains)
         return Batch(number, pixels, sources, labels)
 
 

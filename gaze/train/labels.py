@@ -54,10 +54,13 @@ class Labels:
     Attributes:
         sequences: The ids, in the order they were added.
         losses: (B, T, M) the frame's loss once that id is added; 0 where there is none.
+        gains: (B, T, M, cells) what each cell would have lowered the loss by instead, in half
+            precision, 0 for what is kept already; None where nobody asked.
     """
 
     sequences: Sequences
     losses: Tensor
+    gains: Tensor | None = None
 
     @classmethod
     def from_lists(
@@ -79,7 +82,9 @@ class Labels:
         ]
 
 
-def greedy(table: Table, budgets: Tensor, *, stops_early: bool = False) -> Labels:
+def greedy(
+    table: Table, budgets: Tensor, *, stops_early: bool = False, keeps_gains: bool = False
+) -> Labels:
     """Greedy search in closed form, all clips at once.
 
     A cell changes nothing but the blocks that it covers and that no finer cell covers yet, so the
@@ -90,27 +95,49 @@ def greedy(table: Table, budgets: Tensor, *, stops_early: bool = False) -> Label
         budgets: (B, T) cells that each frame keeps.
         stops_early: End a frame once no cell lowers its loss: what would follow is chosen by id
             alone, and teaches nothing. Every frame keeps one cell at least.
+        keeps_gains: Note what every other cell would have gained as well.
     """
     frames = []
     source = table.start()
     for frame in range(budgets.shape[1]):
-        ids, losses, kept = _greedy_frame(table, source, frame, budgets[:, frame], stops_early)
-        source = table.paint(source, frame, kept)
-        frames.append((ids, losses))
-    longest = max(ids.shape[1] for ids, _ in frames)
+        found = _greedy_frame(table, source, frame, budgets[:, frame], stops_early)
+        source = table.paint(source, frame, found.kept)
+        frames.append(found)
+    longest = max(len(found.ids) for found in frames)
 
-    def padded(x: Tensor, value: float) -> Tensor:
-        return F.pad(x, (0, longest - x.shape[1]), value=value)
+    def padded(steps: list[Tensor], value: float) -> Tensor:
+        missing = [torch.full_like(steps[0], value)] * (longest - len(steps))
+        return torch.stack([*steps, *missing], 1)
 
-    ids = torch.stack([padded(one, -1) for one, _ in frames], 1)
-    losses = torch.stack([padded(one, 0.0) for _, one in frames], 1)
-    return Labels(Sequences(ids), losses)
+    ids = torch.stack([padded(found.ids, -1) for found in frames], 1)
+    losses = torch.stack([padded(found.losses, 0.0) for found in frames], 1)
+    if not keeps_gains:
+        return Labels(Sequences(ids), losses)
+    return Labels(
+        Sequences(ids), losses, torch.stack([padded(found.gains, 0.0) for found in frames], 1)
+    )
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """A frame's search, one tensor a step.
+
+    Attributes:
+        ids: (B,) each.
+        losses: (B,) each.
+        gains: (B, cells) each.
+        kept: (B, cells) at the end.
+    """
+
+    ids: list[Tensor]
+    losses: list[Tensor]
+    gains: list[Tensor]
+    kept: Tensor
 
 
 def _greedy_frame(
     table: Table, source: Tensor, frame: int, budget: Tensor, stops_early: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Ids (B, M), losses (B, M) and kept cells (B, cells) of one frame."""
+) -> _Steps:
     cover, batch, device = table.cover, source.shape[0], source.device
     num_scales = cover.shape[0]
     first = 1 + frame * num_scales
@@ -121,15 +148,17 @@ def _greedy_frame(
     scales = torch.arange(num_scales, device=device).view(1, -1, 1)
     flat_cover = cover.flatten().expand(batch, -1)  # (B, L * N)
     is_going = torch.ones(batch, dtype=torch.bool, device=device)
-    ids, losses = [], []
+    ids, losses, noted = [], [], []
     for step in range(int(budget.max())):
         gain = (now.unsqueeze(1) - painted).masked_fill(finest.unsqueeze(1) >= scales, 0.0)
         gains = now.new_zeros(kept.shape).scatter_add_(1, flat_cover, gain.flatten(1))
         best, cell = gains.masked_fill(kept, -torch.inf).max(1)  # (B,)
+        noted.append(gains.masked_fill(kept, 0.0).clamp_(min=0.0).half())
         is_going &= step < budget
         if stops_early and step > 0:
             is_going &= best > 0
         if not bool(is_going.any()):
+            noted.pop()
             break
         kept |= F.one_hot(cell, kept.shape[1]).bool() & is_going.unsqueeze(1)
         covers = (cover == cell.view(-1, 1, 1)) & is_going.view(-1, 1, 1)  # (B, L, N)
@@ -138,7 +167,7 @@ def _greedy_frame(
         finest = torch.where(changes.any(1), (changes * scales).amax(1), finest)
         ids.append(cell.masked_fill(~is_going, -1))
         losses.append(now.sum(1).masked_fill(~is_going, 0.0))
-    return torch.stack(ids, 1), torch.stack(losses, 1), kept
+    return _Steps(ids, losses, noted, kept)
 
 
 def greedy_slow(reconstruction: Reconstruction, pixels: Tensor, budgets: Tensor) -> Labels:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import torch
+from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gaze.model import AutoGaze
 from gaze.preprocess import normalize
 from gaze.train.batches import Batch
+from gaze.train.labels import Labels
 from gaze.train.sequences import score
 from hlvid.types import Record
+
+_LEAST = 1e-5
+"""A smaller gain is none: half precision does not tell it from others."""
 
 
 class NtpSettings(Record):
@@ -16,12 +25,21 @@ class NtpSettings(Record):
 
     Args:
         loss_weight: Of the squared error of the predicted losses; the paper does not tell it.
+        loss_delta: Error from which on it counts linearly and no longer squared (Huber 1964): a
+            flat clip begins at a hundred times the loss of others, and its first cells would decide
+            the step. None, the paper's: squared throughout.
+        sharpness: The target at each place of a sequence is every cell's gain to this power, their
+            sum 1, instead of the greedy cell alone, which is the limit of large powers. Many cells
+            gain almost as much as the best one, and which of them is first is noise. Needs gains,
+            so not labels from a file. None, the paper's: the greedy cell alone.
         excludes_chosen: Whether an id that the frame has used already has no probability. The
             paper does not say; the released code leaves it its probability, though it can never be
             chosen. Excluding it makes what is learnt what is decoded.
     """
 
     loss_weight: float = 1.0
+    loss_delta: Annotated[float, Field(gt=0)] | None = None
+    sharpness: Annotated[float, Field(gt=0)] | None = None
     excludes_chosen: bool = False
 
 
@@ -42,12 +60,30 @@ class NextToken(nn.Module):
             features,
             sequences,
             excludes_chosen=self.settings.excludes_chosen,
+            targets=self._targets(labels),
         )
         num_ids = sequences.is_real.sum()
         nll = -scored.log_prob.sum() / num_ids
-        squared = (scored.loss - labels.losses).square().sum() / num_ids
+        off = scored.loss - labels.losses
+        squared = off.square()
+        if (delta := self.settings.loss_delta) is not None:
+            squared = torch.where(off.abs() > delta, delta * (2 * off.abs() - delta), squared)
+        error = squared.sum() / num_ids
         return {
-            "loss": nll + self.settings.loss_weight * squared,
+            "loss": nll + self.settings.loss_weight * error,
             "cross_entropy": nll.detach(),
-            "loss_error": squared.detach().sqrt(),
+            "loss_error": error.detach().sqrt(),
         }
+
+    def _targets(self, labels: Labels) -> Tensor | None:
+        """(B, T, M, cells) shares, or None for the greedy cells alone."""
+        sharpness = self.settings.sharpness
+        if sharpness is None:
+            return None
+        assert labels.gains is not None, "the loader was asked for gains"
+        gains = labels.gains.float()
+        powers = (gains / gains.amax(-1, keepdim=True).clamp(min=_LEAST)) ** sharpness
+        best = F.one_hot(labels.sequences.ids.clamp(min=0), gains.shape[-1])
+        is_flat = gains.amax(-1, keepdim=True) < _LEAST
+        powers = torch.where(is_flat, best, powers)
+        return powers / powers.sum(-1, keepdim=True)

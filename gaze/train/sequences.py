@@ -99,6 +99,7 @@ def score(
     *,
     excludes_chosen: bool = False,
     temperature: float = 1.0,
+    targets: Tensor | None = None,
 ) -> Scored:
     """Score sequences with gradients, at natural positions, teacher forced.
 
@@ -113,6 +114,8 @@ def score(
         excludes_chosen: Whether an id that the frame has used has no probability, as in decoding;
             the released code counts it.
         temperature: Of the probabilities.
+        targets: (B, T, M, cells) how often each cell is wanted instead of the id alone: its
+            logarithms are averaged so.
     """
     ids, num_vision = sequences.ids, features.shape[2]
     count, heads = sequences.count, decoder.config.tokens_per_forward
@@ -136,11 +139,18 @@ def score(
     logits = logits.flatten(2, 3)[:, :, : ids.shape[2]] / temperature  # (B, T, M, V)
     if excludes_chosen:
         logits = logits.masked_fill(_used_before(sequences, logits.shape[-1]), -torch.inf)
-    chosen = ids.clamp(min=0).unsqueeze(-1)
-    log_prob = logits.gather(-1, chosen).squeeze(-1) - logits.logsumexp(-1)
+    log_prob = _wanted(logits, ids, targets) - logits.logsumexp(-1)
     losses = loss.flatten(2)[:, :, 1 : ids.shape[2] + 1]
     is_real = sequences.is_real
     return Scored(log_prob.masked_fill(~is_real, 0.0), losses.masked_fill(~is_real, 0.0))
+
+
+def _wanted(logits: Tensor, ids: Tensor, targets: Tensor | None) -> Tensor:
+    """(B, T, M) the logit of each id, or the mean logit of what is wanted."""
+    if targets is None:
+        return logits.gather(-1, ids.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    known = logits[..., : targets.shape[-1]]
+    return (targets * known.masked_fill(targets == 0, 0.0)).sum(-1)
 
 
 def _used_before(sequences: Sequences, vocab: int) -> Tensor:

@@ -70,7 +70,10 @@ def training_batches(settings: TrainSettings) -> DrawnBatches | LabelledBatches:
     clips = clips_of(data, "training", seed=settings.seed, size=pyramid.size)
     needs_labels = settings.stage == "ntp" or settings.grpo.budget_share > 0
     budgets = settings.budgets if needs_labels else None
-    return DrawnBatches(clips, settings.batch_size, settings.seed, budgets, pyramid)
+    keeps_gains = settings.stage == "ntp" and settings.ntp.sharpness is not None
+    return DrawnBatches(
+        clips, settings.batch_size, settings.seed, budgets, pyramid, keeps_gains=keeps_gains
+    )
 
 
 def validation_batch(settings: TrainSettings) -> Batch:

@@ -11,6 +11,7 @@ from gaze.train.pyramid import Pyramid
 from hlvid.errors import UserError
 
 SMALL = Pyramid((1, 2, 3, 6), patch_size=8)
+SMALL_CELLS = sum(SMALL.cells_per_scale)
 
 
 def test_the_closed_form_is_the_slow_search(pixels):
@@ -31,6 +32,27 @@ def test_losses_fall_and_are_those_of_the_reconstruction(pixels):
         for frame, noted in enumerate(losses):
             assert all(a >= b - 1e-6 for a, b in itertools.pairwise(noted))
             assert noted[-1] == pytest.approx(float(final[clip, frame]), abs=1e-5)
+
+
+def test_gains_are_what_each_cell_would_have_lowered_the_loss_by(pixels):
+    table = SMALL.table(pixels(2, 2, SMALL.size, seed=3))
+    labels = greedy(table, torch.tensor([[5, 4], [3, 6]]), keeps_gains=True)
+    before = torch.zeros(2, 2, SMALL_CELLS, dtype=torch.bool)
+    for clip, frames in enumerate(labels.sequences.lists()):
+        for frame, ids in enumerate(frames):
+            for slot, chosen in enumerate(ids):
+                gains = labels.gains[clip, frame, slot].float()
+                now = table.losses(before)[clip, frame]
+                for cell in range(SMALL_CELLS):
+                    tried = before.clone()
+                    tried[clip, frame, cell] = True
+                    gain = float(now - table.losses(tried)[clip, frame])
+                    is_kept = bool(before[clip, frame, cell])
+                    assert float(gains[cell]) == pytest.approx(
+                        0 if is_kept else max(0, gain), abs=2e-3
+                    )
+                assert gains[chosen] == gains.max()
+                before[clip, frame, chosen] = True
 
 
 def test_a_frame_that_shows_nothing_new_ends_early(pixels):
