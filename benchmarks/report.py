@@ -37,6 +37,7 @@ PARTS: tuple[tuple[str, str, str, Part], ...] = (
     ("The released code on a CPU", "cpu_check", "bench-upstream", report_cpu.upstream_part),
     ("Which roundings change a choice", "rounding", "bench", report_cpu.rounding_part),
     ("Gazing at 4K in a stream", "gaze_memory", "bench", report_cpu.memory_part),
+    ("Training", "bench_train", "bench", report_cpu.training_part),
     ("Reading 4K frames", "bench_video", "bench", report_cpu.reading_part),
     ("Resizing", "resize_difference", "bench", report_cpu.resize_part),
     ("Intervals", "coverage", "bench", report_cpu.coverage_part),

@@ -100,6 +100,27 @@ def resize_part(rows: Sequence[Row]) -> list[str]:
     ]
 
 
+def training_part(rows: Sequence[Row]) -> list[str]:
+    """Seconds a step of training."""
+    steps = _of(rows, "step")
+    ways = list(dict.fromkeys((r["stage"], r["model"], r["precision"]) for r in steps))
+    found = []
+    for made in _of(rows, "data"):
+        here = [r for r in steps if (r["frames"], r["batch"]) == (made["frames"], made["batch"])]
+        by_way = {(r["stage"], r["model"], r["precision"]): r["ms"] for r in here}
+        seconds = [f"{by_way[way] / 1e3:.3f}" for way in ways]
+        found.append([f"{made['batch']} of {made['frames']}", *seconds, f"{made['ms'] / 1e3:.3f}"])
+    header = ("clips of frames", *(" ".join(way) for way in ways), "making the batch")
+    return [
+        "Seconds a step of the optimiser (medians, all ways of a batch in turns): the first stage "
+        "at the shipped and at the released sizes, the second at the shipped ones, from random "
+        "values. Making a batch, with its greedy labels, is done by other processes.",
+        "",
+        *markdown(header, found),
+        "",
+    ]
+
+
 def memory_part(rows: Sequence[Row]) -> list[str]:
     """Gazing at 4K in a stream."""
     settings = rows[0]["settings"]
