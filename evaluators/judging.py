@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluators.plan import read_plan
 from hlvid.datasets import Benchmark
 from hlvid.errors import UserError
+from hlvid.plans import read_plan
 from hlvid.runs import RECORD_FILE, GradedRun, grade_run, read_run
 from hlvid.statistics import Comparison, Contrast, compare_group
 from hlvid.statistics.comparison import flip_rate, is_repeat
@@ -70,7 +70,7 @@ def judge(
         )
     contrast = _contrast(arm, reference)
     plan = read_plan(folder)
-    declared = plan if plan is not None and plan.declares(arm, reference) else None
+    declared = plan if plan is not None and plan.declares(arm.record, reference.record) else None
     why = "no plan declared it before the run"
     if declared is not None and declared.primary.contrast != contrast:
         why = f"the plan declared {declared.primary.contrast.value}, the runs are {contrast.value}"

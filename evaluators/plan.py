@@ -1,68 +1,17 @@
-"""The plan file: which endpoint is the primary one, written down before the run.
+"""Making the plan of an exam, and finding the one that it is sat by: see `hlvid.plans`."""
 
-Everything else that a run shows is exploratory. A plan is of one exam: the digest that a run's
-record carries is that of the plan in its own folder, and of no other.
-"""
-
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import Field
 
 from evaluators.exam import SCRATCH_FOLDER, Exam
 from hlvid.console import say
 from hlvid.errors import UserError
-from hlvid.files import digest, read_json, write_json
-from hlvid.runs import RECORD_FILE, GradedRun
+from hlvid.files import write_json
+from hlvid.plans import PLAN_FILE, Endpoint, Plan, read_plan
+from hlvid.runs import RECORD_FILE
 from hlvid.statistics import Contrast
-from hlvid.types import ArmSettings, BenchmarkId, FrameSettings, ModelId, Record
+from hlvid.types import ArmSettings
 
-PLAN_FILE = "plan.json"
 DEFAULT_MARGIN = 0.02
-
-
-class Endpoint(Record):
-    """What decides: strict accuracy of one arm against another."""
-
-    arm: str
-    reference: str
-    contrast: Contrast
-    margin: Annotated[float, Field(gt=0, lt=1)]
-    """How much less accuracy is still no worse, as a share."""
-
-
-class Plan(Record):
-    """What a run is going to show, and of what exam."""
-
-    schema_version: Literal[1] = 1
-    benchmark: BenchmarkId
-    model: ModelId
-    frames: FrameSettings
-    generation: Mapping[str, str | int | float | bool]
-    seed: int
-    limit: int | None
-    arms: tuple[str, ...]
-    """Those that were planned; others may be added, and are exploratory."""
-    primary: Endpoint
-
-    @property
-    def sha256(self) -> str:
-        """What a run's record names it by."""
-        return digest(self)
-
-    def is_of(self, exam: Exam) -> bool:
-        """Whether it was made for this exam."""
-        own = self.model_dump(mode="json", exclude={"schema_version", "arms", "primary"})
-        return own == {**exam.same_for_all, "limit": exam.settings.limit}
-
-    def declares(self, arm: GradedRun, reference: GradedRun) -> bool:
-        """Whether the comparison of two runs is its primary endpoint."""
-        names = arm.record.arm.name, reference.record.arm.name
-        is_named = names == (self.primary.arm, self.primary.reference)
-        planned = {arm.record.plan_sha256, reference.record.plan_sha256}
-        is_first = not (arm.record.repeat or reference.record.repeat)
-        return is_named and is_first and planned == {self.sha256}
 
 
 def make_plan(
@@ -115,7 +64,7 @@ def write_plan(plan: Plan, out: Path) -> Path:
         UserError: Something was answered there already: a plan comes before its run.
     """
     path = out / PLAN_FILE
-    if path.exists() and read_json(path, Plan) == plan:
+    if read_plan(out) == plan:
         return path
     ledger = out / SCRATCH_FOLDER / "finished.jsonl"
     has_answers = ledger.exists() and ledger.stat().st_size > 0
@@ -128,16 +77,11 @@ def write_plan(plan: Plan, out: Path) -> Path:
     return path
 
 
-def read_plan(out: Path) -> Plan | None:
-    """The plan of the runs in a folder; None where there is none."""
-    path = out / PLAN_FILE
-    return read_json(path, Plan) if path.exists() else None
-
-
 def find_plan(exam: Exam) -> Plan | None:
     """The plan that an exam is sat by; None where there is none, or only one of another exam."""
     plan = read_plan(exam.settings.out)
-    if plan is not None and not plan.is_of(exam):
+    same_exam = {**exam.same_for_all, "limit": exam.settings.limit}
+    if plan is not None and not plan.is_of(same_exam):
         say(f"{PLAN_FILE} in {exam.settings.out} is of another exam: this run is exploratory")
         return None
     return plan

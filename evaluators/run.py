@@ -10,13 +10,14 @@ from evaluators.exam import SCRATCH_FOLDER, Exam, Settings, prepare
 from evaluators.examinee import INFEASIBLE
 from evaluators.halting import INTERRUPTED, Stopped, on_signals
 from evaluators.ledger import Ledger
-from evaluators.plan import Plan, find_plan
+from evaluators.plan import find_plan
 from evaluators.provenance import provenance, timed_on
 from evaluators.ranks import Ranks, find_ranks
 from evaluators.sitting import Item, Room, num_left
 from hlvid.console import progress, say
 from hlvid.errors import UserError
 from hlvid.grading import grade_all, summarize
+from hlvid.plans import Plan
 from hlvid.runs import GradedRun, predictions_sha256, read_run, write_run
 from hlvid.types import OUT_OF_MEMORY, ArmSettings, Outcome, Prediction, Provenance, RunRecord
 

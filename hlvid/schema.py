@@ -6,10 +6,12 @@ from pathlib import Path
 from hlvid.datasets import Manifest
 from hlvid.errors import UserError
 from hlvid.files import json_bytes, write_bytes
+from hlvid.plans import Plan
 from hlvid.types import Prediction, Probe, ProbeAnswer, Question, Record, RunRecord, Video
 
 SCHEMAS: dict[str, type[Record]] = {
     "benchmark.schema.json": Manifest,
+    "plan.schema.json": Plan,
     "prediction.schema.json": Prediction,
     "probe.schema.json": Probe,
     "probe_answer.schema.json": ProbeAnswer,

@@ -248,8 +248,9 @@ def _plan(exam: "Exam", preset: "Preset") -> None:
     """Write the plan down, and say how long it will take, before the first answer."""
     from evaluators.commands.planning import PROBE_QUESTIONS
     from evaluators.estimate import estimate
-    from evaluators.plan import make_plan, read_plan, write_plan
+    from evaluators.plan import make_plan, write_plan
     from evaluators.probing import first_of_each_video, probe_arms
+    from hlvid.plans import read_plan
 
     if read_plan(exam.settings.out) is None:
         gazing = next(arm.name for arm in exam.settings.arms if arm.selector is not None)

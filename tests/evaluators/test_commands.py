@@ -319,7 +319,7 @@ def test_what_is_rendered_need_not_be_rendered_again(tiny, tmp_path, monkeypatch
 
 
 def test_a_plan_is_a_file_that_is_checked(tmp_path):
-    from evaluators.plan import Plan, read_plan
+    from hlvid.plans import Plan, read_plan
 
     (tmp_path / "plan.json").write_text('{"schema_version": 1}')
     with pytest.raises(UserError, match=r"plan\.json: field"):
