@@ -1,22 +1,29 @@
 """Which arms are held against which, and in which tables: the comparing itself is hlvid's.
 
 A group is what one command ran. Within it every arm is compared with `off`, and every gaze
-arm with the `random-matched` control of its own budget.
+arm with the `random-matched` control of its own budget. What the group's plan declared before the
+run is compared as well, stands first in its table and is not adjusted; its margin is that of all.
 """
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hlvid.errors import UserError
 from hlvid.files import digest
-from hlvid.statistics import Comparison, Contrast, compare_arms, flip_rate, holm
+from hlvid.plans import Plan
+from hlvid.statistics import Comparison, Contrast, adjust, compare_arms, flip_rate
 from leaderboard.entries import Entry
 from leaderboard.parallel import in_processes
 
 RANDOM_MATCHED = "random-matched"
 OFF = "off"
+PLANNED = "planned"
+KINDS = (OFF, RANDOM_MATCHED, PLANNED)
+"""What arms are held against: all tokens, as many random ones, and what else a plan declares."""
 MIN_QUESTIONS_FOR_PROCESSES = 50_000
 """Fewer are compared faster than processes start."""
 
@@ -40,7 +47,7 @@ class Family:
 
     contrast: Contrast
     other: str
-    """'off' or 'random-matched'."""
+    """One of KINDS."""
     effects: tuple[Effect, ...]
 
 
@@ -59,6 +66,14 @@ class Group:
     entries: tuple[Entry, ...]
     families: tuple[Family, ...]
     uncompared: tuple[Uncompared, ...]
+    plan: Plan | None
+    """What was declared before the runs; None without, or where they do not agree on it."""
+
+    @property
+    def primary(self) -> Effect | None:
+        """The comparison that the plan declared; None where it did not come about."""
+        effects = (effect for family in self.families for effect in family.effects)
+        return next((e for e in effects if e.comparison.is_primary), None)
 
 
 def is_off(entry: Entry) -> bool:
@@ -81,20 +96,49 @@ def compare_groups(entries: Iterable[Entry]) -> tuple[Group, ...]:
 
 
 def _compare_group(entries: Sequence[Entry]) -> Group:
-    by_arm = _seeds_together([e for e in entries if e.standing.withdrawn is None])
+    stand = [e for e in entries if e.standing.withdrawn is None]
+    by_arm = _seeds_together(stand)
     off = next((seeds for seeds in by_arm if is_off(seeds[0])), None)
-    noise_floor = _noise_floor(off)
+    plan = common_plan(stand)
+    settings = {
+        "noise_floor": _noise_floor(off),
+        "margin": None if plan is None else plan.primary.margin,
+    }
     found: list[tuple[str, Effect]] = []
     uncompared: dict[Uncompared, None] = {}
+    for kind, arms, others in _pairs(by_arm, off, plan):
+        try:
+            found.append((kind, _effect(arms, others, settings)))
+        except UserError as error:
+            uncompared[Uncompared(arms[0].arm, str(error))] = None
+    return Group(tuple(entries), _families(found, plan), tuple(uncompared), plan)
+
+
+def common_plan(entries: Sequence[Entry]) -> Plan | None:
+    """The plan that all of the runs name; None where they do not, or it is not there."""
+    plans = {entry.record.plan_sha256: entry.plan for entry in entries}
+    return next(iter(plans.values())) if len(plans) == 1 else None
+
+
+def _pairs(
+    by_arm: Sequence[tuple[Entry, ...]], off: tuple[Entry, ...] | None, plan: Plan | None
+) -> Iterator[tuple[str, tuple[Entry, ...], tuple[Entry, ...]]]:
+    """What is compared with what: (kind, seeds of the arm, seeds of the other)."""
+    is_declared = False
     for arms in by_arm:
         for kind, others in ((OFF, off), (RANDOM_MATCHED, _control_of(arms[0], by_arm))):
-            if others is None or arms is off:
-                continue
-            try:
-                found.append((kind, _effect(arms, others, noise_floor)))
-            except UserError as error:
-                uncompared[Uncompared(arms[0].arm, str(error))] = None
-    return Group(tuple(entries), _families(found), tuple(uncompared))
+            if others is not None and arms is not off:
+                is_declared |= _is_declared(plan, arms[0], others[0])
+                yield kind, arms, others
+    if plan is None or is_declared:
+        return
+    for arm, other in itertools.permutations(itertools.chain(*by_arm), 2):
+        if _is_declared(plan, arm, other):
+            yield PLANNED, (arm,), (other,)
+
+
+def _is_declared(plan: Plan | None, arm: Entry, other: Entry) -> bool:
+    return plan is not None and plan.declares(arm.record, other.record)
 
 
 def _seeds_together(entries: Sequence[Entry]) -> list[tuple[Entry, ...]]:
@@ -157,8 +201,8 @@ def _control_of(arm: Entry, by_arm: Sequence[tuple[Entry, ...]]) -> tuple[Entry,
     return next(iter(own or sorted(same_budget, key=lambda seeds: seeds[0].arm)), None)
 
 
-def _effect(arms: Sequence[Entry], others: Sequence[Entry], noise_floor: float) -> Effect:
-    comparison = compare_arms(arms[0], others[0], noise_floor=noise_floor, with_bootstrap=False)
+def _effect(arms: Sequence[Entry], others: Sequence[Entry], settings: Mapping[str, Any]) -> Effect:
+    comparison = compare_arms(arms[0], others[0], with_bootstrap=False, **settings)
     differences = (
         ours.accuracy - theirs.accuracy
         for ours, theirs in itertools.product(arms, others)
@@ -167,23 +211,33 @@ def _effect(arms: Sequence[Entry], others: Sequence[Entry], noise_floor: float) 
     return Effect(arms[0], others[0], comparison, tuple(differences))
 
 
-def _families(found: Sequence[tuple[str, Effect]]) -> tuple[Family, ...]:
+def _families(found: Sequence[tuple[str, Effect]], plan: Plan | None) -> tuple[Family, ...]:
     """Effects in tables of one contrast and one kind of other arm each."""
     families = []
-    for contrast, kind in itertools.product(Contrast, (OFF, RANDOM_MATCHED)):
+    for contrast, kind in itertools.product(Contrast, KINDS):
         effects = [e for k, e in found if k == kind and e.comparison.contrast == contrast]
         if effects:
-            families.append(Family(contrast, kind, _adjusted(effects)))
+            families.append(Family(contrast, kind, _adjusted(effects, plan)))
     return tuple(families)
 
 
-def _adjusted(effects: Sequence[Effect]) -> tuple[Effect, ...]:
-    """The effects with p values that Holm adjusted over all of them, largest difference first."""
-    known = [(e, e.comparison.accuracy) for e in effects if e.comparison.accuracy is not None]
-    known.sort(key=lambda pair: (-pair[1].difference, pair[0].arm.arm))
-    p_values = holm([accuracy.p_value for _, accuracy in known])
-    adjusted = [
-        dataclasses.replace(e, comparison=dataclasses.replace(e.comparison, p_adjusted=p_value))
-        for (e, _), p_value in zip(known, p_values, strict=True)
-    ]
-    return (*adjusted, *(e for e in effects if e.comparison.accuracy is None))
+def _adjusted(effects: Sequence[Effect], plan: Plan | None) -> tuple[Effect, ...]:
+    """The effects, p-values adjusted over all of them: the primary one, then by difference."""
+
+    def order(effect: Effect) -> tuple[float, str]:
+        accuracy = effect.comparison.accuracy
+        return (math.inf if accuracy is None else -accuracy.difference), effect.arm.arm
+
+    ordered = {(e.arm.run_id, e.other.run_id): e for e in sorted(effects, key=order)}
+    primary = next((e.arm.run_id for e in ordered.values() if _is_primary(plan, e)), None)
+    return tuple(
+        dataclasses.replace(ordered[one.arm_run_id, one.reference_run_id], comparison=one)
+        for one in adjust([e.comparison for e in ordered.values()], primary)
+    )
+
+
+def _is_primary(plan: Plan | None, effect: Effect) -> bool:
+    """Whether an effect is what the plan declared, and of the contrast that it declared."""
+    if plan is None or not _is_declared(plan, effect.arm, effect.other):
+        return False
+    return plan.primary.contrast == effect.comparison.contrast

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from hlvid.statistics import Comparison, compare_arms
 from hlvid.statistics.columns import Columns
 from leaderboard import wording
-from leaderboard.compare import Effect
+from leaderboard.compare import Effect, common_plan
 from leaderboard.effects import CLAIMS, CONTRASTS, EffectRow, effect_row
 from leaderboard.entries import Entry
 from leaderboard.exams import Exam
@@ -57,7 +57,9 @@ def named_effect(arm: Entry, other: Entry) -> Effect:
     Raises:
         UserError: They are not paired.
     """
-    found = compare_arms(arm, other, allow_other_group=True, with_bootstrap=False)
+    plan = common_plan([arm, other])
+    margin = None if plan is None else plan.primary.margin
+    found = compare_arms(arm, other, margin=margin, allow_other_group=True, with_bootstrap=False)
     return Effect(arm, other, found, (), is_adjusted=False)
 
 
@@ -78,12 +80,18 @@ def compare_page(effect: Effect, exam: Exam) -> ComparePage:
         contrast=CONTRASTS[found.contrast],
         claim=CLAIMS[found.contrast],
         row=row,
-        p=f"{row.p}, Holm {row.holm}" if effect.is_adjusted else f"{row.p}, not adjusted",
+        p=f"{row.p}, {_adjustment(effect, row)}",
         table=_table(arm.columns, other.columns) if has_accuracy else None,
         facts=tuple(_facts(found)),
         slices=slice_rows(exam, arm, other) if has_accuracy else (),
         lists=_lists(arm.columns, other.columns, names) if has_accuracy else (),
     )
+
+
+def _adjustment(effect: Effect, row: EffectRow) -> str:
+    if effect.comparison.is_primary:
+        return "primary endpoint, not adjusted"
+    return f"Holm {row.holm}" if effect.is_adjusted else "not adjusted"
 
 
 def _table(ours: Columns, theirs: Columns) -> tuple[tuple[str, str], tuple[str, str]]:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from hlvid.plans import Plan
 from hlvid.statistics import MIN_VIDEOS, Contrast, PairedDifference, RatioInterval
 from leaderboard import bars, wording
-from leaderboard.compare import OFF, Effect, Family
+from leaderboard.compare import OFF, PLANNED, RANDOM_MATCHED, Effect, Family, Group
 from leaderboard.tables import NOTHING, Cell, notes_of, role_of
 
 CONTRASTS = {
@@ -61,7 +62,11 @@ def effect_table(family: Family, *, number: int) -> EffectTable:
     axis = bars.forest_axis([bound for a in known for bound in (a.low, a.high)])
     is_mixed = family.other != OFF
     same = " of the same number" if family.contrast is Contrast.ISO_TOKEN else ""
-    others = f"random tokens{same} (random-matched)" if is_mixed else OFF
+    others = {
+        OFF: OFF,
+        RANDOM_MATCHED: f"random tokens{same} (random-matched)",
+        PLANNED: "what the plan holds it against",
+    }[family.other]
     caption = f"{CONTRASTS[family.contrast]}: each arm against {others}. {CLAIMS[family.contrast]}"
     if noise_floor := max(effect.comparison.noise_floor for effect in family.effects):
         caption += (
@@ -84,7 +89,11 @@ def effect_row(effect: Effect, axis: bars.Axis | None = None) -> EffectRow:
     accuracy = comparison.accuracy
     return EffectRow(
         arm=wording.plain(effect.arm.arm),
-        notes=(*_failed_pairs(comparison.num_failed_pairs), *notes_of(arm)),
+        notes=(
+            *(("primary endpoint",) if comparison.is_primary else ()),
+            *_failed_pairs(comparison.num_failed_pairs),
+            *notes_of(arm),
+        ),
         role=role_of(arm),
         against=wording.plain(effect.other.arm),
         seeds=_seeds(effect),
@@ -94,13 +103,45 @@ def effect_row(effect: Effect, axis: bars.Axis | None = None) -> EffectRow:
         else axis.bar(accuracy.difference, accuracy.low, accuracy.high),
         verdict=comparison.verdict,
         p=NOTHING if accuracy is None else wording.p_value(accuracy.p_value),
-        holm=NOTHING if comparison.p_adjusted is None else wording.p_value(comparison.p_adjusted),
+        holm=NOTHING
+        if comparison.p_adjusted is None or comparison.is_primary
+        else wording.p_value(comparison.p_adjusted),
         only_arm=NOTHING if accuracy is None else wording.count(accuracy.only_a),
         only_other=NOTHING if accuracy is None else wording.count(accuracy.only_b),
         mcnemar_p=NOTHING if accuracy is None else wording.p_value(accuracy.mcnemar_p),
         end_to_end=_factor(comparison.speed_up_end_to_end),
         model_only=_factor(comparison.speed_up_model_only),
         page=f"compare/{effect.arm.slug}-{effect.other.slug}.html",
+    )
+
+
+def plan_text(group: Group) -> str:
+    """What was declared before the runs of a group, and what that makes of its comparisons."""
+    if group.plan is None:
+        if any(entry.record.plan_sha256 for entry in group.entries):
+            why = "Not all runs show the plan that was declared before them"
+        else:
+            why = "No plan was declared before these runs"
+        return (
+            f"{why}. So every comparison is exploratory, and without a margin none can be called "
+            "non-inferior."
+        )
+    declared = f"Declared before the run: {endpoint_text(group.plan)}."
+    if group.primary is None:
+        return f"{declared} No such comparison came of these runs: all of them are exploratory."
+    return (
+        f"{declared} This primary endpoint is not adjusted. All other comparisons are exploratory, "
+        "at the same margin."
+    )
+
+
+def endpoint_text(plan: Plan) -> str:
+    """The comparison that a plan declares, and its margin."""
+    primary = plan.primary
+    return (
+        f"{wording.plain(primary.arm, limit=200)} against "
+        f"{wording.plain(primary.reference, limit=200)} ({primary.contrast.value}), no worse by "
+        f"{wording.percent(primary.margin)} points (plan {plan.sha256[:16]})"
     )
 
 

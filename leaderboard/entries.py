@@ -14,6 +14,7 @@ from hlvid import runs
 from hlvid.datasets import official_score
 from hlvid.errors import UserError
 from hlvid.files import MAX_JSON_BYTES, read_bytes
+from hlvid.plans import Plan
 from hlvid.statistics.clusters import Floats
 from hlvid.statistics.columns import Columns
 from hlvid.types import RunRecord
@@ -21,8 +22,9 @@ from leaderboard import divisions, measures
 from leaderboard.exams import Exam, find_exam
 from leaderboard.measures import EvidenceRecall, Latency, MeanTokens
 from leaderboard.parallel import in_processes
+from leaderboard.plans import plan_of
 from leaderboard.rules import Problem, Rule, Submission, answers, problems_of, records
-from leaderboard.rules.groups import group_problems
+from leaderboard.rules.groups import PLAN, group_problems
 
 RULES: tuple[tuple[str, Rule], ...] = (
     ("status", records.status),
@@ -71,6 +73,8 @@ class Entry:
     peak_memory_bytes: int | None
     chance: float | None
     """Expected accuracy of guessing: the mean of 1 / number of choices."""
+    plan: Plan | None = None
+    """What was declared before the run; None where its record names nothing that is there."""
     problems: tuple[Problem, ...] = ()
     """What `check` finds: with any, the run counts as self-reported."""
     standing: Standing = Standing()
@@ -294,7 +298,12 @@ def read_one(folder: Path) -> Reading:
         return refused("prompts", message)
     as_sent = replace(submission_of(entry), record=graded.record)
     problems = tuple(problems_of(RULES, as_sent))
-    return Reading(name, replace(entry, problems=problems), problems)
+    plan = None
+    try:
+        plan = plan_of(folder, run.record)
+    except UserError as error:
+        problems = (*problems, Problem(PLAN, str(error)))
+    return Reading(name, replace(entry, plan=plan, problems=problems), problems)
 
 
 def _content(folder: Path) -> dict[str, Any]:

@@ -158,6 +158,9 @@ def _against_off(comparison: Comparison) -> str:
             return f" and loses {points} against off"
         case "inconclusive":
             return " and is not shown to lose or gain accuracy against off"
+        case "non-inferior":
+            margin = wording.percent(comparison.margin or 0.0)
+            return f" and is no worse than off by the declared margin of {margin} points"
         case verdict:
             return f"; what that costs is undecided: {verdict}"
 
@@ -169,7 +172,7 @@ def _against_random(comparison: Comparison) -> str:
             return f"; as many random tokens do {points} worse"
         case "worse":
             return f"; as many random tokens do {points} better"
-        case "inconclusive":
+        case "inconclusive" | "non-inferior":
             return "; it is not shown to beat as many random tokens"
         case _:
             return ""

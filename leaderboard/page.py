@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from leaderboard import bars, compare, wording
-from leaderboard.effects import EffectTable, effect_table
+from leaderboard.effects import EffectTable, effect_table, plan_text
 from leaderboard.entries import Entry, Refusal
 from leaderboard.exams import Exam, find_exam
 from leaderboard.figures import EVIDENCE, LATENCY, Figure, figure_of
@@ -59,6 +59,8 @@ class Group:
 
     anchor: str
     title: str
+    plan: str
+    """What was declared before the runs, or that nothing was; empty where none are compared."""
     figures: tuple[Figure, ...]
     families: tuple[EffectTable, ...]
     stages: StageTable | None
@@ -266,6 +268,7 @@ def _group(group: compare.Group, exam: Exam, numbers: Numbers) -> Group:
     return Group(
         anchor=f"group-{next(numbers.groups)}",
         title=f"{wording.listed(models)}, arm against arm",
+        plan=plan_text(group) if families else "",
         figures=tuple(figure for figure in drawn if figure is not None),
         families=families,
         stages=stage_table(stand, numbers.tables),

@@ -11,6 +11,7 @@ from hlvid.statistics.columns import OUTCOMES
 from hlvid.types import Outcome, RunRecord
 from leaderboard import divisions, wording
 from leaderboard.compare import Effect
+from leaderboard.effects import endpoint_text
 from leaderboard.entries import Entry
 from leaderboard.exams import Exam
 from leaderboard.measures import END_TO_END
@@ -190,6 +191,7 @@ def _settings(record: RunRecord, entry: Entry) -> list[tuple[str, str | None]]:
         ("Limit", None if record.limit is None else wording.count(record.limit)),
         ("Repeat", wording.count(record.repeat) if record.repeat else None),
         ("Plan", record.plan_sha256),
+        ("Primary endpoint", None if entry.plan is None else endpoint_text(entry.plan)),
         ("Machine", machine_text(entry)),
         ("Platform", made.hardware.platform),
         ("Commit", commit or "not known"),

@@ -4,6 +4,7 @@ from hlvid.statistics.agreement import RankAgreement, rank_agreement
 from hlvid.statistics.comparison import (
     MIN_VIDEOS,
     Comparison,
+    adjust,
     by_contrast,
     compare_arms,
     compare_group,
@@ -35,6 +36,7 @@ __all__ = [
     "RankAgreement",
     "RatioInterval",
     "accuracy_interval",
+    "adjust",
     "by_contrast",
     "compare_arms",
     "compare_group",

@@ -210,7 +210,7 @@ def compare_group(
     return [
         adjusted
         for table in by_contrast(comparisons).values()
-        for adjusted in _adjust(table, primary)
+        for adjusted in adjust(table, primary)
     ]
 
 
@@ -250,8 +250,16 @@ def _is_named(comparison: Comparison, name: str) -> bool:
     return name in (comparison.arm, comparison.arm_run_id)
 
 
-def _adjust(table: Sequence[Comparison], primary: str | None) -> list[Comparison]:
-    """Holm's correction within one table, the primary endpoint apart."""
+def adjust(table: Sequence[Comparison], primary: str | None) -> list[Comparison]:
+    """Holm's correction of both p-values within one table, the primary endpoint apart.
+
+    Args:
+        table: Comparisons of one contrast as `compare_arms` gives them.
+        primary: Name or run id of the primary endpoint's arm, if that is in the table.
+
+    Returns:
+        The primary endpoint first, as it is; then the others, adjusted, in their order.
+    """
     declared = [one for one in table if primary is not None and _is_named(one, primary)]
     others = [one for one in table if one not in declared]
     p_values = _holm_of_known([one.p_adjusted for one in others])

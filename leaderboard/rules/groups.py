@@ -23,6 +23,8 @@ MAX_FASTER = 0.1
 """How much faster a question may be when it is asked again: more means that it was remembered."""
 MAX_CHANGED = 0.01
 """Share of answers that may change when they are given again."""
+PLAN = "plan"
+"""The rule whose first half, about a single run, reading it applies."""
 
 
 def group_problems(submissions: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
@@ -31,6 +33,7 @@ def group_problems(submissions: Sequence[Submission]) -> Iterator[tuple[str, Pro
     for same in _together(able, lambda record: record.group_id):
         yield from pairing(same)
         yield from controls(same)
+        yield from plans(same)
     for same in _together(able, _all_but_repeat):
         yield from _repeated(sorted(same, key=lambda s: (s.record.repeat, s.record.run_id)))
 
@@ -49,9 +52,14 @@ def _all_but_repeat(record: RunRecord) -> str:
     return digest(record.model_dump(mode="json", include=names))
 
 
+def _first(group: Sequence[Submission]) -> Submission:
+    """The run that the others are held against: off, where there is one."""
+    return min(group, key=lambda s: (s.record.arm.name != "off", s.record.run_id))
+
+
 def pairing(group: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
     """Arms of one command sat the same questions with the same prompts, frames, pixels and grid."""
-    first = min(group, key=lambda s: (s.record.arm.name != "off", s.record.run_id))
+    first = _first(group)
     for other in group:
         if other is first:
             continue
@@ -112,6 +120,22 @@ def controls(group: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
                 yield control.record.run_id, Problem("controls", message)
 
 
+def plans(group: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
+    """A plan that a run names is there and of its exam; arms of one command name the same."""
+    first = _first(group).record
+    for other in group:
+        if other.record.plan_sha256 != first.plan_sha256:
+            message = (
+                f"run.json: plan_sha256 is {_plan(other.record)}, that of {run_name(first)} is "
+                f"{_plan(first)}. Arms of one command have one plan, or none."
+            )
+            yield other.record.run_id, Problem(PLAN, message)
+
+
+def _plan(record: RunRecord) -> str:
+    return record.plan_sha256 or "not given"
+
+
 def _repeated(runs: Sequence[Submission]) -> Iterator[tuple[str, Problem]]:
     """Each further run against the first."""
     first = runs[0]
@@ -154,6 +178,7 @@ def caching(again: RunRecord, first: RunRecord, pairs: Pairs) -> Iterator[str]:
 RULES: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("pairing", pairing),
     ("controls", controls),
+    (PLAN, plans),
     ("repeats", repeats),
     ("caching", caching),
 )

@@ -287,6 +287,9 @@ TAMPERED = {
     "another canvas": (unpaired("canvas_sha256"), "pairing", "canvas digest of question"),
     "two models in a group": (two_models, "pairing", "holds two models"),
     "a control that spends more": (overspend, "controls", "spends 9000 visual tokens"),
+    "a plan that is not there": (
+        change(["plan_sha256"], "8" * 64), "plan", "no plan.json of that digest"
+    ),
     "other answers when repeated": (other_answers, "repeats", "answers differ from those"),
     "a question remembered": (remembered, "caching", "takes 50% of its first time"),
 }  # fmt: skip
@@ -324,7 +327,7 @@ def test_tampered_run_is_refused_with_its_own_reason(bench, what):
 
 def test_every_rule_has_a_tampered_run():
     rules = {name for name, _ in RULES} | set(REFUSING)
-    rules |= {"pairing", "controls", "repeats", "caching"}
+    rules |= {"pairing", "controls", "plan", "repeats", "caching"}
     assert rules - {"division"} == {rule for _, rule, _ in TAMPERED.values()}
 
 
