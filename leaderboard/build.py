@@ -9,9 +9,11 @@ from hlvid.files import write_bytes
 from leaderboard import results as published
 from leaderboard.compare import Group, compare_groups
 from leaderboard.compare_page import named_effect
-from leaderboard.entries import find_runs, read_entries
+from leaderboard.entries import Entry, find_runs, read_entries
 from leaderboard.exams import Exam, find_exam, read_exams
+from leaderboard.outcomes import is_by_question
 from leaderboard.page import make_page
+from leaderboard.pictures import Album, album_of
 from leaderboard.site import File, compare_files, group_files, index_file, method_file
 from leaderboard.summary import text_table
 
@@ -23,6 +25,8 @@ class Built:
     index: Path
     table: str
     num_refused: int
+    problems: tuple[str, ...]
+    """A sentence for each video that gives no picture of its evidence."""
 
 
 def build_site(
@@ -43,7 +47,7 @@ def build_site(
         questions: What the runs were asked.
         out: Where the pages go.
         named: Pairs of run ids, 'A:B', that get a page as well.
-        is_local: Whether questions may be printed whatever their licence.
+        is_local: Whether questions and evidence may be shown whatever their licence.
         keep_going: Whether refused runs are left out, and listed.
         tell: Called with each refusal.
 
@@ -67,9 +71,22 @@ def build_site(
     groups = compare_groups(entries)
     extra = _named_files(named, groups, exams)
     files = [index_file(make_page(groups, refusals, exams, results)), method_file()]
-    files += [*group_files(groups, exams, is_local=is_local), *extra]
+    albums = _albums(entries, exams, is_local=is_local)
+    files += [*group_files(groups, exams, albums), *extra]
     _write(out, files)
-    return Built(out / "index.html", text_table(entries), len(refusals))
+    problems = tuple(problem for album in albums.values() for problem in album.problems)
+    return Built(out / "index.html", text_table(entries), len(refusals), problems)
+
+
+def _albums(entries: Sequence[Entry], exams: Sequence[Exam], *, is_local: bool) -> dict[str, Album]:
+    """The pictures of the questions that may be shown and have rows: their digest -> album."""
+    wanted: dict[str, tuple[Exam, set[str]]] = {}
+    for entry in entries:
+        exam = find_exam(entry.record.benchmark, list(exams))
+        if exam.is_publishable or is_local:
+            _, ids = wanted.setdefault(exam.asked.questions_sha256, (exam, set()))
+            ids.update(entry.columns.question_ids if is_by_question(entry) else ())
+    return {key: album_of(exam, ids, is_local=is_local) for key, (exam, ids) in wanted.items()}
 
 
 def _write(out: Path, files: Sequence[File]) -> None:

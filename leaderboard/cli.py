@@ -51,7 +51,7 @@ def build(
     ] = None,
     local_only: Annotated[
         bool,
-        typer.Option("--local-only", help="Print questions whose licence forbids publishing them."),
+        typer.Option("--local-only", help="Show questions and evidence that may not be published."),
     ] = False,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Leave refused runs out, and list them.")
@@ -75,6 +75,11 @@ def build(
     )
     typer.echo(built.table)
     typer.echo(f"\n{built.index.resolve()}")
+    if built.problems:
+        say(
+            f"{len(built.problems)} videos give no picture of their evidence, such as "
+            f"{plain(built.problems[0])} --questions names the folder that holds videos/."
+        )
     say("next: open the page in a browser; it needs no network and no server.")
     if built.num_refused:
         raise UserError(

@@ -23,13 +23,25 @@ class Exam:
     """A benchmark as far as marking and slicing need it."""
 
     name: str
-    revision: str
-    """Name and revision are '' for a file of questions alone, which has neither: runs on it may
-    call it what they like, but for the names that are known."""
-    license: str
+    """'' for a file of questions alone, as is its revision: runs on it may call it what they like,
+    but for the names that are known."""
+    benchmark: datasets.Benchmark
     asked: QuestionSet
-    videos: Mapping[str, Video]
-    """Empty where nothing is known of them."""
+
+    @property
+    def revision(self) -> str:
+        """What tells two contents of one name apart."""
+        return self.benchmark.revision
+
+    @property
+    def license(self) -> str:
+        """Of the questions."""
+        return self.benchmark.license
+
+    @property
+    def videos(self) -> Mapping[str, Video]:
+        """What is known of the videos; empty where nothing is."""
+        return self.benchmark.videos
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -38,19 +50,18 @@ class Exam:
 
     @property
     def is_publishable(self) -> bool:
-        """Whether the text of a question may be printed on a public page."""
+        """Whether the text of a question may be shown on a public page."""
         return self.license in PUBLISHABLE
+
+    def is_video_publishable(self, video_id: str) -> bool:
+        """Whether parts of a video may be shown on a public page: its own licence must allow it."""
+        known = self.videos.get(video_id)
+        return self.is_publishable and known is not None and known.license in PUBLISHABLE
 
 
 def exam_of(benchmark: datasets.Benchmark) -> Exam:
     """What the pages need of a benchmark."""
-    return Exam(
-        benchmark.name,
-        benchmark.revision,
-        benchmark.license,
-        QuestionSet.of(benchmark.questions),
-        benchmark.videos,
-    )
+    return Exam(benchmark.name, benchmark, QuestionSet.of(benchmark.questions))
 
 
 def read_exams(paths: Iterable[Path]) -> list[Exam]:
@@ -70,12 +81,12 @@ def _read(path: Path) -> Exam:
     if not path.exists():
         raise UserError(f"--questions: {path} is not there. Give a questions.jsonl or its folder.")
     if path.is_dir() and (path / "benchmark.json").exists():
-        return exam_of(datasets.read(path, root=None))
+        return exam_of(datasets.read(path, root=path))
     if path.is_dir() or path.suffix == ".parquet":
         root = path if path.is_dir() else path.parent.parent
         return exam_of(datasets.load(datasets.HLVID, data=root))
     if path.name == datasets.QUESTIONS_FILE and (path.parent / datasets.MANIFEST_FILE).exists():
-        return exam_of(datasets.read(path.parent, root=None))
+        return exam_of(datasets.read(path.parent, root=path.parent))
     questions = tuple(read_jsonl(path, Question))
     alone = datasets.Benchmark(name=path.stem, revision="", questions=questions, videos={})
     return replace(exam_of(alone), name="")

@@ -4,29 +4,18 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from markupsafe import Markup, escape
-
-from hlvid.statistics.columns import OUTCOMES
-from hlvid.types import Outcome, RunRecord
+from hlvid.types import RunRecord
 from leaderboard import divisions, wording
 from leaderboard.compare import Effect
 from leaderboard.effects import endpoint_text
 from leaderboard.entries import Entry
 from leaderboard.exams import Exam
-from leaderboard.measures import END_TO_END
+from leaderboard.outcomes import Outcomes, outcomes_of
+from leaderboard.pictures import Album
 from leaderboard.slices import SliceRow, slice_rows
 from leaderboard.tables import NOTHING, Cell, machine_text, model_name, run_rows
 
 MAX_WORD_CHARACTERS = 2000
-MAX_DETAILED = 600
-"""With more questions, a row is a video."""
-MARKS = {
-    Outcome.CORRECT: "\N{CHECK MARK}",
-    Outcome.WRONG: "\N{MULTIPLICATION X}",
-    Outcome.UNPARSED: "?",
-    Outcome.FAILED: "!",
-}
 
 
 @dataclass(frozen=True)
@@ -63,15 +52,17 @@ class RunPage:
     slices: tuple[SliceRow, ...]
     compared_with: str
     comparisons: tuple[Link, ...]
-    is_by_video: bool
-    has_text: bool
-    outcomes: Markup
-    """The rows of the table of outcomes; empty with random weights."""
-    outcome_note: str
+    outcomes: Outcomes | None
+    """None with random weights: what they answer says nothing."""
 
 
 def run_page(
-    entry: Entry, exam: Exam, *, off: Entry | None, effects: Sequence[Effect], is_local: bool
+    entry: Entry,
+    exam: Exam,
+    *,
+    off: Entry | None,
+    effects: Sequence[Effect],
+    album: Album | None,
 ) -> RunPage:
     """The page of a run.
 
@@ -80,11 +71,9 @@ def run_page(
         exam: What it was asked.
         off: The run of its command that keeps all tokens, if there is one.
         effects: Those in which it is the arm or the other.
-        is_local: Whether questions may be printed whatever their licence.
+        album: Pictures of the evidence; None where the questions may not be shown.
     """
     record, made = entry.record, entry.record.provenance
-    is_by_video = len(entry.columns) > MAX_DETAILED
-    has_text = not is_by_video and (exam.is_publishable or is_local)
     return RunPage(
         slug=entry.slug,
         title=f"{wording.plain(entry.arm)}",
@@ -109,10 +98,7 @@ def run_page(
         slices=slice_rows(exam, entry, off if off is not entry else None),
         compared_with="" if off is None or off is entry else wording.plain(off.arm),
         comparisons=tuple(_link(effect) for effect in effects),
-        is_by_video=is_by_video,
-        has_text=has_text,
-        outcomes=_outcomes(entry, exam, is_by_video=is_by_video, has_text=has_text),
-        outcome_note=_outcome_note(exam, is_by_video, has_text),
+        outcomes=None if entry.has_random_weights else outcomes_of(entry, exam, album),
     )
 
 
@@ -201,75 +187,3 @@ def _settings(record: RunRecord, entry: Entry) -> list[tuple[str, str | None]]:
         ("Digest of the questions", record.benchmark.questions_sha256),
         ("Revision of the benchmark", record.benchmark.revision),
     ]
-
-
-def _outcome_note(exam: Exam, is_by_video: bool, has_text: bool) -> str:
-    if is_by_video:
-        return "One row a video: its questions in the order of their ids, with the letter given."
-    if has_text:
-        return f"One row a question. Licence of the questions: {wording.plain(exam.license)}."
-    return "One row a question. The licence of the questions does not allow printing them."
-
-
-def _outcomes(entry: Entry, exam: Exam, *, is_by_video: bool, has_text: bool) -> Markup:
-    if entry.has_random_weights:
-        return Markup("")
-    return _by_video(entry) if is_by_video else _by_question(entry, exam, has_text)
-
-
-def _by_question(entry: Entry, exam: Exam, has_text: bool) -> Markup:
-    """A row a question, built without a template: there may be hundreds of thousands."""
-    columns = entry.columns
-    texts = {q.question_id: q.stem for q in exam.questions} if has_text else {}
-    times = columns.stage_ms.get(END_TO_END, np.full(len(columns), np.nan))
-    rows = []
-    for i, question_id in enumerate(columns.question_ids):
-        outcome = OUTCOMES[columns.outcomes[i]]
-        cover = columns.spatial_cover[i]
-        cells = [
-            f'<th scope="row"><code>{escape(question_id)}</code></th>',
-            f'<td class="text">{_safe(columns.categories[i])}</td>',
-            f"<td>{escape(columns.letters[i].decode()) or NOTHING}</td>",
-            f'<td class="text {outcome.value}">{MARKS[outcome]} {outcome.value}</td>',
-            f"<td>{_seconds(times[i])}</td>",
-            f"<td>{_count(columns.visual[i])}</td>",
-            f"<td>{NOTHING if np.isnan(cover) else wording.percent(float(cover), digits=0)}</td>",
-        ]
-        if has_text:
-            cells.append(f'<td class="text stem">{_safe(texts[question_id])}</td>')
-        rows.append(f"<tr>{''.join(cells)}</tr>")
-    return Markup("\n".join(rows))
-
-
-def _seconds(milliseconds: float) -> Markup:
-    """A time; a very short one has a sign that must be escaped."""
-    return escape(NOTHING if np.isnan(milliseconds) else wording.seconds(float(milliseconds)))
-
-
-def _count(value: float) -> str:
-    return NOTHING if not np.isfinite(value) else wording.number(float(value), digits=0)
-
-
-def _by_video(entry: Entry) -> Markup:
-    """A row a video: the letters given, each with its mark."""
-    columns = entry.columns
-    marks = [MARKS[outcome] for outcome in OUTCOMES]
-    letters = columns.letters.tolist()
-    together: dict[str, list[int]] = {}
-    for i, video_id in enumerate(columns.video_ids):
-        together.setdefault(video_id, []).append(i)
-    outcomes = columns.outcomes.tolist()
-    correct = OUTCOMES.index(Outcome.CORRECT)
-    rows = []
-    for video_id, places in together.items():
-        right = sum(outcomes[i] == correct for i in places)
-        given = " ".join(f"{letters[i].decode()}{marks[outcomes[i]]}" for i in places)
-        rows.append(
-            f'<tr><th scope="row"><code>{escape(video_id)}</code></th>'
-            f'<td>{right} of {len(places)}</td><td class="text">{escape(given)}</td></tr>'
-        )
-    return Markup("\n".join(rows))
-
-
-def _safe(text: str) -> Markup:
-    return escape(wording.plain(text, limit=300))

@@ -7,7 +7,7 @@ exactly these two, and all links are relative, so that it opens from a disk.
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata, resources
@@ -22,6 +22,7 @@ from leaderboard.entries import RULES, Entry
 from leaderboard.exams import Exam, find_exam
 from leaderboard.page import Page
 from leaderboard.parallel import in_processes
+from leaderboard.pictures import Album
 from leaderboard.rules import REFUSING
 from leaderboard.rules.groups import RULES as GROUP_RULES
 from leaderboard.run_page import run_page
@@ -43,7 +44,7 @@ class _Batch:
 
     group: Group
     exam: Exam
-    is_local: bool
+    album: Album | None
 
 
 def index_file(page: Page) -> File:
@@ -61,12 +62,21 @@ def method_file() -> File:
     )
 
 
-def group_files(groups: Sequence[Group], exams: Sequence[Exam], *, is_local: bool) -> list[File]:
-    """The pages of all runs, and those of the pairs that the main page compares."""
-    batches = [
-        _Batch(group, find_exam(group.entries[0].record.benchmark, list(exams)), is_local)
-        for group in groups
-    ]
+def group_files(
+    groups: Sequence[Group], exams: Sequence[Exam], albums: Mapping[str, Album]
+) -> list[File]:
+    """The pages of all runs, and those of the pairs that the main page compares.
+
+    Args:
+        groups: From `compare.compare_groups`.
+        exams: What they were asked.
+        albums: Digest of the questions -> pictures of their evidence, where they may be shown.
+    """
+    batches = []
+    for group in groups:
+        benchmark = group.entries[0].record.benchmark
+        album = albums.get(benchmark.questions_sha256)
+        batches.append(_Batch(group, find_exam(benchmark, list(exams)), album))
     num_questions = sum(len(entry.columns) for group in groups for entry in group.entries)
     is_worth_it = num_questions > MIN_QUESTIONS_FOR_PROCESSES
     return [
@@ -91,7 +101,7 @@ def _batch_files(batch: _Batch) -> list[File]:
             batch.exam,
             off=off.get(entry.slug),
             effects=by_run.get(entry.slug, []),
-            is_local=batch.is_local,
+            album=batch.album,
         )
         for entry in batch.group.entries
     ]

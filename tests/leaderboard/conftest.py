@@ -8,6 +8,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 
+import av
+import numpy as np
 import pytest
 
 from hlvid import datasets, prompt, runs
@@ -102,6 +104,21 @@ def exam(
                 )
             )
     return datasets.Benchmark(name=name, revision="1", questions=tuple(questions), videos=videos)
+
+
+def film(folder: Path, benchmark: datasets.Benchmark, *, num_frames: int = 45) -> None:
+    """Write the videos of an exam, a frame a second: grey, but red in the box of the evidence."""
+    (folder / "videos").mkdir(parents=True, exist_ok=True)
+    for video_id in benchmark.video_ids:
+        with av.open(folder / "videos" / video_id, "w", format="mp4") as container:
+            stream = container.add_stream("libx264", rate=1, options={"preset": "ultrafast"})
+            stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+            for second in range(num_frames):
+                pixels = np.full((180, 320, 3), 120, dtype=np.uint8)
+                if 10 <= second < 40:
+                    pixels[100:130, 100:200] = (220, 20, 20)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            container.mux(stream.encode())
 
 
 def arms(name: str) -> list[ArmSettings]:
@@ -262,7 +279,7 @@ def build_pages(folder: Path, runs_folder: str = "runs", **options: object) -> P
 class Reader(HTMLParser):
     """Reads a page strictly: whatever is opened is closed in order, ids are unique."""
 
-    VOID = frozenset(("meta", "link", "br", "input", "wbr"))
+    VOID = frozenset(("meta", "link", "br", "img", "input", "wbr"))
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -363,6 +380,7 @@ def lab() -> SimpleNamespace:
         arms=arms,
         build_pages=build_pages,
         exam=exam,
+        film=film,
         group_of=lambda name: digest(MODELS[name].model_dump())[:16],
         predictions=predictions,
         record=record,

@@ -1,5 +1,6 @@
 """Write a wall of runs and build its pages, for the test of the pages: make_site.py FOLDER."""
 
+import dataclasses
 import importlib.util
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ def main(folder: Path) -> None:
     spec = importlib.util.spec_from_file_location("lab", place)
     lab = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(lab)
-    lab.write_wall(folder, lab.exam(num_videos=24, per_video=2), names=("qwen", "text-only"))
+    exam = dataclasses.replace(lab.exam(num_videos=24, per_video=2), license="CC-BY-4.0")
+    lab.write_wall(folder, exam, names=("qwen", "text-only"))
+    lab.film(folder / "exam", exam)
     lab.build_pages(folder)
 
 
