@@ -12,37 +12,21 @@ from evaluators.report import align
 from evaluators.timing import END_TO_END
 from hlvid.errors import UserError
 from hlvid.files import write_json
+from hlvid.performance import PERFORMANCE_FILE, Performance, Timed
 from hlvid.statistics import RatioInterval, geometric_mean_ratio, quantile_interval
 from hlvid.types import LOOPED_ATTENTION
 
-PERF_FILE = "perf.json"
 REFERENCES = ("off-bare", "off")
 """Arms that speed-ups are quoted against: the first one that was timed."""
 DECODE = "decode"
 
 
 @dataclass(frozen=True)
-class Timed:
-    """One question in one arm and pass."""
-
-    question_id: str
-    video_id: str
-    arm: str
-    number: int
-    """Of the pass, from 0."""
-    stage_ms: Mapping[str, float]
-    peak_memory_bytes: int | None
-
-    @property
-    def model_only_ms(self) -> float:
-        """End to end without decoding."""
-        return self.stage_ms[END_TO_END] - self.stage_ms.get(DECODE, 0.0)
-
-
-@dataclass(frozen=True)
-class Performance:
+class Times:
     """All that was timed."""
 
+    run_ids: Mapping[str, str]
+    """Arm -> its run."""
     arms: tuple[str, ...]
     timed: tuple[Timed, ...]
     num_failed: Mapping[str, int]
@@ -52,14 +36,19 @@ class Performance:
 
     def as_json(self) -> dict[str, Any]:
         """For a file, and for those who want more than the table."""
-        return {
-            "reference": self.reference,
-            "conditions": self.conditions,
-            "num_failed": dict(self.num_failed),
-            "differing": {arm: list(ids) for arm, ids in self.differing.items()},
-            "arms": [self._summary(arm) for arm in self.arms],
-            "timed": [asdict(one) for one in self.timed],
-        }
+        return self.as_file().model_dump(mode="json")
+
+    def as_file(self) -> Performance:
+        """What is written beside the runs."""
+        return Performance(
+            run_ids=self.run_ids,
+            reference=self.reference,
+            conditions=self.conditions,
+            num_failed=self.num_failed,
+            differing={arm: tuple(ids) for arm, ids in self.differing.items()},
+            arms=tuple(self._summary(arm) for arm in self.arms),
+            timed=self.timed,
+        )
 
     @property
     def reference(self) -> str | None:
@@ -115,14 +104,14 @@ class Performance:
     def _times(self, arm: str, with_decode: bool) -> dict[tuple[str, int], float]:
         return {
             (one.question_id, one.number): (
-                one.stage_ms[END_TO_END] if with_decode else one.model_only_ms
+                one.stage_ms[END_TO_END] - (0.0 if with_decode else one.stage_ms.get(DECODE, 0.0))
             )
             for one in self.timed
             if one.arm == arm
         }
 
 
-def measure(exam: Exam, *, num: int, warm_up: int, num_passes: int) -> Performance:
+def measure(exam: Exam, *, num: int, warm_up: int, num_passes: int) -> Times:
     """Time all arms of an exam that has been sat.
 
     Args:
@@ -147,18 +136,20 @@ def measure(exam: Exam, *, num: int, warm_up: int, num_passes: int) -> Performan
             video_id=videos[question_id],
             arm=arm,
             number=number,
+            response=prediction.response,
             stage_ms=prediction.stage_ms,
             peak_memory_bytes=prediction.peak_memory_bytes,
         )
         for number, one in enumerate(passes)
         for (question_id, arm), prediction in one.items()
-        if prediction.error is None
+        if prediction.response is not None
     )
     if not timed:
         error = next(prediction.error for prediction in passes[0].values())
         raise UserError(f"perf: every question FAILED, so nothing was timed. {error}", exit_code=1)
     answered = {arm: sum(one.arm == arm for one in timed) for arm in names}
-    return Performance(
+    return Times(
+        run_ids={arm.name: exam.run_id(arm) for arm in exam.settings.arms},
         arms=tuple(arm for arm in names if answered[arm]),
         timed=timed,
         num_failed={arm: len(questions) * num_passes - answered[arm] for arm in names},
@@ -175,18 +166,18 @@ def measure(exam: Exam, *, num: int, warm_up: int, num_passes: int) -> Performan
     )
 
 
-def write(found: Performance, out: Path) -> Path:
+def write(found: Times, out: Path) -> Path:
     """Write all times.
 
     Raises:
         UserError: The disk refuses.
     """
-    path = out / PERF_FILE
-    write_json(path, found.as_json())
+    path = out / PERFORMANCE_FILE
+    write_json(path, found.as_file())
     return path
 
 
-def table(found: Performance) -> str:
+def table(found: Times) -> str:
     """The arms side by side, in plain text, below the arm that speed-ups are quoted against."""
     quoted = found.reference or f"nothing: neither {' nor '.join(REFERENCES)} was timed"
     rows: list[tuple[str, ...]] = [

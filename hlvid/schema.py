@@ -6,11 +6,13 @@ from pathlib import Path
 from hlvid.datasets import Manifest
 from hlvid.errors import UserError
 from hlvid.files import json_bytes, write_bytes
+from hlvid.performance import Performance
 from hlvid.plans import Plan
 from hlvid.types import Prediction, Probe, ProbeAnswer, Question, Record, RunRecord, Video
 
 SCHEMAS: dict[str, type[Record]] = {
     "benchmark.schema.json": Manifest,
+    "performance.schema.json": Performance,
     "plan.schema.json": Plan,
     "prediction.schema.json": Prediction,
     "probe.schema.json": Probe,

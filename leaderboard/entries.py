@@ -19,12 +19,12 @@ from hlvid.statistics.clusters import Floats
 from hlvid.statistics.columns import Columns
 from hlvid.types import RunRecord
 from leaderboard import divisions, measures
+from leaderboard.beside import read_beside
 from leaderboard.exams import Exam, find_exam
 from leaderboard.measures import EvidenceRecall, Latency, MeanTokens
 from leaderboard.parallel import in_processes
-from leaderboard.plans import plan_of
 from leaderboard.rules import Problem, Rule, Submission, answers, problems_of, records
-from leaderboard.rules.groups import PLAN, group_problems
+from leaderboard.rules.groups import group_problems
 
 RULES: tuple[tuple[str, Rule], ...] = (
     ("status", records.status),
@@ -297,12 +297,8 @@ def read_one(folder: Path) -> Reading:
     for message in answers.prompts(entry.columns, exam.asked):
         return refused("prompts", message)
     as_sent = replace(submission_of(entry), record=graded.record)
-    problems = tuple(problems_of(RULES, as_sent))
-    plan = None
-    try:
-        plan = plan_of(folder, run.record)
-    except UserError as error:
-        problems = (*problems, Problem(PLAN, str(error)))
+    plan, problems = read_beside(run)
+    problems = (*problems_of(RULES, as_sent), *problems)
     return Reading(name, replace(entry, plan=plan, problems=problems), problems)
 
 

@@ -1,6 +1,6 @@
 """The folder of published results: runs, an entry a run, quoted tables, and a log of all changes.
 
-    runs/<run_id>-<digest>/      the run as it was sent, with the plan that it names
+    runs/<run_id>-<digest>/      the run as it was sent; its plan and times, if any
     entries/<run_id>-<digest>.json
     quoted/*.json                tables from papers and audits, shown and never ranked
     log.jsonl                    every change, oldest first
@@ -19,8 +19,10 @@ from pydantic import Field, StringConstraints
 from hlvid import runs
 from hlvid.errors import UserError
 from hlvid.files import read_json, read_jsonl, write_json, write_jsonl
+from hlvid.performance import PERFORMANCE_FILE
 from hlvid.plans import PLAN_FILE
 from hlvid.types import Count, Record, RunRecord, Sha256
+from leaderboard.beside import performance_of
 from leaderboard.check import as_lines, check
 from leaderboard.entries import Entry, Standing, Standings
 from leaderboard.exams import Exam
@@ -190,6 +192,8 @@ def add(
         _copy(folder, results / RUNS / key(record))
         if entry.plan is not None:
             write_json(results / RUNS / key(record) / PLAN_FILE, entry.plan)
+        if (timed := performance_of(folder, record)) is not None:
+            write_json(results / RUNS / key(record) / PERFORMANCE_FILE, timed)
         published = ResultEntry(run_id=record.run_id, predictions_sha256=record.predictions_sha256)
         write_json(results / ENTRIES / f"{key(record)}.json", published)
         changes.append(_change("added", record, date))

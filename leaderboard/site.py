@@ -24,6 +24,7 @@ from leaderboard.page import Page
 from leaderboard.parallel import in_processes
 from leaderboard.pictures import Album
 from leaderboard.rules import REFUSING
+from leaderboard.rules.again import RULES as AGAIN_RULES
 from leaderboard.rules.groups import RULES as GROUP_RULES
 from leaderboard.run_page import run_page
 
@@ -55,7 +56,8 @@ def index_file(page: Page) -> File:
 def method_file() -> File:
     """How every number is made; the same for all sites of a version."""
     rules = [*REFUSING.items()]
-    rules += [(name, (rule.__doc__ or "").strip()) for name, rule in (*RULES, *GROUP_RULES)]
+    every: tuple[tuple[str, object], ...] = (*RULES, *AGAIN_RULES, *GROUP_RULES)
+    rules += [(name, (rule.__doc__ or "").strip()) for name, rule in every]
     return File(
         "method.html",
         _render("method.html", root="", rules=rules, version=metadata.version("hlvid")),

@@ -18,9 +18,8 @@ from hlvid.statistics.pairing import (
 )
 from hlvid.types import RunRecord
 from leaderboard.rules import Problem, Submission, at_questions
+from leaderboard.rules.again import remembered
 
-MAX_FASTER = 0.1
-"""How much faster a question may be when it is asked again: more means that it was remembered."""
 MAX_CHANGED = 0.01
 """Share of answers that may change when they are given again."""
 PLAN = "plan"
@@ -167,12 +166,7 @@ def caching(again: RunRecord, first: RunRecord, pairs: Pairs) -> Iterator[str]:
     times = paired_times_ms(pairs, "end_to_end")
     if times is None or not on_one_machine(again, first):
         return
-    ratio = float(np.median(times[0] / times[1]))
-    if ratio < 1 - MAX_FASTER:
-        yield (
-            f"predictions.jsonl: asked again, a question takes {ratio:.0%} of its first time "
-            f"(median). Allowed is no less than {1 - MAX_FASTER:.0%}: nothing may be remembered."
-        )
+    yield from remembered(times[0] / times[1], "predictions.jsonl")
 
 
 RULES: tuple[tuple[str, Callable[..., Any]], ...] = (

@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 from evaluators.cli import app
 from evaluators.diagnosis import Patient, diagnose
 from evaluators.estimate import effects_of
-from evaluators.performance import Performance, Timed, table
+from evaluators.performance import Times, table
 from hlvid.datasets import read
 from hlvid.errors import UserError
 from hlvid.files import read_json
+from hlvid.performance import Performance, Timed
 from hlvid.runs import read_run, write_run
 
 
@@ -137,6 +138,9 @@ def test_perf_asks_again_and_finds_the_answers_of_the_run(planned, tiny):
     assert done.exit_code == 0, done.exception
     found = json.loads(done.stdout)
     assert found == read_json_file(out / "perf.json")
+    assert Performance.model_validate(found).run_ids == {
+        name: row["run_id"] for name, row in planned[2].items()
+    }
     assert found["differing"] == {}
     assert [one["num_timed"] for one in found["arms"]] == [6, 6, 6]
     assert len({(one["question_id"], one["arm"]) for one in found["timed"]}) == 9
@@ -157,11 +161,19 @@ MILLISECONDS = {"detail@0.1": 50.0, "off": 100.0, "off-bare": 80.0}
 )
 def test_speed_ups_are_quoted_against_an_off_arm_or_not_at_all(arms, reference, ratios):
     timed = tuple(
-        Timed(f"q{i}", f"v{i}", arm, 0, {"decode": 20.0, "end_to_end": MILLISECONDS[arm]}, None)
+        Timed(
+            question_id=f"q{i}",
+            video_id=f"v{i}",
+            arm=arm,
+            number=0,
+            response="A",
+            stage_ms={"decode": 20.0, "end_to_end": MILLISECONDS[arm]},
+            peak_memory_bytes=None,
+        )
         for arm in arms
         for i in range(4)
     )
-    found = Performance(arms, timed, dict.fromkeys(arms, 0), {}, {"generation": {}})
+    found = Times({}, arms, timed, dict.fromkeys(arms, 0), {}, {"generation": {}})
     told = found.as_json()
     assert told["reference"] == reference
     speed_ups = [one["speed_up_end_to_end"] for one in told["arms"]]

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from hlvid import datasets
-from hlvid.files import json_bytes
+from hlvid.files import json_bytes, write_json
+from hlvid.performance import Performance, Timed, read_performance
+from hlvid.runs import read_run
 from hlvid.types import ArmSettings, TokenCounts
 from leaderboard.check import as_lines, check
 from leaderboard.entries import RULES, find_runs
@@ -222,6 +224,54 @@ def remembered(bench):
     )
 
 
+def timed_again(*, share=1.0, **fields):
+    """Write what `hlvid-eval perf` would of a run of `off`: four questions, twice."""
+
+    def tamper(bench):
+        folder = bench.write()
+        run = read_run(folder)
+        timed = tuple(
+            Timed.model_validate(
+                {
+                    "question_id": answer.question_id,
+                    "video_id": answer.question_id.partition("-")[0],
+                    "arm": "off",
+                    "number": number,
+                    "response": answer.response,
+                    "stage_ms": {"end_to_end": share**number * answer.stage_ms["end_to_end"]},
+                    "peak_memory_bytes": None,
+                }
+                | fields
+            )
+            for number in (0, 1)
+            for answer in run.predictions[:4]
+        )
+        found = Performance(
+            run_ids={"off": run.record.run_id, "detail@0.1": "0" * 16},
+            reference="off",
+            conditions={},
+            num_failed={},
+            differing={},
+            arms=(),
+            timed=(*timed, timed[0].model_copy(update={"arm": "detail@0.1", "response": "?"})),
+        )
+        write_json(folder.parent / "perf.json", found)
+
+    return tamper
+
+
+def spoil_times(bench):
+    timed_again()(bench)
+    path = bench.folder / "runs" / "perf.json"
+    path.write_bytes(path.read_bytes().replace(b'"end_to_end": ', b'"end_to_end": -', 1))
+
+
+def link_times(bench):
+    timed_again()(bench)
+    (bench.folder / "runs" / "perf.json").rename(bench.folder / "elsewhere.json")
+    (bench.folder / "runs" / "perf.json").symlink_to(bench.folder / "elsewhere.json")
+
+
 TAMPERED = {
     "a byte of the predictions": (flip_byte, "folder", "digest of predictions.jsonl"),
     "a question left out": (leave_one_out, "folder", "num_questions is 12"),
@@ -290,6 +340,17 @@ TAMPERED = {
     "a plan that is not there": (
         change(["plan_sha256"], "8" * 64), "plan", "no plan.json of that digest"
     ),
+    "other replies when timed": (
+        timed_again(response="The answer is D!"), "performance", "at 4 of 4 questions, first v00-q0"
+    ),
+    "a question remembered when timed": (
+        timed_again(share=0.5), "performance", "takes 50% of its first time"
+    ),
+    "a question timed that was not asked": (
+        timed_again(question_id="v99-q0"), "performance", "at 1 of 1 questions, first v99-q0"
+    ),
+    "times less than nothing": (spoil_times, "performance", "perf.json: "),
+    "times elsewhere": (link_times, "performance", "perf.json: is a link"),
     "other answers when repeated": (other_answers, "repeats", "answers differ from those"),
     "a question remembered": (remembered, "caching", "takes 50% of its first time"),
 }  # fmt: skip
@@ -305,6 +366,21 @@ def test_honest_runs_pass(bench):
 def test_a_run_that_went_on_elsewhere_breaks_no_rule(bench):
     at_slow_ones(stage_ms={}, peak_memory_bytes=None)(bench)
     assert bench.findings() == []
+
+
+def test_honest_times_pass_and_are_published_with_their_run(bench, run_command):
+    timed_again(share=0.95)(bench)
+    bench.write(DETAIL)
+    assert bench.findings() == []
+    exam, results = bench.folder / "exam", bench.folder / "results"
+    code, _, err = run_command(
+        "add", bench.folder / "runs", "--questions", exam, "--results", results
+    )
+    assert code == 0, err
+    (path,) = results.rglob("perf.json")
+    found = read_performance(path.parent)
+    assert {one.arm for one in found.timed} == {"off"}
+    assert set(found.run_ids.values()) == {path.parent.name.partition("-")[0]}
 
 
 def test_time_to_the_first_token_is_no_stage(bench):
@@ -327,7 +403,7 @@ def test_tampered_run_is_refused_with_its_own_reason(bench, what):
 
 def test_every_rule_has_a_tampered_run():
     rules = {name for name, _ in RULES} | set(REFUSING)
-    rules |= {"pairing", "controls", "plan", "repeats", "caching"}
+    rules |= {"pairing", "controls", "plan", "performance", "repeats", "caching"}
     assert rules - {"division"} == {rule for _, rule, _ in TAMPERED.values()}
 
 
