@@ -54,9 +54,9 @@ def build_site(
     Raises:
         UserError: There is nothing to build, or runs are refused.
     """
-    results = _results(paths)
+    results = published.results_at(paths)
     exams = read_exams(questions)
-    folders = find_runs(paths, may_be_empty=_is_results(paths))
+    folders = find_runs(paths, may_be_empty=published.are_results(paths))
     entries, refusals = read_entries(folders, exams, standings=published.standings(results))
     for refusal in refusals:
         tell(refusal.reason)
@@ -100,23 +100,6 @@ def _write(out: Path, files: Sequence[File]) -> None:
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror}).", exit_code=1) from None
     write_bytes(out / index.path, [index.text.encode()])
-
-
-def _results(paths: Sequence[Path]) -> published.Results:
-    """What is published: the quoted tables of this version, entries and log of folders given."""
-    shipped = published.read_results(published.SHIPPED)
-    given = [published.read_results(path) for path in paths if _is_results([path])]
-    return published.Results(
-        entries={place: entry for found in given for place, entry in found.entries.items()},
-        quoted=tuple(dict.fromkeys(t for r in (shipped, *given) for t in r.quoted)),
-        log=tuple(change for found in given for change in found.log),
-    )
-
-
-def _is_results(paths: Sequence[Path]) -> bool:
-    return all(
-        (path / published.QUOTED).is_dir() or (path / published.LOG).exists() for path in paths
-    )
 
 
 def _named_files(

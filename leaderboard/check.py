@@ -1,12 +1,12 @@
 """`check`: all that is wrong with runs, as a list in which a problem of many runs stands once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from leaderboard import wording
-from leaderboard.entries import Reading, read_all
+from leaderboard.entries import Reading, Standing, Standings, read_all
 from leaderboard.exams import Exam
 from leaderboard.rules import REFUSING, Problem
 
@@ -27,22 +27,36 @@ class Finding:
         return self.problem.rule in REFUSING
 
 
-def check(folders: Sequence[Path], exams: Sequence[Exam]) -> tuple[list[Reading], list[Finding]]:
+def check(
+    folders: Sequence[Path], exams: Sequence[Exam], *, standings: Standings | None = None
+) -> tuple[list[Reading], list[Finding]]:
     """Apply every rule to every run.
 
     Args:
         folders: Run folders.
         exams: What the runs were asked, as far as it is not found without.
+        standings: What is published about them: of a withdrawn run nothing is told, of one that was
+            published as self-reported only what refuses it.
 
     Returns:
         The readings, and the problems in the order in which they were found.
     """
-    readings = read_all(folders, exams)
+    readings = [_to_tell(reading) for reading in read_all(folders, exams, standings=standings)]
     runs: dict[Problem, list[str]] = {}
     for reading in readings:
         for problem in reading.problems:
             runs.setdefault(problem, []).append(reading.name)
     return readings, [Finding(problem, tuple(names)) for problem, names in runs.items()]
+
+
+def _to_tell(reading: Reading) -> Reading:
+    """A reading with the problems that its standing does not account for."""
+    standing = Standing() if reading.entry is None else reading.entry.standing
+    if standing.withdrawn is not None:
+        return replace(reading, problems=())
+    if standing.is_self_reported:
+        return replace(reading, problems=tuple(p for p in reading.problems if p.rule in REFUSING))
+    return reading
 
 
 def as_lines(findings: Sequence[Finding]) -> list[str]:

@@ -95,15 +95,24 @@ def check(
 ) -> None:
     """Hold runs against every rule, as a submission would be; exit 1 where one is broken.
 
+    In a folder of published results, withdrawn runs are passed over, and of those that were added
+    as self-reported only what would refuse them counts.
+
     Example: hlvid-leaderboard check runs --questions data
     """
     import json
 
     from leaderboard import check as checking
+    from leaderboard import results as published
     from leaderboard.entries import find_runs
     from leaderboard.exams import read_exams
 
-    readings, findings = checking.check(find_runs(runs), read_exams(questions or []))
+    are_results = published.are_results(runs)
+    readings, findings = checking.check(
+        find_runs(runs, may_be_empty=are_results),
+        read_exams(questions or []),
+        standings=published.standings(published.results_at(runs)),
+    )
     if as_json:
         typer.echo(json.dumps(checking.as_json(readings, findings), indent=2))
     else:
@@ -113,7 +122,8 @@ def check(
     say(f"{passed} of {len(readings)} runs pass.")
     if findings:
         raise typer.Exit(1)
-    say(f"next: hlvid-leaderboard add {_typed(runs)}")
+    if not are_results:
+        say(f"next: hlvid-leaderboard add {_typed(runs)}")
 
 
 @app.command()

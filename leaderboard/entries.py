@@ -49,6 +49,8 @@ class Standing:
     """Why the run was withdrawn; its row stays, greyed and unranked."""
     reproduced: str | None = None
     """How a second run of the same settings agreed, where one did."""
+    is_self_reported: bool = False
+    """Whether it was published although it breaks a rule."""
 
 
 @dataclass(frozen=True)

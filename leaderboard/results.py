@@ -54,6 +54,8 @@ class ResultEntry(Record):
     run_id: RunId
     predictions_sha256: Sha256
     reproduction: Reproduction | None = None
+    is_self_reported: bool = False
+    """Whether it was added although it breaks a rule, which its row says."""
     withdrawn: Reason | None = None
     """Why its row is greyed and has no rank."""
 
@@ -123,6 +125,21 @@ def read_results(folder: Path) -> Results:
     )
 
 
+def are_results(paths: Sequence[Path]) -> bool:
+    """Whether folders are such as this module describes."""
+    return all((path / QUOTED).is_dir() or (path / LOG).exists() for path in paths)
+
+
+def results_at(paths: Sequence[Path]) -> Results:
+    """What is published: the quoted tables of this version, entries and log of folders given."""
+    given = [read_results(path) for path in paths if are_results([path])]
+    return Results(
+        entries={place: entry for found in given for place, entry in found.entries.items()},
+        quoted=tuple(dict.fromkeys(t for r in (read_results(SHIPPED), *given) for t in r.quoted)),
+        log=tuple(change for found in given for change in found.log),
+    )
+
+
 def standings(results: Results) -> Standings:
     """What the entries say about their runs."""
     found = {}
@@ -133,7 +150,7 @@ def standings(results: Results) -> Standings:
             if again is None
             else f"{again.num_agreeing} of {again.num_questions} answers agree"
         )
-        found[place] = Standing(withdrawn=entry.withdrawn, reproduced=agreed)
+        found[place] = Standing(entry.withdrawn, agreed, entry.is_self_reported)
     return found
 
 
@@ -194,7 +211,11 @@ def add(
             write_json(results / RUNS / key(record) / PLAN_FILE, entry.plan)
         if (timed := performance_of(folder, record)) is not None:
             write_json(results / RUNS / key(record) / PERFORMANCE_FILE, timed)
-        published = ResultEntry(run_id=record.run_id, predictions_sha256=record.predictions_sha256)
+        published = ResultEntry(
+            run_id=record.run_id,
+            predictions_sha256=record.predictions_sha256,
+            is_self_reported=bool(entry.problems),
+        )
         write_json(results / ENTRIES / f"{key(record)}.json", published)
         changes.append(_change("added", record, date))
     write_jsonl(results / LOG, [*known.log, *changes])

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from hlvid import runs
+from hlvid import datasets, runs
 from hlvid.files import read_json, read_jsonl
 from leaderboard.entries import find_runs, read_entries
 from leaderboard.exams import read_exams
@@ -72,6 +72,28 @@ def test_run_that_breaks_a_rule_is_not_added_unless_as_self_reported(run_command
     assert not (folder / "results").exists()
     assert run_command(*arguments, "--self-reported")[0] == 0
     assert entries_of(folder)[records[0].run_id].badge == "self-reported"
+
+
+def test_published_results_pass_with_what_they_say_of_themselves(run_command, small, lab):
+    folder, records = small
+    results = ("--results", folder / "results", "--questions", folder / "exam")
+    off, detail = (folder / "runs" / record.run_id for record in records)
+    lab.tamper(off, lambda record: record.update(status="partial"))
+    assert run_command("add", off, detail, *results, "--self-reported")[0] == 0
+    run_command("withdraw", records[1].run_id, "--reason", "wrong frames", *results[:2])
+    exam = datasets.read(folder / "exam", root=None)
+    answers = lab.predictions(exam, lab.MODELS["ocr"], records[1].arm)
+    answers[0] = answers[0].model_copy(update={"response": "Cannot determine."})
+    lab.write(folder / "again", exam, "ocr", records[1].arm, answers=answers)
+    assert run_command("add", folder / "again", *results)[0] == 0
+    check = ("check", folder / "results", *results[2:])
+    code, out, err = run_command(*check)
+    assert (code, out) == (0, ""), err
+    assert "3 of 3 runs pass" in err
+    (path,) = (folder / "results" / "runs").glob(f"{records[0].run_id}-*")
+    lab.tamper(path, lambda record: record["summary"].update(accuracy=0.125))
+    code, out, _ = run_command(*check)
+    assert code == 1 and out.startswith("marks: ")
 
 
 def test_unverifiable_run_is_never_added(run_command, small, lab):
