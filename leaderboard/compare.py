@@ -16,11 +16,14 @@ from hlvid.errors import UserError
 from hlvid.files import digest
 from hlvid.plans import Plan
 from hlvid.statistics import Comparison, Contrast, adjust, compare_arms, flip_rate
+from hlvid.statistics.pairing import NOT_COMPARABLE
 from leaderboard.entries import Entry
 from leaderboard.parallel import in_processes
 
 RANDOM_MATCHED = "random-matched"
 OFF = "off"
+OFF_VARIANTS = ("off-stock", "off-bare", "fewer-frames", "lower-resolution")
+"""What else a model can be shown without gaze, where memory or context is too small for off."""
 PLANNED = "planned"
 KINDS = (OFF, RANDOM_MATCHED, PLANNED)
 """What arms are held against: all tokens, as many random ones, and what else a plan declares."""
@@ -98,7 +101,7 @@ def compare_groups(entries: Iterable[Entry]) -> tuple[Group, ...]:
 def _compare_group(entries: Sequence[Entry]) -> Group:
     stand = [e for e in entries if e.standing.withdrawn is None]
     by_arm = _seeds_together(stand)
-    off = next((seeds for seeds in by_arm if is_off(seeds[0])), None)
+    off = _comparator(by_arm)
     plan = common_plan(stand)
     settings = {
         "noise_floor": _noise_floor(off),
@@ -112,6 +115,25 @@ def _compare_group(entries: Sequence[Entry]) -> Group:
         except UserError as error:
             uncompared[Uncompared(arms[0].arm, str(error))] = None
     return Group(tuple(entries), _families(found, plan), tuple(uncompared), plan)
+
+
+def _comparator(by_arm: Sequence[tuple[Entry, ...]]) -> tuple[Entry, ...] | None:
+    """The runs that arms are held against: off, or where that could not run the best that could.
+
+    Without off itself, the most accurate arm without gaze that shows the model something else than
+    off does: no arm wins because another could not start.
+    """
+    off = next((seeds for seeds in by_arm if is_off(seeds[0])), None)
+    if off is None or off[0].record.status not in NOT_COMPARABLE:
+        return off
+    able = [
+        seeds
+        for seeds in by_arm
+        if seeds[0].record.arm.variant in OFF_VARIANTS
+        and seeds[0].record.status not in NOT_COMPARABLE
+        and seeds[0].accuracy is not None
+    ]
+    return max(able, key=lambda seeds: (seeds[0].accuracy or 0.0, seeds[0].arm), default=off)
 
 
 def common_plan(entries: Sequence[Entry]) -> Plan | None:

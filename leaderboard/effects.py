@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hlvid.plans import Plan
 from hlvid.statistics import MIN_VIDEOS, Contrast, PairedDifference, RatioInterval
 from leaderboard import bars, wording
-from leaderboard.compare import OFF, PLANNED, RANDOM_MATCHED, Effect, Family, Group
+from leaderboard.compare import OFF, PLANNED, RANDOM_MATCHED, Effect, Family, Group, is_off
 from leaderboard.tables import NOTHING, Cell, notes_of, role_of
 
 CONTRASTS = {
@@ -63,7 +63,7 @@ def effect_table(family: Family, *, number: int) -> EffectTable:
     is_mixed = family.other != OFF
     same = " of the same number" if family.contrast is Contrast.ISO_TOKEN else ""
     others = {
-        OFF: OFF,
+        OFF: _without_gaze(family),
         RANDOM_MATCHED: f"random tokens{same} (random-matched)",
         PLANNED: "what the plan holds it against",
     }[family.other]
@@ -81,6 +81,14 @@ def effect_table(family: Family, *, number: int) -> EffectTable:
         axis=axis,
         rows=tuple(effect_row(effect, axis) for effect in family.effects),
     )
+
+
+def _without_gaze(family: Family) -> str:
+    """What arms without gaze is held against: off, unless that could not run."""
+    other = family.effects[0].other
+    if is_off(other):
+        return OFF
+    return f"{wording.plain(other.arm)}, the best arm without gaze that could run"
 
 
 def effect_row(effect: Effect, axis: bars.Axis | None = None) -> EffectRow:

@@ -176,8 +176,9 @@ def slice_table(
     return SliceTable(
         anchor=f"slices-{number}",
         number=number,
-        caption="By part of the benchmark: points gained or lost against off. Parts with fewer "
-        f"than {MIN_VIDEOS} videos are grey: they are shown, and decide nothing.",
+        caption="By part of the benchmark: points gained or lost against "
+        f"{wording.plain(off.arm)}. Parts with fewer than {MIN_VIDEOS} videos are grey: they are "
+        "shown, and decide nothing.",
         heads=rows[0][2],
         rows=tuple(rows),
     )

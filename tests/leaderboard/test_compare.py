@@ -161,3 +161,23 @@ def test_findings_follow_the_verdicts(groups):
     assert sentences[-1].startswith("Told where the evidence is, it reaches ")
     (blind,) = found["text-only (SmolLM2-135M) on street-signs"].sentences
     assert blind.text.startswith("Without seeing the video ")
+
+
+def test_where_off_cannot_run_arms_meet_the_best_that_can(tmp_path, lab):
+    exam = lab.exam(num_videos=4, per_video=2)
+    datasets.write(tmp_path / "exam", exam)
+    off = ArmSettings(gaze="off")
+    lab.write(tmp_path / "runs", exam, "qwen", off, answers=[], status="infeasible", summary=None)
+    for arm in (
+        ArmSettings(gaze="off", variant="off-bare"),
+        ArmSettings(gaze="off", variant="blind"),
+        ArmSettings(gaze="on", selector="detail", budget=0.1),
+    ):
+        lab.write(tmp_path / "runs", exam, "qwen", arm)
+    (group,) = groups_in(tmp_path / "runs", tmp_path / "exam")
+    met = {e.arm.arm: e.other.arm for e in effects_of(group, "off")}
+    assert met == {"detail@0.1": "off-bare", "blind": "off-bare"}
+    captions = [effect_table(family, number=1).caption for family in group.families]
+    assert all("off-bare, the best arm without gaze that could run" in c for c in captions)
+    assert [left_out.arm for left_out in group.uncompared] == ["off"]
+    assert findings_of([group]) == ()
