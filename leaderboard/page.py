@@ -4,6 +4,7 @@ Nothing reads a clock or a random number, so the same runs give the same bytes.
 """
 
 import itertools
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -29,6 +30,8 @@ from leaderboard.tables import (
     run_rows,
 )
 
+MAX_SPARSE_FPS = 0.4
+"""Frames a second up to which gaze is saliency, not the removal of redundancy."""
 KINDS = {
     "mllm": (
         "Multimodal models",
@@ -76,6 +79,8 @@ class Board:
     number: int
     title: str
     blurb: str
+    sampling: str
+    """What so few frames a second mean for gaze; empty where there are more, or it is not known."""
     caption: str
     ranked: tuple[RunRow, ...]
     unranked: tuple[RunRow, ...]
@@ -90,6 +95,7 @@ class Board:
     """More than one are told apart by their letters."""
     figures: tuple[Figure, ...]
     """Accuracy against time, one a machine."""
+    has_adaptation: bool
     has_frames: bool
     """Whether runs differ in their frames; the caption names them where they do not."""
     groups: tuple[Group, ...]
@@ -228,6 +234,7 @@ def _board(
         number=next(numbers.tables),
         title=title,
         blurb=blurb,
+        sampling=_sampling(entries, exam),
         caption=(
             f"{title}: {wording.counted(len(entries), 'run')} of {named}"
             f"{'' if len(frames) > 1 else f', {next(iter(frames))}'}. Intervals of "
@@ -243,8 +250,23 @@ def _board(
         has_tax=any(entry.record.arm.gaze == "on" for entry in entries),
         machines=tuple(machines.values()),
         figures=tuple(_latency_figures(entries, machines, numbers)),
+        has_adaptation=any(entry.record.adaptation != "none" for entry in entries),
         has_frames=len(frames) > 1,
         groups=tuple(_group(group, exam, numbers) for group in groups if len(group.entries) > 1),
+    )
+
+
+def _sampling(entries: Sequence[Entry], exam: Exam) -> str:
+    """Said where runs with gaze saw few frames a second, by the median video."""
+    frames = [e.record.frames.num_frames for e in entries if e.record.arm.gaze == "on"]
+    if not frames or not exam.videos:
+        return ""
+    seconds = statistics.median(video.duration_seconds for video in exam.videos.values())
+    if max(frames) > MAX_SPARSE_FPS * seconds:
+        return ""
+    return (
+        f"At {max(frames) / seconds:.2g} frames a second two frames share little, so gaze finds "
+        "here what stands out; it removes no redundancy between frames."
     )
 
 

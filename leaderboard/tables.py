@@ -68,6 +68,7 @@ class RunRow:
     """Share of what gaze saves in the tower that choosing costs."""
     memory: str
     frames: str
+    adaptation: str
     machine: str
     """Its letter in the list of machines."""
     badge: str
@@ -210,6 +211,7 @@ def _run_row(entry: Entry, off: Entry | None) -> RunRow:
         tax=_tax(entry, off),
         memory=NOTHING if memory is None else wording.gibibytes(memory),
         frames=frames_of(record.frames),
+        adaptation=NOTHING if record.adaptation == "none" else record.adaptation,
         machine=NOTHING,
         badge=entry.badge,
         division=entry.division,
@@ -242,11 +244,10 @@ def model_name(entry: Entry) -> str:
 
 
 def frames_of(frames: FrameSettings) -> str:
-    """The frames a model saw, and their size where it is not that of the video."""
-    text = wording.counted(frames.num_frames, "frame")
-    if frames.canvas == "source":
-        return text
-    return f"{text} of {wording.plain(frames.canvas, limit=24)}"
+    """The frames a model saw, and their size."""
+    sizes = {"source": "the video's size", "native": "the model's own size"}
+    size = sizes.get(frames.canvas) or wording.plain(frames.canvas, limit=24)
+    return f"{wording.counted(frames.num_frames, 'frame')} of {size}"
 
 
 def _reasons(entry: Entry) -> tuple[str, ...]:

@@ -156,6 +156,26 @@ def test_withdrawn_run_is_grey_and_unranked_and_compared_with_nothing(tmp_path, 
     assert not (site / "compare").exists()
 
 
+def test_rows_carry_their_adaptation_and_say_what_was_shown(page, lab):
+    reader = lab.Reader(page)
+    for arm, adaptation in (("detail@0.1", "training-free"), ("off", "–")):
+        rows = [row for row in reader.rows if len(row) > 9 and row[1].startswith(arm)]
+        assert rows and all(adaptation in row for row in rows)
+    assert "6 frames of the video's size" in "".join(reader.text["caption"])
+
+
+@pytest.mark.parametrize(("seconds", "is_said"), [(100.0, True), (10.0, False), (0.0, False)])
+def test_few_frames_a_second_are_said_to_be_few(tmp_path, lab, seconds, is_said):
+    made = lab.exam(num_videos=2, per_video=2)
+    videos = {
+        key: video.model_copy(update={"duration_seconds": seconds})
+        for key, video in made.videos.items()
+    }
+    lab.write_wall(tmp_path, dataclasses.replace(made, videos=videos), ["qwen"])
+    said = "".join(lab.Reader((lab.build_pages(tmp_path) / "index.html").read_text()).text["p"])
+    assert ("At 0.06 frames a second" in said) == is_said
+
+
 def test_results_without_runs_still_make_a_page(tmp_path, lab, run_command):
     (tmp_path / "results" / "quoted").mkdir(parents=True)
     code, _, _ = run_command("build", tmp_path / "results", "--out", tmp_path / "site")
