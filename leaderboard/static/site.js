@@ -90,6 +90,8 @@
         .map((heading) => this.makeSelect(heading.name, valueOf(heading.cell)))
         .filter(Boolean);
       this.inputs = { find: search };
+      this.more = element.querySelector(".more input");
+      this.more.onchange = () => this.set({ columns: this.more.checked ? "all" : "" });
       selects.forEach(({ name, select }) => (this.inputs[name] = select));
       this.status = make("p", { className: "count" });
       this.status.setAttribute("role", "status");
@@ -131,7 +133,8 @@
     }
 
     apply() {
-      const { sort, order, find = "", ...filters } = this.state;
+      const { sort, order, columns, find = "", ...filters } = this.state;
+      this.more.checked = columns === "all";
       const heading = this.headings.find((known) => known.name === sort);
       for (const { cell } of this.headings) cell.removeAttribute("aria-sort");
       if (heading) heading.cell.setAttribute("aria-sort", order ?? "descending");
@@ -199,7 +202,7 @@
     if (location.hash && !location.hash.includes("=")) return;
     const view = new URLSearchParams(location.hash.slice(1));
     for (const board of boards) {
-      const allowed = ["sort", "order", ...Object.keys(board.inputs)];
+      const allowed = ["sort", "order", "columns", ...Object.keys(board.inputs)];
       const known = allowed.map((name) => [name, view.get(`${board.id}.${name}`)]);
       board.state = Object.fromEntries(known.filter(([, value]) => value !== null));
       board.apply();

@@ -131,6 +131,17 @@ await check("the address holds the view", async () => {
   assert.equal(await again.tab.evaluate(() => location.hash), hash);
   await again.close();
 });
+await check("the address holds the columns that a phone folds", async () => {
+  const viewport = { width: 390, height: 900 };
+  const phone = await open("index.html", { viewport });
+  await phone.tab.locator(`${BOARD} .more`).first().click();
+  const hash = await phone.tab.evaluate(() => location.hash);
+  const again = await open("index.html", { hash, viewport });
+  const folded = again.tab.locator(BOARD).first().locator("td.fold-late").first();
+  assert.ok(await folded.isVisible());
+  await again.close();
+  await phone.close();
+});
 await check("the CSV is the table", async () => {
   const waiting = tab.waitForEvent("download");
   await board.getByRole("button", { name: "Download CSV" }).click();
