@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -109,3 +111,13 @@ def test_a_name_never_leads_out_of_the_export(tmp_path, lab, run_command):
     assert [path.parent for path in written] == [
         tmp_path / "a" / "b" / "data" / "street-signs" / "unknown" / "unknown"
     ]
+
+
+def test_its_own_checker_finds_nothing_wrong_with_every_eval_ever(export):
+    """It asks for Python 3.12, so it is no requirement: it judges where it is installed."""
+    pytest.importorskip("every_eval_ever")
+    files = [path for path in export("eee")[0].rglob("*") if path.is_file()]
+    assert len(files) == 4
+    command = [sys.executable, "-m", "every_eval_ever.validate", *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
