@@ -188,6 +188,11 @@ def prepare(settings: Settings) -> Exam:
         UserError: Benchmark, model or videos are not there, or gaze has no meaning for the model.
     """
     benchmark = load(settings.benchmark, data=settings.data)
+    if benchmark.num_frames not in (None, settings.num_frames):
+        raise UserError(
+            f"--frames: {settings.num_frames}, but the questions of {benchmark.name} are on "
+            f"{benchmark.num_frames} frames. Use --frames {benchmark.num_frames}."
+        )
     sat = benchmark if settings.limit is None else benchmark.subset(limit=settings.limit)
     model = models.find(settings.model)
     if model.sees_video:

@@ -11,7 +11,7 @@ from evaluators.arms import missing_controls
 from evaluators.exam import Settings
 from evaluators.recall import Row
 from evaluators.timing import END_TO_END
-from hlvid.datasets import BUILT_IN, Benchmark, official_score
+from hlvid.datasets import Benchmark, is_built_in, official_score
 from hlvid.grading import summarize
 from hlvid.runs import GradedRun
 from hlvid.statistics import Comparison, quantile_interval
@@ -159,7 +159,7 @@ def next_command(settings: Settings) -> str:
         selectors = ",".join(missing_controls(arms))
         return command(settings, "--gaze", "both", "--selector", selectors)
     words = page_command(settings)
-    if settings.benchmark in BUILT_IN and settings.data is not None:
+    if is_built_in(settings.benchmark) and settings.data is not None:
         words = ["env", f"HLVID_DATA={settings.data}", *words]
     return shlex.join(words)
 
@@ -167,7 +167,7 @@ def next_command(settings: Settings) -> str:
 def page_command(settings: Settings) -> list[str]:
     """What makes a page of the runs; a built-in benchmark's questions are found by HLVID_DATA."""
     words = ["hlvid-leaderboard", "build", str(settings.out), "--out", str(settings.out / "site")]
-    return words + ([] if settings.benchmark in BUILT_IN else ["--questions", settings.benchmark])
+    return words + ([] if is_built_in(settings.benchmark) else ["--questions", settings.benchmark])
 
 
 def command(settings: Settings, *gaze: str) -> str:

@@ -209,8 +209,8 @@ def read_all(
 
     Args:
         folders: Run folders.
-        exams: What the runs were asked, as far as the user brought it; the benchmarks in
-            KNOWN_BENCHMARKS are found without.
+        exams: What the runs were asked, as far as the user brought it; benchmarks that are known
+            by name are found without.
         standings: What is published about them.
 
     Returns:

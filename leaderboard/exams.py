@@ -10,8 +10,6 @@ from hlvid.files import read_jsonl, shown
 from hlvid.runs import QuestionSet
 from hlvid.types import BenchmarkId, Question, Video
 
-KNOWN_BENCHMARKS = datasets.BUILT_IN
-"""Names whose questions can be found without `--questions`."""
 PUBLISHABLE = frozenset(
     ("Apache-2.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC0-1.0", "MIT", "CC-BY-3.0", "CC-BY-SA-3.0")
 )
@@ -102,7 +100,7 @@ def find_exam(benchmark: BenchmarkId, known: list[Exam]) -> Exam:
     Raises:
         UserError: It is not known here, or the run calls it what it is not.
     """
-    if _find(benchmark, known) is None and benchmark.name in KNOWN_BENCHMARKS:
+    if _find(benchmark, known) is None and datasets.is_built_in(benchmark.name):
         known.append(exam_of(datasets.load(benchmark.name)))
     if (found := _find(benchmark, known)) is None:
         raise UserError(
@@ -122,7 +120,7 @@ def find_exam(benchmark: BenchmarkId, known: list[Exam]) -> Exam:
 
 def _find(benchmark: BenchmarkId, known: Iterable[Exam]) -> Exam | None:
     """By digest and name, else by either. A file without a name never stands for a known name."""
-    may_be = [e for e in known if e.name or benchmark.name not in KNOWN_BENCHMARKS]
+    may_be = [e for e in known if e.name or not datasets.is_built_in(benchmark.name)]
 
     def nearness(exam: Exam) -> tuple[bool, bool, bool]:
         return (

@@ -20,7 +20,7 @@ def check(asked: "Asked") -> None:
     from evaluators import models
     from evaluators.report import command
     from gaze.checkpoint import MissingWeights
-    from hlvid.datasets import BUILT_IN, HLVID_SYNTHETIC
+    from hlvid.datasets import HLVID_SYNTHETIC, is_built_in
 
     instead, had = asked.without_arms(), asked.gaze == "off"
     told = models.find(asked.model).missing(asked.options)
@@ -32,7 +32,7 @@ def check(asked: "Asked") -> None:
         told.append(str(missing))
         instead = replace(instead, gaze_weights=None)
     sentence = _videos(asked)
-    if sentence and asked.benchmark_name not in BUILT_IN and not told:
+    if sentence and not is_built_in(asked.benchmark_name) and not told:
         raise UserError(sentence)
     if sentence:
         told.append(sentence)

@@ -92,7 +92,9 @@ class Asked:
         bool, typer.Option("--trust-remote-code", help="Run code that comes with the weights.")
     ] = False
     benchmark: Name = "hlvid"
-    subtitles: Annotated[bool, typer.Option("--subtitles", help="Of videomme.")] = False
+    subtitles: Annotated[
+        bool, typer.Option("--subtitles", help="Of videomme: those of the sampled frames.")
+    ] = False
     prompt: Annotated[
         str, typer.Option(help="Of videomme: official, or stock for lmms-eval's own.")
     ] = "official"
@@ -133,7 +135,7 @@ class Asked:
                 f"--benchmark {self.benchmark}: --subtitles and --prompt stock are of videomme, "
                 "one or the other. Leave them out."
             )
-        return f"{self.benchmark}-{'subtitles' if self.subtitles else 'stock'}"
+        return f"{self.benchmark}-{f'subtitles-{self.frames}' if self.subtitles else 'stock'}"
 
     def without_arms(self) -> "Settings":
         """The settings but for the arms."""

@@ -27,13 +27,8 @@ from hlvid.types import Prediction, Question
 HLVID = released.NAME
 PARQUET_FILE = released.SOURCE.questions
 
-_PUBLISHED: dict[str, tuple[Source, Callable[[Path], Benchmark]]] = {
-    released.NAME: (released.SOURCE, released.read),
-    **{name: (videomme.SOURCE, partial(videomme.read, name=name)) for name in videomme.PROMPTS},
-}
-"""What is read in the layout in which it was published."""
-BUILT_IN = (HLVID, HLVID_SYNTHETIC, *videomme.PROMPTS)
-"""Benchmarks that are known by name."""
+BUILT_IN = (HLVID, HLVID_SYNTHETIC, *videomme.PROMPTS, f"{videomme.SUBTITLES}-FRAMES")
+"""Benchmarks that are known by name, as messages list them."""
 
 __all__ = [
     "BUILT_IN",
@@ -47,6 +42,7 @@ __all__ = [
     "Manifest",
     "MissingVideo",
     "folder_of",
+    "is_built_in",
     "load",
     "official_score",
     "read",
@@ -59,7 +55,7 @@ def load(name: str, *, data: Path | None = None) -> Benchmark:
     """Load a benchmark.
 
     Args:
-        name: One of `BUILT_IN`, or a folder with `benchmark.json`.
+        name: That `is_built_in` knows, or a folder with `benchmark.json`.
         data: The folder that holds the videos; by default that of `folder_of`, and for a folder
             the folder itself. 'hlvid-synthetic' is asked with the questions that were rendered
             into it; where it has none, with those that ship.
@@ -67,8 +63,8 @@ def load(name: str, *, data: Path | None = None) -> Benchmark:
     Raises:
         UserError: There is no such benchmark, or a file of it is not in order.
     """
-    if name in _PUBLISHED:
-        _, read_published = _PUBLISHED[name]
+    if (published := _published(name)) is not None:
+        _, read_published = published
         return read_published(data or folder_of(name))
     if name == HLVID_SYNTHETIC:
         return _load_synthetic(data or folder_of(name))
@@ -81,15 +77,21 @@ def load(name: str, *, data: Path | None = None) -> Benchmark:
     return read(folder, root=data or folder)
 
 
+def is_built_in(name: str) -> bool:
+    """Whether a benchmark is known by that name."""
+    return name == HLVID_SYNTHETIC or _published(name) is not None
+
+
 def folder_of(name: str) -> Path:
     """Where a built-in benchmark is looked for: HLVID_DATA, else its own place in the cache."""
-    own = videomme.NAME if name in videomme.PROMPTS else name
+    own = videomme.NAME if videomme.is_name(name) else name
     return Path(os.environ.get("HLVID_DATA") or cache_dir() / own)
 
 
 def source_of(name: str) -> Source | None:
     """Where a benchmark can be fetched from; None where it is made here, or is a folder."""
-    return _PUBLISHED[name][0] if name in _PUBLISHED else None
+    published = _published(name)
+    return None if published is None else published[0]
 
 
 def official_score(
@@ -102,9 +104,18 @@ def official_score(
         questions: All of it.
         predictions: Of one run.
     """
-    if name not in videomme.PROMPTS:
+    if not videomme.is_name(name):
         return None
     return videomme.official_score(questions, predictions)
+
+
+def _published(name: str) -> tuple[Source, Callable[[Path], Benchmark]] | None:
+    """What is read in the layout in which it was published: where it is from, and how to read."""
+    if name == released.NAME:
+        return released.SOURCE, released.read
+    if videomme.is_name(name):
+        return videomme.SOURCE, partial(videomme.read, name=name)
+    return None
 
 
 def _load_synthetic(root: Path) -> Benchmark:

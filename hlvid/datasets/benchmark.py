@@ -57,6 +57,8 @@ class Benchmark:
     """Video id -> path below `root`, of videos without a record that are named otherwise."""
     how_to_get: str = ""
     """The sentence that tells how the videos come onto this machine, where it is a special one."""
+    num_frames: int | None = None
+    """Frames that have to be sampled from a video, where the questions depend on it."""
     license: str = "unknown"
     description: str = ""
     settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)

@@ -9,6 +9,7 @@ wording is offered beside the official one for comparison with what others ran.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from hlvid.datasets.benchmark import Benchmark
@@ -17,17 +18,17 @@ from hlvid.datasets.parquet import Row, read_questions
 from hlvid.errors import UserError
 from hlvid.files import read_bytes, shown
 from hlvid.types import Prediction, Question
+from hlvid.video_file import VideoError
 
 NAME = "videomme"
 SUBTITLES = "videomme-subtitles"
+"""With the number of sampled frames behind it a name: 'videomme-subtitles-48'."""
 STOCK = "videomme-stock"
 PROMPTS: Mapping[str, str] = {
     NAME: "official prompt without subtitles",
-    SUBTITLES: "official wording with all subtitles of a video; Video-MME asks for those of the "
-    "sampled frames only",
     STOCK: "prompt of lmms-eval 0.7.3's own videomme, which speaks of subtitles and gives none",
 }
-"""What each name asks with; a record's benchmark says which."""
+"""What each name asks with, beside those with subtitles; a record's benchmark says which."""
 DURATIONS = ("short", "medium", "long")
 COLUMNS = (
     "video_id", "duration", "domain", "sub_category", "url", "videoID", "question_id",
@@ -40,13 +41,16 @@ _TASK = (
     "Select the best answer to the following multiple-choice question based on the video{}. "
     "Respond with only the letter (A, B, C, or D) of the correct option."
 )
-_AND_SUBTITLES = " and the subtitles"
+"""Official with and without subtitles: https://github.com/MME-Benchmarks/Video-MME, 120729e."""
+_STOCK_AND = " and the subtitles"
 _END = "The best answer is:"
 _STOCK_END = "\nAnswer with the option's letter from the given choices directly."
 _SUBTITLES_FOLLOW = "This video's subtitles are listed below:"
 
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_CUE_TIME = re.compile(r"[0-9:,. ]+-->[0-9:,. ]+")
+_SUBTITLED = re.compile(rf"{SUBTITLES}-([1-9][0-9]{{0,5}})")
+_TIME = r"([0-9]{1,4}):([0-9]{2}):([0-9]{2})[,.]([0-9]{3})"
+_CUE_TIME = re.compile(rf"{_TIME} *--> *{_TIME}( .*)?")
 _TAG = re.compile(r"<[^<>\n]{1,200}>")
 _SAID_BEFORE = (
     "The best answer is",
@@ -83,18 +87,34 @@ SOURCE = Source(
 )
 
 
+def is_name(name: str) -> bool:
+    """Whether a benchmark of that name is Video-MME, with one of its prompts."""
+    return name in PROMPTS or subtitled_frames(name) is not None
+
+
+def subtitled_frames(name: str) -> int | None:
+    """How many sampled frames the subtitles of a benchmark's prompts are of; None without any."""
+    match = _SUBTITLED.fullmatch(name)
+    return None if match is None else int(match[1])
+
+
 def read(root: Path, *, name: str = NAME) -> Benchmark:
     """Read Video-MME; the category of a question is the duration of its video.
 
+    With subtitles a prompt holds those of the frames that are sampled, so these are looked up in
+    the videos. A video that is not here, or cannot be read, is asked about without subtitles, which
+    the revision tells: its questions cannot be answered.
+
     Args:
         root: Holds `videomme/`, `data/` with videos, and `subtitle/`.
-        name: Of `PROMPTS`.
+        name: That `is_name` knows.
 
     Raises:
         UserError: The parquet file is missing or not in order, or there are no subtitles.
     """
-    path = SOURCE.find(root)
+    path, num_frames = SOURCE.find(root), subtitled_frames(name)
     files: dict[str, str] = {}
+    subtitles: dict[str, str | None] = {}
 
     def to_fields(row: Row) -> Mapping[str, object]:
         video_id, youtube_id = str(row["video_id"]), row["videoID"]
@@ -106,30 +126,35 @@ def read(root: Path, *, name: str = NAME) -> Benchmark:
             )
         if files.setdefault(video_id, f"data/{youtube_id}.mp4") != f"data/{youtube_id}.mp4":
             raise UserError(f"video {shown(video_id)} has two videoIDs. Allowed is one.")
-        return _fields(row, youtube_id, root if name == SUBTITLES else None, name)
+        if num_frames is not None and video_id not in subtitles:
+            subtitles[video_id] = _subtitles(root, youtube_id, num_frames)
+        return _fields(row, name, subtitles.get(video_id) or "")
 
-    if name == SUBTITLES and not (root / "subtitle").is_dir():
+    if num_frames is not None and not (root / "subtitle").is_dir():
         raise UserError(f"{root / 'subtitle'}: is missing. {SOURCE.how_to_get(root)}")
     questions = read_questions(path, COLUMNS, to_fields)
+    prompt = PROMPTS.get(name) or f"official prompt with the subtitles of {num_frames} frames"
+    if unread := sum(one is None for one in subtitles.values()):
+        prompt += f", without those of {unread} videos that could not be read"
     return Benchmark(
         name=name,
-        revision=f"{SOURCE.revision_of(questions)}, {PROMPTS[name]}",
+        revision=f"{SOURCE.revision_of(questions)}, {prompt}",
         questions=questions,
         videos={},
         root=root,
         files=files,
         how_to_get=SOURCE.how_to_get(root),
+        num_frames=num_frames,
         license="research only, may not be republished",
         description="Video-MME: questions on videos from 11 seconds to an hour.",
     )
 
 
-def _fields(row: Row, youtube_id: str, root: Path | None, name: str) -> Mapping[str, object]:
+def _fields(row: Row, name: str, subtitles: str) -> Mapping[str, object]:
     stem, options = row["question"], row["options"]
     if not isinstance(stem, str) or not isinstance(options, list) or len(options) != len(LETTERS):
         raise UserError(f"has the options {shown(options)}. Allowed are {len(LETTERS)} texts.")
     choices = [str(o).removeprefix(f"{a}.").strip() for a, o in zip(LETTERS, options, strict=True)]
-    subtitles = "" if root is None else read_subtitles(root / "subtitle" / f"{youtube_id}.srt")
     return {
         "question_id": row["question_id"],
         "video_id": str(row["video_id"]),
@@ -148,35 +173,72 @@ def render(stem: str, options: Sequence[str], name: str = NAME, *, subtitles: st
     Args:
         stem: What is asked.
         options: With their letters, as published.
-        name: Of `PROMPTS`.
-        subtitles: Of the video; without any the prompt does not speak of them, stock's excepted.
+        name: That `is_name` knows.
+        subtitles: Of the sampled frames; '' for none.
     """
-    speaks = bool(subtitles) or name == STOCK
-    task = _TASK.format(_AND_SUBTITLES if speaks else "")
+    task = _TASK.format(_STOCK_AND if name == STOCK else "")
     lines = [task, stem, *options, _STOCK_END if name == STOCK else _END]
     if subtitles:
         lines = [_SUBTITLES_FOLLOW, subtitles, *lines]
     return "\n".join(lines)
 
 
-def read_subtitles(path: Path) -> str:
-    """The spoken lines of an SRT file, without numbers, times and markup; '' where it is missing.
+def _subtitles(root: Path, youtube_id: str, num_frames: int) -> str | None:
+    """Of the sampled frames, '' without a file of them; None where the video cannot be read."""
+    path = root / "subtitle" / f"{youtube_id}.srt"
+    if not path.is_file():
+        return ""
+    try:
+        seconds = _sampled_seconds(root / "data" / f"{youtube_id}.mp4", num_frames)
+    except (VideoError, OSError):
+        return None
+    return read_subtitles(path, seconds)
+
+
+@lru_cache(maxsize=4096)
+def _sampled_seconds(path: Path, num_frames: int) -> tuple[float, ...]:
+    """When a video's sampled frames are shown, counted from its first frame."""
+    from hlvid.index_cache import cached_scan
+    from hlvid.video import uniform_indices
+
+    info, index = cached_scan(path)
+    pts = index.pts[uniform_indices(info.num_frames, num_frames)] - index.pts[0]
+    return tuple(float(ticks * index.time_base) for ticks in pts.tolist())
+
+
+def read_subtitles(path: Path, seconds: Iterable[float]) -> str:
+    """What an SRT file shows at some moments, without markup.
+
+    Each moment has a line of its own, the first that is shown then, also where the moment before
+    has the same; a moment at which nothing is shown has none. Source: the script that Video-MME's
+    description refers to, https://github.com/look4u-ok/video-slicer (there a line is not shown at
+    the very moment at which it begins).
+
+    Args:
+        path: Of the file.
+        seconds: The moments.
 
     Raises:
         UserError: The file is too long.
     """
-    if not path.is_file():
-        return ""
     text = read_bytes(path, max_bytes=MAX_SUBTITLE_BYTES).decode("utf-8-sig", errors="replace")
-    said: list[str] = []
+    cues = []
     for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n")):
-        lines = block.strip().split("\n")
-        times = [i for i, line in enumerate(lines) if _CUE_TIME.fullmatch(line.strip())]
-        spoken = lines[times[0] + 1 :] if times else []
-        line = " ".join(_TAG.sub("", " ".join(spoken)).split())
-        if line and line != (said[-1] if said else ""):
-            said.append(line)
-    return "\n".join(said)
+        lines = [line.strip() for line in block.strip().split("\n")]
+        times = (_CUE_TIME.fullmatch(line) for line in lines)
+        found = next(((i, match) for i, match in enumerate(times) if match is not None), None)
+        if found is None:
+            continue
+        at, match = found
+        line = " ".join(_TAG.sub("", " ".join(lines[at + 1 :])).split())
+        cues.append((_seconds(match.groups()[:4]), _seconds(match.groups()[4:8]), line))
+    said = (next((line for a, b, line in cues if a <= t < b), "") for t in seconds)
+    return "\n".join(filter(None, said))
+
+
+def _seconds(parts: Sequence[str]) -> float:
+    hours, minutes, seconds, milliseconds = map(int, parts)
+    return 3600 * hours + 60 * minutes + seconds + milliseconds / 1000
 
 
 @dataclass(frozen=True)

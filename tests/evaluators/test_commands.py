@@ -366,3 +366,18 @@ def test_the_record_says_which_prompt_was_used(published, tmp_path):
     assert (found["official"].name, found["stock"].name) == ("videomme", "videomme-stock")
     assert found["official"].questions_sha256 != found["stock"].questions_sha256
     assert "prompt of lmms-eval 0.7.3" in found["stock"].revision
+
+
+def test_subtitles_of_sampled_frames_go_with_that_many_frames_only(published, tmp_path):
+    path = tmp_path / "videomme" / "test-00000-of-00001.parquet"
+    for folder in (path.parent, tmp_path / "subtitle"):
+        folder.mkdir()
+    path.write_bytes(published.videomme_files()["videomme/test-00000-of-00001.parquet"])
+    common = ["--model", "random-letter", "--data", tmp_path, "--out", tmp_path / "runs"]
+    common += ["--frames", 4]
+    done = invoke(*common, "--benchmark", "videomme-subtitles-3")
+    assert "are on 3 frames. Use --frames 3" in str(done.exception)
+    done = invoke(*common, "--benchmark", "videomme", "--subtitles", "--json")
+    (row,) = json.loads(done.stdout)["runs"]
+    record = read_run(tmp_path / "runs" / row["run_id"]).record
+    assert record.benchmark.name == "videomme-subtitles-4"

@@ -148,7 +148,6 @@ def test_the_tasks_are_found_without_lmms_evals_own_thousands():
         "hlvid-synthetic",
         "hlvid-videomme",
         "hlvid-videomme-stock",
-        "hlvid-videomme-subtitles",
     ]
     assert TaskManager(include_defaults=False).all_tasks == []
 

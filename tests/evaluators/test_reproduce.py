@@ -88,8 +88,8 @@ def test_videomme_goes_from_the_hub_to_a_page_that_holds_none_of_it(
     with_subtitles = invoke(*common, "--subtitles", "--out", tmp_path / "s", "--json")
     (row,) = json.loads(with_subtitles.stdout)["runs"]
     record = read_run(tmp_path / "s" / row["run_id"]).record
-    assert record.benchmark.name == "videomme-subtitles"
-    assert "with all subtitles" in record.benchmark.revision
+    assert record.benchmark.name == "videomme-subtitles-1"
+    assert record.benchmark.revision.endswith("official prompt with the subtitles of 1 frames")
 
     site = tmp_path / "site"
     subprocess.run(

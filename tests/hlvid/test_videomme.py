@@ -47,21 +47,44 @@ def test_a_prompt_without_subtitles_does_not_speak_of_them(copy):
     )
 
 
-def test_subtitles_come_before_the_task_where_a_video_has_any(copy):
-    first, last = (ask(copy, "videomme-subtitles").questions[i] for i in (0, -1))
-    assert first.text.startswith(
-        "This video's subtitles are listed below:\nWe walk along the\nharbour this morning.\n"
-        "Select the best answer to the following multiple-choice question based on the video and "
-        "the subtitles."
+def test_subtitles_are_those_of_the_sampled_frames_where_a_video_has_any(published, copy):
+    (copy / "data" / "-invented_2.mp4").write_bytes(published.clip(("PIER",), num_frames=3))
+    texts = [q.text for q in ask(copy, "videomme-subtitles-3").questions[::2]]
+    lines = [text.partition("Select the best answer")[0].splitlines() for text in texts]
+    head = "This video's subtitles are listed below:"
+    assert lines[0] == [head, "We walk along the"]  # of one frame, at 0 s
+    assert lines[1] == [head, "We walk along the", "harbour this morning."]  # at 0, 1 and 2 s
+    assert lines[2] == []
+    assert "based on the video. Respond with only the letter" in texts[1]
+
+
+def test_a_line_stands_once_for_every_frame_that_it_is_shown_with(tmp_path):
+    path = tmp_path / "some.srt"
+    path.write_text(
+        "\ufeff1\r\n00:00:01,500 --> 00:00:03.000 X1:40\r\n<i>Two\r\nlines</i>\r\n\r\n"
+        "2\r\nno time\r\nnever\r\n\r\n3\r\n01:00:00,000 --> 01:00:02,000\r\nlate\r\n"
     )
-    assert "subtitles" not in last.text
+    assert videomme.read_subtitles(path, [0, 1.5, 2.999, 3.0, 3601]) == "Two lines\nTwo lines\nlate"
 
 
 def test_the_prompts_are_told_apart_by_name_revision_and_digest(copy):
-    exams = [ask(copy, name) for name in videomme.PROMPTS]
-    assert len({exam.name for exam in exams}) == 3
-    assert len({exam.revision for exam in exams}) == 3
+    names = (*videomme.PROMPTS, "videomme-subtitles-1", "videomme-subtitles-2")
+    exams = [ask(copy, name) for name in names]
+    assert [exam.name for exam in exams] == list(names)
+    assert len({exam.revision for exam in exams}) == 4
+    assert [exam.num_frames for exam in exams] == [None, None, 1, 2]
+    # Clips of one frame: two frames are asked for, one is there.
     assert len({exam.questions_sha256 for exam in exams}) == 3
+    with pytest.raises(UserError, match="videomme-subtitles-FRAMES"):
+        ask(copy, "videomme-subtitles")
+
+
+def test_a_video_that_cannot_be_read_has_no_subtitles_and_the_revision_tells(copy):
+    (copy / "data" / "-invented_1.mp4").write_bytes(b"no video")
+    (copy / "data" / "-invented_2.mp4").unlink()
+    exam = ask(copy, "videomme-subtitles-1")
+    assert "subtitles are listed" not in "".join(q.text for q in exam.questions)
+    assert exam.revision.endswith("without those of 2 videos that could not be read")
 
 
 def test_subtitles_that_were_never_fetched_are_missed(copy):
@@ -69,7 +92,7 @@ def test_subtitles_that_were_never_fetched_are_missed(copy):
         file.unlink()
     (copy / "subtitle").rmdir()
     with pytest.raises(UserError, match=r"subtitle: is missing.*hlvid-eval fetch videomme"):
-        ask(copy, "videomme-subtitles")
+        ask(copy, "videomme-subtitles-16")
 
 
 @pytest.mark.parametrize(
