@@ -31,7 +31,7 @@ class Shape:
     """How a model wants its frames.
 
     Args:
-        canvas: What a record calls the size: 'source', 'native' or 'WIDTHxHEIGHT'.
+        canvas: What a record calls the size: 'source', 'native', 'own' or 'WIDTHxHEIGHT'.
         fit: Gives that size; None for the size of the video.
         token_pixels: Side of a native token.
         pairing: Which frames share a token.

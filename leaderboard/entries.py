@@ -24,6 +24,7 @@ from leaderboard.exams import Exam, find_exam
 from leaderboard.measures import EvidenceRecall, Latency, MeanTokens
 from leaderboard.parallel import in_processes
 from leaderboard.rules import Problem, Rule, Submission, answers, problems_of, records
+from leaderboard.rules.grids import grids
 from leaderboard.rules.groups import group_problems
 
 RULES: tuple[tuple[str, Rule], ...] = (
@@ -34,6 +35,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("text", records.text),
     ("digests", answers.digests),
     ("tokens", answers.tokens),
+    ("grids", grids),
     ("timings", answers.timings),
 )
 """Rules about one run that cost it its badge, not its row."""
@@ -298,7 +300,7 @@ def read_one(folder: Path) -> Reading:
     entry = _entry(graded, exam)
     for message in answers.prompts(entry.columns, exam.asked):
         return refused("prompts", message)
-    as_sent = replace(submission_of(entry), record=graded.record)
+    as_sent = replace(submission_of(entry), record=graded.record, videos=exam.videos)
     plan, problems = read_beside(run)
     problems = (*problems_of(RULES, as_sent), *problems)
     return Reading(name, replace(entry, plan=plan, problems=problems), problems)

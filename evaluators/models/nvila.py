@@ -1,9 +1,8 @@
 """NVILA-8B-HD-Video through the processor and the model that are published with its weights.
 
-Their code runs only with the user's --trust-remote-code, from the pinned revision. AutoGaze is a
-part of that processor: it cuts frames into tiles and gazes at 16 frames of a tile at once. So of
-all selectors `autogaze` alone can be expressed; a budget is its gazing ratio for tiles, a share of
-AutoGaze's own ids, a threshold its loss requirement; without either the model card's recipe holds.
+Their code runs only with the user's --trust-remote-code, from the pinned revision. Its processor
+cuts frames into tiles and gazes by AutoGaze. So of all selectors `autogaze` alone can be expressed;
+a budget is its gazing ratio for tiles, a threshold its loss requirement; else the recipe holds.
 """
 
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from evaluators.canvas import Shape
 from evaluators.examinee import Answer, Examinee, Infeasible, View
 from evaluators.models.hub import describe, find_folder, tell_missing
 from evaluators.task import GENERATION
@@ -51,6 +51,7 @@ class NvilaHd(Examinee):
     """
 
     sees_video = forgets = gazes_itself = True
+    shape = Shape(canvas="own")
     adaptation = "fine-tuned"
     options = ("weights", "trust_remote_code")
 
@@ -59,8 +60,7 @@ class NvilaHd(Examinee):
         if trust_remote_code != "yes":
             raise UserError(
                 f"--model nvila-hd: code that comes with its weights ({LICENSE}) has to run. Read "
-                f"it at https://huggingface.co/{WEIGHTS}/tree/{REVISION}, then add "
-                "--trust-remote-code."
+                f"it at https://huggingface.co/{WEIGHTS}/tree/{REVISION}, add --trust-remote-code."
             )
         import transformers
 

@@ -211,7 +211,8 @@ class FrameSettings(Record):
     """round(linspace(0, num_frames - 1, N)) in presentation order; all when there are fewer."""
     canvas: str = "source"
     """'source' for the size of the video, 'native' for the nearest size that the model's own resize
-    rule gives, else 'WIDTHxHEIGHT'."""
+    rule gives, 'own' for what the model's own code makes of the frames, which nothing here tells,
+    else 'WIDTHxHEIGHT'."""
     token_pixels: Annotated[int, Field(gt=0)] = 32
     """Side of a native token on the canvas."""
     pairing: Literal["none", "stock", "repeat"] = "none"

@@ -4,15 +4,15 @@ A run that breaks one of the `REFUSING` rules cannot be believed and gets no row
 another is shown, but not as checked.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from hlvid.statistics.clusters import Floats
 from hlvid.statistics.columns import FAILED, Columns
-from hlvid.types import RunRecord
+from hlvid.types import RunRecord, Video
 
 REFUSING = {
     "folder": "The folder holds the three files of a run, within their sizes, as strict JSON of "
@@ -43,6 +43,8 @@ class Submission:
     visual_off: Floats
     """(n,) visual tokens of `off` on the same canvas, as the run counts them; NaN where unknown."""
     most_memory_bytes: int | None
+    videos: Mapping[str, Video] = field(default_factory=dict)
+    """What is known of the benchmark's videos."""
 
     @property
     def is_answered(self) -> npt.NDArray[np.bool_]:

@@ -10,7 +10,7 @@ from hlvid import datasets
 from hlvid.files import json_bytes, write_json
 from hlvid.performance import Performance, Timed, read_performance
 from hlvid.runs import read_run
-from hlvid.types import ArmSettings, TokenCounts
+from hlvid.types import ArmSettings, FrameSettings, TokenCounts
 from leaderboard.check import as_lines, check
 from leaderboard.entries import RULES, find_runs
 from leaderboard.exams import read_exams
@@ -183,13 +183,22 @@ def without_ids(bench):
     bench.write(DETAIL)
 
 
-def counts(visual_off):
-    return TokenCounts(selector=0, encoded=4896, visual=4896, text=90, visual_off=visual_off)
+def counts(visual_off, visual=4896):
+    return TokenCounts(selector=0, encoded=visual, visual=visual, text=90, visual_off=visual_off)
 
 
-def count_more_of_off(bench):
+def count_less_of_off(bench):
     bench.write()
+    bench.write(DETAIL, change=lambda answer: {"tokens": counts(5 * 8160)})
+
+
+def inflate_off(bench):
     bench.write(DETAIL, change=lambda answer: {"tokens": counts(2 * 48960)})
+
+
+def inflate_off_of_a_typed_canvas(bench):
+    frames = FrameSettings(num_frames=6, canvas="1596x896", token_pixels=28, pairing="stock")
+    bench.write(DETAIL, frames=frames, change=lambda answer: {"tokens": counts(3 * 1825, 9)})
 
 
 def unpaired(field):
@@ -319,9 +328,13 @@ TAMPERED = {
     "text that runs backwards": (change(["model", "weights"], "a\u202eb"), "text", "\\u202e"),
     "text of no width": (change(["provenance", "command"], ["a\u200b"]), "text", "\\u200b"),
     "tokens not counted": (uncounted, "tokens", "tokens are not counted at"),
-    "more tokens than there are": (change_all(tokens=counts(4895)), "tokens", "is more than"),
-    "more tokens of off than off has": (
-        count_more_of_off, "pairing", "tokens.visual_off is not that of off"
+    "more tokens than there are": (change_all(tokens=counts(8160, 8161)), "tokens", "is more than"),
+    "less tokens of off than off has": (
+        count_less_of_off, "pairing", "tokens.visual_off is not that of off"
+    ),
+    "more tokens of off than frames have": (inflate_off, "grids", "is not that of frames, canvas"),
+    "tokens that no frame has": (
+        inflate_off_of_a_typed_canvas, "grids", "at 12 of 12 questions, first v00-q0"
     ),
     "stages beyond the total": (slower, "timings", "stages add up to more"),
     "time in no stage": (with_a_gap, "timings", "17% of end_to_end is in no stage"),
@@ -360,6 +373,30 @@ def test_honest_runs_pass(bench):
     for arm in (OFF, DETAIL, CONTROL):
         bench.write(arm, adaptation="training-free" if arm.selector else "none")
     bench.write(repeat=1)
+    assert bench.findings() == []
+
+
+@pytest.mark.parametrize(
+    ("frames", "visual_off"),
+    [
+        # 2160 / 32 is rounded to 68 rows, 2160 / 28 to 77; 3840 / 28 to 137 columns.
+        (FrameSettings(num_frames=6, canvas="native", pairing="stock"), 3 * 68 * 120),
+        (
+            FrameSettings(
+                num_frames=7, canvas="native", token_pixels=28, pairing="stock", context=7
+            ),
+            4 * (77 * 137 + 11 * 20),
+        ),
+        # A video with fewer frames than were asked for.
+        (FrameSettings(num_frames=6, pairing="repeat"), 5 * 8160),
+        (FrameSettings(num_frames=6, canvas="1000x500"), 6 * 16 * 31),  # rounded, or
+        (FrameSettings(num_frames=6, canvas="1000x500"), 6 * 16 * 32),  # covered
+        (FrameSettings(num_frames=6, canvas="own"), 12345),  # of the model's own making
+    ],
+)
+def test_tokens_of_off_are_counted_again_from_the_canvas(bench, frames, visual_off):
+    told = {"tokens": counts(visual_off, min(visual_off, 99))}
+    bench.write(DETAIL, frames=frames, adaptation="training-free", change=lambda answer: told)
     assert bench.findings() == []
 
 
