@@ -162,6 +162,7 @@ class Exam:
         scratch.mkdir(parents=True, exist_ok=True)
         donors = Donors(
             video_paths(self.benchmark),
+            first_questions(self.benchmark.questions),
             num_frames=settings.num_frames,
             scratch=scratch,
             seed=settings.seed,
@@ -239,6 +240,11 @@ def video_paths(benchmark: Benchmark) -> dict[str, Path | None]:
         except MissingVideo:
             paths[video_id] = None
     return paths
+
+
+def first_questions(questions: Sequence[Question]) -> dict[str, str]:
+    """Video id -> the text of the first question about it."""
+    return {question.video_id: question.text for question in reversed(questions)}
 
 
 def evidence_by_video(benchmark: Benchmark) -> dict[str, dict[str, Sequence[Evidence]]]:

@@ -1,7 +1,8 @@
 """What each arm keeps of a video, computed before any arm is timed.
 
 An arm whose selector copies another (`random-matched:detail`) needs that one's choice on the same
-canvas; `transplanted:detail` needs it on another video's.
+canvas; `transplanted:detail` needs it on another video's. One whose selector reads the question, or
+copies such a one, chooses for every question; all others choose once for all of them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,6 +61,8 @@ class Place:
         seed: Of the run; an arm's own seed is added.
         evidence: Question id -> evidence; reaches privileged selectors only.
         foreign: What partners keep of the donor video, by the partner arm's name.
+        question: Text of the question that is asked; reaches selectors that read it only.
+        done: What was chosen before, by the arm's name and the question where that was read.
     """
 
     canvas: Canvas
@@ -67,6 +70,8 @@ class Place:
     seed: int
     evidence: Mapping[str, Sequence[Evidence]] = field(default_factory=dict)
     foreign: Mapping[str, Kept | Failure] = field(default_factory=dict)
+    question: str | None = None
+    done: dict[tuple[str, str | None], Chosen | Failure] = field(default_factory=dict)
 
 
 def failure(error: Exception) -> Failure:
@@ -89,10 +94,11 @@ def choose_all(
     place: Place, arms: Iterable[ArmSettings], halt: Halt
 ) -> dict[str, Chosen | Failure]:
     """Every arm's choice by its name, each computed once even where several arms copy it."""
-    done: dict[str, Chosen | Failure] = {}
+    done = place.done
 
     def choose(arm: ArmSettings) -> Chosen | Failure:
-        if arm.name not in done:
+        key = arm.name, place.question if reads_question(arm) else None
+        if key not in done:
             halt.check()
             partner = partner_of(arm)
             copied = None if partner is None else choose(partner)
@@ -100,10 +106,16 @@ def choose_all(
                 made = copied if isinstance(copied, Failure) else _choose(place, arm, copied)
             except Exception as error:  # noqa: BLE001 - one arm's failure must not end the others
                 made = failure(error)
-            done[arm.name] = made
-        return done[arm.name]
+            done[key] = made
+        return done[key]
 
     return {arm.name: choose(arm) for arm in arms}
+
+
+def reads_question(arm: ArmSettings) -> bool:
+    """Whether an arm's selector, or the one that it copies, is given the question."""
+    partner = partner_of(arm)
+    return any(about_selector(one).reads_question for one in (arm, partner) if one is not None)
 
 
 def partner_of(arm: ArmSettings) -> ArmSettings | None:
@@ -124,8 +136,8 @@ def partner_of(arm: ArmSettings) -> ArmSettings | None:
 def _choose(place: Place, arm: ArmSettings, copied: Chosen | None) -> Chosen | Failure:
     """Run one selector; with a partner, what that one kept stands for budget and threshold.
 
-    A matched control has its partner's counts in every frame and view, all others their sum. A
-    video is gazed at once for all its questions, so the oracle is shown the evidence of all.
+    A matched control has its partner's counts in every frame and view, all others their sum. The
+    oracle chooses once for all questions of a video, so it is shown the evidence of all.
     """
     partner, about, canvas = partner_of(arm), about_selector(arm), place.canvas
     donor = place.foreign[partner.name] if partner and about.needs_donor else None
@@ -139,6 +151,7 @@ def _choose(place: Place, arm: ArmSettings, copied: Chosen | None) -> Chosen | F
         threshold=None if copied else arm.threshold,
         seed=place.seed + arm.seed,
         video_id=place.video_id,
+        question=place.question if about.reads_question else None,
         evidence=tuple(one for many in place.evidence.values() for one in many)
         if about.is_privileged
         else None,
@@ -215,10 +228,12 @@ class Donors:
 
     Videos stand in a circle, in the order of the digests of their ids; each takes from the next
     that can be read. Sat in the reverse of that order, a video's donor was sat just before it, and
-    its choice is at hand; otherwise the donor is decoded on its own.
+    its choice is at hand; otherwise the donor is decoded on its own. A selector that reads the
+    question is given the donor's own first one.
 
     Args:
         videos: Every video of the benchmark with its path; None where its file is missing.
+        questions: Text of the first question about each of them.
         num_frames: Frames to sample.
         scratch: Folder for the donor's canvas.
         seed: Of the run.
@@ -228,6 +243,7 @@ class Donors:
     def __init__(
         self,
         videos: Mapping[str, Path | None],
+        questions: Mapping[str, str],
         *,
         num_frames: int,
         scratch: Path,
@@ -235,6 +251,7 @@ class Donors:
         shape: Shape = SOURCE,
     ) -> None:
         self._videos = videos
+        self._questions = questions
         self._circle = sorted(videos, key=lambda video_id: digest(["donor", video_id]))
         self._num_frames = num_frames
         self._scratch = scratch
@@ -254,7 +271,7 @@ class Donors:
         return [other for other in others if self._videos[other] is not None]
 
     def remember(self, video_id: str, chosen: Mapping[str, Chosen | Failure]) -> None:
-        """Keep what was chosen of a video until the next one's turn."""
+        """Keep what was chosen of a video for all its questions until the next one's turn."""
         self._at_hand = {
             (video_id, name): choice.kept
             for name, choice in chosen.items()
@@ -304,4 +321,5 @@ class Donors:
         with decode(
             path, num_frames=self._num_frames, scratch=self._scratch, shape=self._shape
         ) as canvas:
-            return choose_all(Place(canvas, donor, self._seed), arms, halt)
+            place = Place(canvas, donor, self._seed, question=self._questions.get(donor))
+            return choose_all(place, arms, halt)

@@ -144,12 +144,15 @@ class StockPaired(Paired):
 
     def _open_room(self, requests: Sequence[Instance]) -> Room:
         videos: dict[str, Path | None] = {}
+        questions: dict[str, str] = {}
         for dataset in self.task_dict.values():
             for rows in dataset.values():
                 for doc in rows:
                     videos[doc["video_id"]] = Path(doc["video"]) if doc["video"] else None
+                    questions.setdefault(doc["video_id"], doc["text"])
         donors = Donors(
             videos,
+            questions,
             num_frames=self._frames.num_frames,
             scratch=self._scratch,
             seed=self._seed,

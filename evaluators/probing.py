@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from evaluators.engine import quiet
 from evaluators.exam import Exam
 from evaluators.examinee import INFEASIBLE
+from evaluators.gazing import reads_question
 from evaluators.halting import INTERRUPTED, Stopped, on_signals
 from evaluators.sitting import sit
 from evaluators.timing import END_TO_END, GENERATE, PREFILL
@@ -57,6 +58,8 @@ class ArmProbe:
     visual_tokens: float | None
     """In a prompt, on average."""
     kept_ratio: float | None
+    reads_question: bool
+    """Whether each question needs a look of its own."""
     seconds_per_look: float
     """What the questions of a video share, once a video."""
     seconds_per_answer: float
@@ -68,8 +71,9 @@ class ArmProbe:
 
     def seconds(self, benchmark: Benchmark) -> float:
         """For the whole benchmark."""
-        looks = len(benchmark.video_ids) * self.seconds_per_look
-        return looks + len(benchmark.questions) * self.seconds_per_answer
+        num_questions = len(benchmark.questions)
+        num_looks = num_questions if self.reads_question else len(benchmark.video_ids)
+        return num_looks * self.seconds_per_look + num_questions * self.seconds_per_answer
 
 
 OWN_STAGES = (PREFILL, GENERATE)
@@ -92,6 +96,7 @@ def probe_arms(exam: Exam, questions: Sequence[Question]) -> list[ArmProbe]:
                 problem=next((p.error for p in own if p.error is not None), ""),
                 visual_tokens=_mean([c.visual for c in counts]),
                 kept_ratio=_mean([c.visual / c.visual_off for c in counts]),
+                reads_question=reads_question(arm),
                 seconds_per_look=((totals or 0.0) - (answers or 0.0)) / 1e3,
                 seconds_per_answer=(answers or 0.0) / 1e3,
             )

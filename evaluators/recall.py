@@ -8,7 +8,7 @@ tokens are expected to give, and the ceiling of one that is shown the evidence (
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,18 @@ from evaluators.exam import (
     ID_DIGITS,
     SCRATCH_FOLDER,
     evidence_by_video,
+    first_questions,
     tell_missing,
     video_paths,
 )
-from evaluators.gazing import Chosen, Donors, Failure, Place, choose_all, failure
+from evaluators.gazing import (
+    Donors,
+    Failure,
+    Place,
+    choose_all,
+    failure,
+    reads_question,
+)
 from evaluators.halting import INTERRUPTED, Halt, Stopped, on_signals
 from evaluators.ledger import Ledger
 from gaze.evidence import boxes_shown
@@ -148,6 +156,7 @@ def measure(survey: Survey) -> tuple[list[Row], list[str]]:
     tell_missing(survey.benchmark)
     donors = Donors(
         video_paths(survey.benchmark),
+        first_questions(survey.benchmark.questions),
         num_frames=survey.num_frames,
         scratch=survey.out / SCRATCH_FOLDER,
         seed=survey.seed,
@@ -206,12 +215,14 @@ def _video(
         except Exception as error:  # noqa: BLE001 - a broken video must not end the others
             yield from dict.fromkeys(missing, failure(error)).items()
             return
-        chosen = choose_all(Place(canvas, video_id, survey.seed, evidence, foreign), arms, halt)
-        donors.remember(video_id, chosen)
+        place = Place(canvas, video_id, survey.seed, evidence, foreign)
+        shared = [arm for arm in arms if not reads_question(arm)]
+        donors.remember(video_id, choose_all(place, shared, halt))
+        texts = {q.question_id: q.text for q in survey.benchmark.questions}
         for name, what in missing.items():
             halt.check()
             if isinstance(what, ArmSettings):
-                value = _recalls(canvas, evidence, chosen[name])
+                value = _recalls(place, what, texts, halt)
             else:
                 value = _expectations(canvas, evidence, what)
             if not isinstance(value, Failure):
@@ -220,15 +231,16 @@ def _video(
 
 
 def _recalls(
-    canvas: Canvas,
-    evidence: Evident,
-    choice: Chosen | Failure,
+    place: Place, arm: ArmSettings, texts: Mapping[str, str], halt: Halt
 ) -> Measured | Failure:
-    if isinstance(choice, Failure):
-        return choice
+    canvas = place.canvas
     width, height = canvas.size
     measured = {}
-    for question_id, one in evidence.items():
+    for question_id, one in place.evidence.items():
+        asked = replace(place, question=texts[question_id])
+        choice = choose_all(asked, [arm], halt)[arm.name]
+        if isinstance(choice, Failure):
+            return choice
         recall = evidence_recall(choice.kept, canvas.frame_seconds, one, width=width, height=height)
         measured[question_id] = (
             recall.temporal_hit,

@@ -1,13 +1,14 @@
 """The room where the exam is sat: video by video, all arms of a question side by side.
 
 A video is decoded once; every arm's choice is made before the first arm is timed; the arms take
-their turns in an order drawn anew for each question. Every finished item goes to the ledger. One
-broken video, or one question that cannot be answered, fails alone.
+their turns in an order drawn anew for each question. An arm looks at a video once for all its
+questions, or, where its selector reads the question, once for each. Every finished item goes to the
+ledger. One broken video, or one question that cannot be answered, fails alone.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from evaluators.gazing import (
     about_selector,
     choose_all,
     failure,
+    reads_question,
 )
 from evaluators.halting import CannotGoOn, Halt
 from evaluators.ledger import Ledger
@@ -42,6 +44,9 @@ from hlvid.types import (
     Record,
     TokenCounts,
 )
+
+LookKey = tuple[str, ...]
+"""What a look at a video is told by: the arm's name and, where that is read, the question's id."""
 
 TIMED_ON = "timed_on"
 """Stands beside each answer and look in the ledger."""
@@ -69,9 +74,15 @@ class Item:
         """What the item's prediction is found under."""
         return self.question.question_id, self.arm.name
 
+    @property
+    def look(self) -> LookKey:
+        """What the look that it needs is found under."""
+        asked = (self.question.question_id,) if reads_question(self.arm) else ()
+        return self.arm.name, *asked
+
 
 class Sight(Record):
-    """What one look at a video gave: the same for all its questions, so it is kept once."""
+    """What one look at a video gave: the same for all questions that share it; kept once."""
 
     notes: Any
     """JSON of the examinee's own; anything, where it cannot be written down."""
@@ -126,9 +137,9 @@ class Room:
         found = self.kept(item)
         return None if found is None or found.error is not None else found
 
-    def seen(self, video_id: str, arm: ArmSettings) -> Sight | None:
-        """The ledger's record of an arm's look at a video; None where looks are forgotten."""
-        value = self._recall_timed("look", video_id, arm.name)
+    def seen(self, video_id: str, look: LookKey) -> Sight | None:
+        """The ledger's record of a look at a video; None where looks are forgotten."""
+        value = self._recall_timed("look", video_id, *look)
         return None if value is None else Sight.model_validate(value)
 
     def keep_answer(self, prediction: Prediction) -> None:
@@ -137,9 +148,9 @@ class Room:
         self._keep("answer", *key, value=self._timed(prediction))
         self.on_item("answer", key)
 
-    def keep_sight(self, video_id: str, arm: ArmSettings, sight: Sight) -> None:
+    def keep_sight(self, video_id: str, look: LookKey, sight: Sight) -> None:
         """Write a look down, where that can be done, and tell of it."""
-        key = (video_id, arm.name)
+        key = (video_id, *look)
         if not self.examinee.forgets:
             self._keep("look", *key, value=self._timed(sight))
         self.on_item("look", key)
@@ -208,8 +219,8 @@ def num_left(room: Room, items: Iterable[Item]) -> int:
     todo = [item for item in items if room.answered(item) is None]
     if not room.examinee.sees_video:
         return len(todo)
-    looks = {(item.question.video_id, item.arm) for item in todo}
-    return sum(room.seen(video_id, arm) is None for video_id, arm in looks)
+    looks = {(item.question.video_id, item.look) for item in todo}
+    return sum(room.seen(video_id, look) is None for video_id, look in looks)
 
 
 def _sit_video(room: Room, video_id: str, items: Sequence[Item]) -> Iterator[Prediction]:
@@ -218,7 +229,7 @@ def _sit_video(room: Room, video_id: str, items: Sequence[Item]) -> Iterator[Pre
         sights = _look_all(room, video_id, turns, stack) if room.examinee.sees_video else {}
         for item in turns:
             room.halt.check()
-            sight = sights.get(item.arm.name)
+            sight = sights.get(item.look)
             if isinstance(sight, Failure):
                 yield _failed(item, sight)
                 continue
@@ -230,8 +241,8 @@ def _sit_video(room: Room, video_id: str, items: Sequence[Item]) -> Iterator[Pre
 
 def _look_all(
     room: Room, video_id: str, items: Sequence[Item], stack: ExitStack
-) -> dict[str, Sight | Failure]:
-    """What every arm saw of a video, by its name: from the ledger, or by looking now.
+) -> dict[LookKey, Sight | Failure]:
+    """What every look at a video gave: from the ledger, or by looking now.
 
     Args:
         room: Where.
@@ -239,28 +250,40 @@ def _look_all(
         items: All of this video.
         stack: Keeps the canvas until the answers are given.
     """
-    arms = dict.fromkeys(item.arm for item in items)
-    sights: dict[str, Sight | Failure] = {}
-    for arm in arms:
-        if (known := room.seen(video_id, arm)) is not None:
-            sights[arm.name] = known
-    missing = [arm for arm in arms if arm.name not in sights]
+    looks = {item.look: item for item in reversed(items)}
+    sights: dict[LookKey, Sight | Failure] = {}
+    for look in looks:
+        if (known := room.seen(video_id, look)) is not None:
+            sights[look] = known
+    missing = {look: item for look, item in looks.items() if look not in sights}
     if not missing:
         return sights
     try:
-        place = _open(room, video_id, items[0], missing, stack)
+        arms = list(dict.fromkeys(item.arm for item in missing.values()))
+        place = _open(room, video_id, items[0], arms, stack)
         room.keep_pixels(place)
     except Exception as error:  # noqa: BLE001 - a broken video fails its own questions only
-        return {**dict.fromkeys([arm.name for arm in missing], failure(error)), **sights}
-    gazing = [OFF] if room.examinee.gazes_itself else missing
-    chosen = choose_all(place, gazing, room.halt)
-    if room.examinee.gazes_itself:
-        chosen = dict.fromkeys([arm.name for arm in missing], chosen[OFF.name])
-    room.donors.remember(video_id, chosen)
-    for arm in sorted(missing, key=lambda a: digest([room.seed, video_id, a.name])):
+        return {**dict.fromkeys(missing, failure(error)), **sights}
+    chosen = _choose(room, place, missing)
+    for look in sorted(missing, key=lambda key: digest([room.seed, video_id, *key])):
         room.halt.check()
-        sights[arm.name] = _watch(room, place, arm, chosen[arm.name])
+        sights[look] = _watch(room, place, missing[look], chosen[look])
     return sights
+
+
+def _choose(
+    room: Room, place: Place, looks: Mapping[LookKey, Item]
+) -> dict[LookKey, Chosen | Failure]:
+    """What every look keeps: for all questions at once, or for the one that is read."""
+    if room.examinee.gazes_itself:
+        return dict.fromkeys(looks, choose_all(place, [OFF], room.halt)[OFF.name])
+    shared = [item.arm for item in looks.values() if not reads_question(item.arm)]
+    room.donors.remember(place.video_id, choose_all(place, shared, room.halt))
+    chosen = {}
+    for look, item in looks.items():
+        asked = replace(place, question=item.question.text)
+        chosen |= {look: choose_all(asked, [item.arm], room.halt)[item.arm.name]}
+    return chosen
 
 
 def _open(
@@ -287,11 +310,11 @@ def _open(
     )
 
 
-def _watch(room: Room, place: Place, arm: ArmSettings, choice: Chosen | Failure) -> Sight | Failure:
+def _watch(room: Room, place: Place, item: Item, choice: Chosen | Failure) -> Sight | Failure:
     """Let the examinee take its notes, and write them down."""
     if isinstance(choice, Failure):
         return choice
-    canvas, examinee = place.canvas, room.examinee
+    canvas, examinee, arm = place.canvas, room.examinee, item.arm
     view = View(canvas, choice.kept, canvas.views, arm)
     clock = Stopwatch(examinee.device)
     reset_peak_memory(examinee.device)
@@ -313,7 +336,7 @@ def _watch(room: Room, place: Place, arm: ArmSettings, choice: Chosen | Failure)
         stage_ms={"decode": canvas.decode_ms, "gaze": choice.gaze_ms, **stages},
         peak_memory_bytes=peak_memory_bytes(examinee.device),
     )
-    room.keep_sight(place.video_id, arm, sight)
+    room.keep_sight(place.video_id, item.look, sight)
     return sight
 
 

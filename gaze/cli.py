@@ -360,6 +360,7 @@ def _needs(info: "SelectorInfo") -> list[str]:
         "needs --threshold": info.needs_threshold,
         "needs a partner": info.needs_partner or info.needs_donor,
         "takes no --budget": not info.takes_budget,
+        "reads the question": info.reads_question,
     }
     return [text for text, is_so in told.items() if is_so]
 

@@ -2,9 +2,9 @@
 
 A selector orders the native tokens of every frame; sharing the budget, cutting and counting are
 ours. It is an entry point of the group `hlvid.selectors`: a function of a `Chunk`, or a class whose
-instances are called with the chunks of one video in turn. It sees frames, question text, budget and
-seed, and never an answer or evidence; only the built-in `oracle`, `transplanted` and
-`random-matched` are given more.
+instances are called with the chunks of one video in turn. It sees frames, budget and seed, and the
+question's text where it says that it reads it (`@selector(reads_question=True)`); never an answer
+or evidence. Only the built-in `oracle`, `transplanted` and `random-matched` are given more.
 
 A budget is a number of tokens a video, shared equally over its frames and views (`share`). What
 each selector does within that:

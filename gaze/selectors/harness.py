@@ -65,7 +65,7 @@ def select(  # noqa: PLR0913
         num_kept: Exact tokens instead of a budget: for the video, a frame, or a frame and view.
         seed: Of the run.
         video_id: Of the video.
-        question: The question's text, for selectors that read it.
+        question: The question's text, for selectors that read it and for no others.
         evidence: For `oracle` only.
         partner: What the partner of a matched control kept; its counts go before all budgets.
         donor: What was kept of another video, for `transplanted` only. Without budget and num_kept
@@ -139,6 +139,10 @@ def _shares(info: SelectorInfo, request: Request, views: Views, num_frames: int)
         raise UserError(f"{where}: it needs --threshold.")
     if request.threshold is not None and not info.takes_threshold:
         raise UserError(f"{where}: it takes no --threshold. Give --budget.")
+    if request.question is not None and not info.reads_question:
+        raise UserError(f"{where}: it reads no question. Leave it out.")
+    if info.reads_question and request.question is None:
+        raise UserError(f"{where}: it reads the question. Give one.")
     if request.weights is not None and info.weights is None:
         raise UserError(f"{where}: it has no weights ({request.weights}). Leave them out.")
     is_limited = request.budget is not None or request.num_kept is not None

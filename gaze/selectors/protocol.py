@@ -40,6 +40,8 @@ class SelectorInfo:
         takes_threshold: A threshold may be given.
         needs_partner: It copies another selector's counts: 'random-matched:autogaze'.
         needs_donor: It copies another video's choice: 'transplanted:autogaze'.
+        reads_question: It is given the question, and so it, and what copies it, choose anew for
+            every question of a video: each costs a look of its own. No other selector is given it.
         spends: Within what its budget is exact.
         weights: Its default checkpoint, if it is a model: a hub id. Others may be given.
         reads: What of a frame its own model reads; None without a model.
@@ -57,6 +59,7 @@ class SelectorInfo:
     takes_threshold: bool = False
     needs_partner: bool = False
     needs_donor: bool = False
+    reads_question: bool = False
     spends: Spends = "view"
     weights: str | None = None
     reads: Reads | None = None
@@ -84,7 +87,8 @@ class Chunk:
         shares: Tokens that each frame and view may keep, (num_frames, num_views), read-only; None
             is no limit.
         threshold: The selector's own stopping rule, if one was asked for.
-        question: The question's text as a model is sent it, if there is one.
+        question: The question's text as a model is sent it; None for a selector that does not
+            say that it reads it.
         seed: Of the run.
         video_id: Of the video.
         weights: The selector's checkpoint, a folder or hub id; None where it has no model.

@@ -56,7 +56,8 @@ class Prediction(Record):
     run's own canvas, in its tokens, with one choice for both frames of a pair. `hlvid-eval recall`
     measures it on single frames of the source's size, in tokens of 32 pixels."""
     stage_ms: Mapping[str, Milliseconds] = {}
-    """Milliseconds a stage. Decode and gaze of a video are charged in full to every question."""
+    """Milliseconds a stage. What questions share (decoding, and gaze unless the selector reads the
+    question) is charged in full to each of them."""
     peak_memory_bytes: Count | None = None
 
     @model_validator(mode="after")

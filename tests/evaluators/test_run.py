@@ -202,7 +202,7 @@ def test_no_scratch_file_is_left(sat, out):
 
 def test_gold_is_exactly_right_and_lmms_eval_marks_as_we_do(tiny, tmp_path):
     exam = prepare(settings_for(tiny, tmp_path, model="gold"))
-    donors = Donors(video_paths(exam.benchmark), num_frames=2, scratch=tmp_path, seed=0)
+    donors = Donors(video_paths(exam.benchmark), {}, num_frames=2, scratch=tmp_path, seed=0)
     room = Room(exam.examinee, exam.frames, 0, donors, tmp_path)
     predictions, results = evaluate(room, exam.benchmark, [OFF], limit=None)
     outcomes = {grade(q, predictions[q.question_id, "off"]).outcome for q in exam.sat.questions}

@@ -3,20 +3,23 @@
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from evaluators.arms import plan_arms
-from evaluators.exam import evidence_by_video, video_paths
+from evaluators.exam import evidence_by_video, first_questions, video_paths
 from evaluators.examinee import Answer, Examinee
 from evaluators.gazing import Donors
 from evaluators.halting import CannotGoOn, Halt, Stopped
 from evaluators.ledger import Ledger
 from evaluators.sitting import Item, Room, num_left, sit
+from gaze.selectors import catalog
 from hlvid.datasets import read
 from hlvid.types import FrameSettings, ModelId
 
+SELECTORS = Path(__file__).parents[1] / "fixtures" / "selector_package"
 ARMS = plan_arms("both", ["detail", "random-matched", "transplanted", "oracle"], budgets=[0.2])
 
 
@@ -50,7 +53,13 @@ def room_for(folder, scratch, *, ledger=None, examinee=None, **changes) -> Room:
         examinee=examinee or Witness(),
         frames=FrameSettings(num_frames=3),
         seed=0,
-        donors=Donors(video_paths(benchmark), num_frames=3, scratch=scratch, seed=0),
+        donors=Donors(
+            video_paths(benchmark),
+            first_questions(benchmark.questions),
+            num_frames=3,
+            scratch=scratch,
+            seed=0,
+        ),
         scratch=scratch,
         evidence=evidence_by_video(benchmark),
         ledger=ledger,
@@ -106,6 +115,49 @@ def test_controls_spend_what_their_partner_spends(sat):
 def test_one_look_an_arm_serves_all_questions_of_a_video(sat):
     room, _ = sat
     assert len(room.examinee.watched) == 2 * 5
+
+
+@pytest.fixture
+def asking(tmp_path, monkeypatch):
+    """A selector that reads the question, of a package beside ours."""
+    info = tmp_path / "brightest-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: brightest\nVersion: 1.0\n")
+    entry = "[hlvid.selectors]\nasked-about = brightest:asked_about\n"
+    (info / "entry_points.txt").write_text(entry)
+    for path in (SELECTORS, tmp_path):
+        monkeypatch.syspath_prepend(path)
+    catalog._entry_points.cache_clear()
+    yield plan_arms(
+        "both", ["asked-about", "random-matched", "transplanted", "detail"], budgets=[0.2]
+    )
+    catalog._entry_points.cache_clear()
+
+
+def test_a_selector_that_reads_the_question_looks_once_for_each(tiny, tmp_path, asking):
+    ledger = Ledger(tmp_path / "finished.jsonl")
+    room = room_for(tiny, tmp_path, ledger=ledger, timed_on="here")
+    items = items_of(tiny, asking)
+    predictions = sit(room, items)
+    assert {p.error for p in predictions.values()} == {None}
+    by_arm = {}
+    for item in items:
+        sight = room.seen(item.question.video_id, item.look)
+        by_arm.setdefault(item.arm.name, {})[item.question.question_id] = sight.notes
+        assert predictions[item.key].stage_ms["gaze"] == sight.stage_ms["gaze"]
+        assert (sight.stage_ms["gaze"] > 0) == (item.arm.selector is not None)
+    # Off and detail look once a video; what reads the question, or copies that, once a question.
+    assert len(room.examinee.watched) == 2 * (2 + 3 * 4)
+    for name, notes in by_arm.items():
+        of_first = {str(n) for q, n in notes.items() if q.startswith("v0")}
+        # All questions spend alike, and a donor's mask is of the donor's first question.
+        assert len(of_first) == (4 if name == "asked-about@0.2" else 1), name
+    assert {p.tokens.visual for (_, arm), p in predictions.items() if arm != "off"} == {144}
+    assert num_left(room, items) == 0
+    again = sit(room_for(tiny, tmp_path, ledger=ledger), items)
+    assert {key: p.response for key, p in again.items()} == {
+        key: p.response for key, p in predictions.items()
+    }
 
 
 def test_recall_is_told_with_the_answer_and_privilege_shows(sat):
@@ -168,7 +220,7 @@ def test_a_mask_comes_from_the_next_video_that_can_be_read_whoever_else_is_sat(t
     videos |= {f"gone{i}": None for i in range(8)} | {f"broken{i}": junk for i in range(8)}
     items = [i for i in items_of(tiny) if i.arm.selector == "transplanted:detail"]
     for video_ids in (("v0", "v1"), ("v0",), ("v1",)):
-        donors = Donors(videos, num_frames=3, scratch=tmp_path, seed=0)
+        donors = Donors(videos, {}, num_frames=3, scratch=tmp_path, seed=0)
         part = room_for(tiny, tmp_path, donors=donors)
         predictions = sit(part, [i for i in items if i.question.video_id in video_ids])
         assert {p.status for p in predictions.values()} == {"ok"}
@@ -311,7 +363,7 @@ def test_other_pixels_under_the_same_name_are_not_paired_with_the_old_ones(tiny,
 def test_a_benchmark_of_one_video_has_nothing_to_transplant(tiny, tmp_path):
     items = [i for i in items_of(tiny) if i.question.video_id == "v0"]
     path = items[0].video
-    donors = Donors({"v0": path}, num_frames=3, scratch=tmp_path, seed=0)
+    donors = Donors({"v0": path}, {}, num_frames=3, scratch=tmp_path, seed=0)
     predictions = sit(room_for(tiny, tmp_path, donors=donors), items)
     failed = {arm for (_, arm), p in predictions.items() if p.status == "failed"}
     assert failed == {"transplanted:detail@0.2"}

@@ -80,11 +80,14 @@ kept = {
         video_id="v").tokens] for name in ("brightest", "darker-each-time")
 }
 refusals = []
-for name in ("nosy", "vandal"):
+refused = ("nosy", None), ("vandal", None), ("asked-about", None), ("brightest", "What?")
+for name, question in refused:
     try:
-        select(name, canvas, budget=0.1, seed=0, video_id="v")
+        select(name, canvas, budget=0.1, seed=0, video_id="v", question=question)
     except (UserError, ValueError) as error:
         refusals.append(str(error))
+kept["asked"] = select("asked-about", canvas, budget=None, num_kept=[2] * 17, seed=0, video_id="v",
+    question="A").tokens[0].tolist()
 print(json.dumps([told, kept, refusals]))
 """
 
@@ -101,11 +104,14 @@ def test_another_package_adds_selectors_but_no_privileges(tmp_path: Path) -> Non
             assert kept["darker-each-time"][frame] == list(range(14 * before, 14 * before + 14))
     assert "Only built-in selectors" in refusals[0]
     assert "read-only" in refusals[1]
+    assert "it reads the question. Give one." in refusals[2]
+    assert "it reads no question. Leave it out." in refusals[3]
+    assert kept["asked"] == [65, 66]
     assert "Only built-in selectors" in told["nosy"][1][0]
     num_lines = sum(
         len(path.read_text().splitlines()) for path in PACKAGE.iterdir() if path.is_file()
     )
-    assert num_lines < 60
+    assert num_lines < 70
 
 
 def test_all_built_in_selectors_are_listed_with_a_summary() -> None:
