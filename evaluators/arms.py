@@ -130,6 +130,21 @@ def make_arm(
     )
 
 
+def partner_of(arm: ArmSettings) -> ArmSettings | None:
+    """The arm whose choice another copies: the same weights and limits, first seed."""
+    partner = arm.partner or (arm.selector or "").partition(":")[2]
+    if not partner:
+        return None
+    has_weights = list_selectors()[partner].weights is not None
+    return ArmSettings(
+        gaze="on",
+        selector=partner,
+        weights=arm.weights if has_weights else None,
+        budget=arm.budget,
+        threshold=arm.threshold,
+    )
+
+
 def leading(selector: str) -> SelectorInfo:
     """About the selector whose choice decides: a copying one's partner, else itself."""
     base, _, partner = selector.partition(":")
@@ -182,22 +197,16 @@ def from_generation_kwargs(kwargs: Mapping[str, Any]) -> ArmSettings:
 def missing_controls(arms: Sequence[ArmSettings]) -> list[str]:
     """What still has to stand beside these arms before anyone may say that gaze helps.
 
-    Every selector that is no control needs its own at each of its limits; where all are controls,
-    the first one does. They name it as their partner, because then they spend what it kept, also
-    where that is less than its budget.
+    Every one of `leads_of` needs its own. They name it as their partner, because then they spend
+    what it kept, also where that is less than its budget.
 
     Returns:
         Selectors as `--selector` takes them: those of the arms first, then the required ones.
     """
-    infos = list_selectors()
-    gazing = [arm.model_copy(update={"seed": 0}) for arm in arms if arm.selector is not None]
-    alone = [arm for arm in gazing if ":" not in str(arm.selector) and not arm.privileged]
-    able = [arm for arm in alone if not infos[str(arm.selector)].is_control]
-    leads = able or [arm for arm in alone if arm.selector == alone[0].selector]
     typed = [arm.name for arm in arms if arm.selector is not None]
-    for lead in {arm.name: arm for arm in leads}.values():
+    for lead in leads_of(arms):
         for control, num_seeds in REQUIRED_CONTROLS.items():
-            if control == lead.selector or control not in infos:
+            if control == lead.selector or control not in list_selectors():
                 continue
             copy = lead.model_copy(update={"selector": f"{control}:{lead.selector}"})
             seeded = [copy.model_copy(update={"seed": seed}).name for seed in range(num_seeds)]
@@ -205,6 +214,19 @@ def missing_controls(arms: Sequence[ArmSettings]) -> list[str]:
                 seeds = f"#{left[0]}-{left[-1]}" if left[-1] else ""
                 typed.append(f"{copy.name}{seeds}")
     return typed
+
+
+def leads_of(arms: Sequence[ArmSettings]) -> list[ArmSettings]:
+    """The gaze arms of which something is to be said: each limit once, whatever its seeds.
+
+    Those whose selector is no control; where all are controls, those of the first.
+    """
+    infos = list_selectors()
+    gazing = [arm.model_copy(update={"seed": 0}) for arm in arms if arm.selector is not None]
+    alone = [arm for arm in gazing if ":" not in str(arm.selector) and not arm.privileged]
+    able = [arm for arm in alone if not infos[str(arm.selector)].is_control]
+    leads = able or [arm for arm in alone if arm.selector == alone[0].selector]
+    return list({arm.name: arm for arm in leads}.values())
 
 
 def known(selector: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evaluators.arms import partner_of
 from evaluators.canvas import SOURCE, Canvas, Shape, decode
 from evaluators.halting import CannotGoOn, Halt
 from evaluators.mapping import first_frames, num_slices, slice_frames, unite
@@ -118,27 +119,15 @@ def reads_question(arm: ArmSettings) -> bool:
     return any(about_selector(one).reads_question for one in (arm, partner) if one is not None)
 
 
-def partner_of(arm: ArmSettings) -> ArmSettings | None:
-    """The arm whose choice another copies: the same weights and limits, first seed."""
-    _, _, partner = (arm.selector or "").partition(":")
-    if not partner:
-        return None
-    has_weights = list_selectors()[partner].weights is not None
-    return ArmSettings(
-        gaze="on",
-        selector=partner,
-        weights=arm.weights if has_weights else None,
-        budget=arm.budget,
-        threshold=arm.threshold,
-    )
-
-
 def _choose(place: Place, arm: ArmSettings, copied: Chosen | None) -> Chosen | Failure:
     """Run one selector; with a partner, what that one kept stands for budget and threshold.
 
     A matched control has its partner's counts in every frame and view, all others their sum. The
-    oracle chooses once for all questions of a video, so it is shown the evidence of all.
+    oracle chooses once for all questions of a video, so it is shown the evidence of all. A variant
+    with a partner chooses nothing itself: what the partner kept says how much it may show.
     """
+    if arm.partner is not None and copied is not None:
+        return Chosen(copied.kept, 0.0)
     partner, about, canvas = partner_of(arm), about_selector(arm), place.canvas
     donor = place.foreign[partner.name] if partner and about.needs_donor else None
     if isinstance(donor, Failure):

@@ -90,5 +90,5 @@ def find_plan(exam: Exam) -> Plan | None:
 def _contrast(arm: ArmSettings, reference: ArmSettings) -> Contrast:
     """Two arms that spend alike are held against each other at equal tokens."""
     spends = arm.budget is not None and arm.budget == reference.budget
-    is_copy = bool(reference.selector) and ":" in str(reference.selector)
+    is_copy = reference.partner is not None or ":" in str(reference.selector)
     return Contrast.ISO_TOKEN if spends or is_copy else Contrast.ISO_INPUT

@@ -22,7 +22,8 @@ class Preset(Record):
     selectors: tuple[str, ...]
     """As `--selector` takes them, beside `off`."""
     with_controls: bool
-    """Whether all controls are added that the sentence 'gaze helps' needs."""
+    """Whether all controls are added that the sentence 'gaze helps' needs, those among the variants
+    that the model knows too."""
     also: tuple[str, ...]
     """As `--also` takes them, of models that know them."""
     margin: Annotated[float, Field(gt=0, lt=1)]

@@ -3,14 +3,16 @@
 import shlex
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from evaluators.arms import missing_controls
 from evaluators.exam import Settings
+from evaluators.models import find
 from evaluators.recall import Row
 from evaluators.timing import END_TO_END
+from evaluators.variants import missing_variants
 from hlvid.datasets import Benchmark, is_built_in, official_score
 from hlvid.grading import summarize
 from hlvid.runs import GradedRun
@@ -157,7 +159,9 @@ def next_command(settings: Settings) -> str:
     arms = [arm for arm in settings.arms if arm.variant is None]
     if all(arm.selector is not None for arm in arms):
         selectors = ",".join(missing_controls(arms))
-        return command(settings, "--gaze", "both", "--selector", selectors)
+        more = missing_variants(settings.arms, find(settings.model).variants)
+        whole = replace(settings, arms=(*settings.arms, *more))
+        return command(whole, "--gaze", "both", "--selector", selectors)
     words = page_command(settings)
     if is_built_in(settings.benchmark) and settings.data is not None:
         words = ["env", f"HLVID_DATA={settings.data}", *words]

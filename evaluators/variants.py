@@ -1,19 +1,21 @@
 """Arms beside `off` and the selectors: off as it is run elsewhere, floors, diagnostics.
 
 Only models that encode the video know them. Each is written as tables print it: `off-bare`,
-`evs@0.1`, `after-tower:detail@0.1`.
+`evs@0.1`, `after-tower:detail@0.1`, and `fewer-frames:autogaze` for what that arm kept of a video.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from evaluators.arms import DEFAULT_BUDGET
+from evaluators import arms as gazing_arms
+from evaluators.arms import DEFAULT_BUDGET, leads_of, partner_of
 from hlvid.errors import UserError
-from hlvid.types import ArmSettings, Variant
+from hlvid.types import SPENDING, ArmSettings, Variant
 
 NAMES: tuple[Variant, ...] = get_args(Variant)
 AFTER_TOWER: Variant = "after-tower"
-NEED_BUDGET: tuple[Variant, ...] = ("fewer-frames", "lower-resolution", "evs")
+REQUIRED: tuple[Variant, ...] = ("fewer-frames", "lower-resolution")
+"""Controls behind the sentence 'gaze helps', beside those that are selectors."""
 SHOW_KEPT: tuple[Variant | None, ...] = (None, "off-bare", AFTER_TOWER)
 """Arms that show what was kept of the canvas, be it all of it."""
 NOTES: Mapping[Variant, str] = {
@@ -21,6 +23,7 @@ NOTES: Mapping[Variant, str] = {
     "off-bare": "keep-all without the context stream",
     "blind": "sees nothing",
     "context-only": "sees the low-resolution context stream only",
+    "fewer-frames": "whole pairs of frames, one at least",
     "evs": "diagnostic: encodes all tokens and prunes after the tower; keeps one slice at least",
     "after-tower": "diagnostic: encodes all tokens and prunes after the tower",
 }
@@ -33,8 +36,8 @@ def plan_variants(
     """The arms of a command with the variants it asks for behind them, each once.
 
     Args:
-        texts: As typed: 'off-bare', 'evs', 'evs@0.1', 'after-tower' for all gaze arms of the
-            command, 'after-tower:detail@0.1' for one of them.
+        texts: As typed: 'off-bare', 'evs', 'evs@0.1', 'evs:detail@0.1' for what a gaze arm of the
+            command keeps, 'after-tower' for all gaze arms, 'after-tower:detail@0.1' for one.
         arms: The others of the command.
         budgets: For variants that need one and name none.
 
@@ -48,13 +51,19 @@ def plan_variants(
         name, at, budget = head.partition("@")
         if name not in NAMES:
             raise UserError(f"--also: {text!r} is not known. Allowed are: {', '.join(NAMES)}.")
-        if at and name not in NEED_BUDGET:
+        if at and name not in SPENDING:
             raise UserError(f"--also: {text!r}: {name} takes no budget. Leave it out.")
-        if colon and name != AFTER_TOWER:
+        if colon and name not in (AFTER_TOWER, *SPENDING):
             raise UserError(f"--also: {text!r}: {name} takes no arm. Leave it out.")
+        if colon and not partner:
+            raise UserError(f"--also: {text!r}: names no arm behind its colon.")
+        if at and colon:
+            raise UserError(f"--also: {text!r}: {name} takes a budget or an arm. Leave one out.")
         if name == AFTER_TOWER:
-            found += _after_tower(text, partner, arms)
-        elif name in NEED_BUDGET:
+            found += [make_variant(name, base=arm) for arm in _gazing(text, partner, arms)]
+        elif colon:
+            found += [make_variant(name, partner=arm) for arm in _gazing(text, partner, arms)]
+        elif name in SPENDING:
             ratios = [_ratio(text, budget)] if at else budgets or (DEFAULT_BUDGET,)
             found += [make_variant(name, budget=ratio) for ratio in ratios]
         else:
@@ -62,20 +71,58 @@ def plan_variants(
     return tuple({arm.name: arm for arm in found}.values())
 
 
+def missing_variants(
+    arms: Sequence[ArmSettings], known: Sequence[Variant]
+) -> tuple[ArmSettings, ...]:
+    """What still has to stand beside gaze arms, beside `evaluators.arms.missing_controls`.
+
+    Args:
+        arms: All of the command.
+        known: Variants that the model knows.
+    """
+    needed = [
+        make_variant(variant, partner=lead)
+        for lead in leads_of([arm for arm in arms if arm.variant is None])
+        for variant in REQUIRED
+        if variant in known
+    ]
+    return tuple(arm for arm in needed if arm not in arms)
+
+
 def make_variant(
-    variant: Variant, *, base: ArmSettings | None = None, budget: float | None = None
+    variant: Variant,
+    *,
+    base: ArmSettings | None = None,
+    partner: ArmSettings | None = None,
+    budget: float | None = None,
 ) -> ArmSettings:
     """One variant, with what tables must say of it.
 
     Args:
         variant: Which one.
         base: The gaze arm that is pruned after the tower.
-        budget: Share of the native tokens, of variants that need one.
+        partner: The gaze arm that says how many tokens may be spent.
+        budget: Share of the native tokens, of variants that need one and have no partner.
+
+    Raises:
+        UserError: The partner copies another one itself.
     """
     note = (NOTES[variant],) if variant in NOTES else ()
     if base is not None:
         notes = tuple(dict.fromkeys((*base.notes, *note)))
         return base.model_copy(update={"variant": variant, "notes": notes})
+    if partner is not None:
+        if ":" in str(partner.selector):
+            raise UserError(f"--also: {partner.name} copies another arm. Name that one.")
+        return ArmSettings(
+            gaze="off",
+            variant=variant,
+            partner=partner.selector,
+            weights=partner.weights,
+            budget=partner.budget,
+            threshold=partner.threshold,
+            notes=note,
+        )
     return ArmSettings(gaze="off", variant=variant, budget=budget, notes=note)
 
 
@@ -83,8 +130,13 @@ def to_generation_kwargs(arm: ArmSettings) -> dict[str, Any]:
     """What a task sends beside `evaluators.arms.to_generation_kwargs`."""
     if arm.variant is None:
         return {}
-    budget = {} if arm.budget is None else {"budget": arm.budget}
-    return {"variant": arm.variant, **budget}
+    spends = {} if arm.budget is None else {"budget": arm.budget}
+    if arm.partner is not None:
+        partner = partner_of(arm)
+        assert partner is not None
+        sent = gazing_arms.to_generation_kwargs(partner)
+        spends = {"partner": sent.pop("selector"), **sent, "gaze": "off"}
+    return {"variant": arm.variant, **spends}
 
 
 def from_generation_kwargs(arm: ArmSettings, kwargs: Mapping[str, Any]) -> ArmSettings:
@@ -100,12 +152,16 @@ def from_generation_kwargs(arm: ArmSettings, kwargs: Mapping[str, Any]) -> ArmSe
         raise UserError(f"generation_kwargs: variant {variant!r} with gaze {arm.gaze!r}.")
     if variant == AFTER_TOWER:
         return make_variant(variant, base=arm)
-    needs_budget = variant in NEED_BUDGET
+    if "partner" in kwargs:
+        sent = {**kwargs, "gaze": "on", "selector": kwargs["partner"]}
+        return make_variant(variant, partner=gazing_arms.from_generation_kwargs(sent))
+    needs_budget = variant in SPENDING
     budget = _ratio(f"{variant}@", str(kwargs.get("budget"))) if needs_budget else None
     return make_variant(variant, budget=budget)
 
 
-def _after_tower(text: str, partner: str, arms: Sequence[ArmSettings]) -> list[ArmSettings]:
+def _gazing(text: str, partner: str, arms: Sequence[ArmSettings]) -> list[ArmSettings]:
+    """The gaze arm of a name, or all where none is named."""
     gazing = {arm.name: arm for arm in arms if arm.gaze == "on"}
     wanted = [partner] if partner else list(gazing)
     if not gazing or not set(wanted) <= set(gazing):
@@ -113,7 +169,7 @@ def _after_tower(text: str, partner: str, arms: Sequence[ArmSettings]) -> list[A
             f"--also: {text!r}: names no gaze arm of this command. "
             f"They are: {', '.join(gazing) or 'none'}."
         )
-    return [make_variant(AFTER_TOWER, base=gazing[name]) for name in wanted]
+    return [gazing[name] for name in wanted]
 
 
 def _ratio(text: str, budget: str) -> float:

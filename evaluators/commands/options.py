@@ -58,8 +58,8 @@ class Asked:
     also: Annotated[
         str,
         typer.Option(
-            help="V,...: off-stock, off-bare, blind, context-only, fewer-frames[@BUDGET], "
-            "lower-resolution[@BUDGET], evs[@BUDGET], after-tower[:ARM]."
+            help="V,...: off-stock, off-bare, blind, context-only, after-tower[:ARM]; and "
+            "fewer-frames, lower-resolution, evs, each [@BUDGET], or :ARM to spend what ARM kept."
         ),
     ] = ""
     repeat_off: Annotated[

@@ -124,11 +124,16 @@ def reproduce(  # noqa: PLR0913
 
 
 def _with_controls(asked: Asked) -> Asked:
-    """The controls that are missing, before the arms that are no selectors."""
+    """With the controls that are missing, selectors and variants that the model knows."""
     from evaluators.arms import missing_controls
+    from evaluators.models import find
+    from evaluators.variants import missing_variants
 
-    selectors = missing_controls([arm for arm in asked.arms() if arm.variant is None])
-    return replace(asked, selector=",".join(selectors))
+    arms = asked.arms()
+    selectors = missing_controls([arm for arm in arms if arm.variant is None])
+    more = [arm.name for arm in missing_variants(arms, find(asked.model).variants)]
+    also = ",".join(filter(None, [asked.also, *more]))
+    return replace(asked, selector=",".join(selectors), also=also)
 
 
 def _sit(asked: Asked, preset: "Preset") -> None:

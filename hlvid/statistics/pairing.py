@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hlvid.errors import UserError
 from hlvid.statistics.clusters import Floats
 from hlvid.statistics.columns import FAILED, Columns, Graded
-from hlvid.types import RunRecord
+from hlvid.types import ArmSettings, RunRecord
 
 NOT_COMPARABLE = ("infeasible", "failed")
 """Status of a run that has no accuracy: gaze never wins because the other arm could not run."""
@@ -30,7 +30,8 @@ class Contrast(StrEnum):
     ISO_INPUT = "iso-input"
     """The same pixels: gaze may cost no accuracy and should save time."""
     ISO_TOKEN = "iso-token"
-    """The same number of visual tokens for every question: better tokens are more accurate."""
+    """The same number of visual tokens for every question: better tokens are more accurate. Whole
+    frames, or a smaller grid, come as near below it as they can."""
     ISO_LATENCY = "iso-latency"
     """The same end-to-end time: what a practitioner gains."""
 
@@ -109,9 +110,10 @@ def _in_order_of(first: Columns, other: Columns) -> Columns:
 def derive_contrast(arm: RunRecord, reference: RunRecord, pairs: Pairs) -> Contrast:
     """What the comparison of two paired runs is about.
 
-    The first that fits of iso-token (equal visual tokens for every question), iso-input (equal
-    frame settings, whose digests `pair_runs` has checked) and iso-latency (median end-to-end times
-    within 5 % on one machine).
+    The first that fits of iso-token (equal visual tokens for every question, or one arm spends what
+    the other kept as near below as whole frames or a smaller grid come), iso-input (equal frame
+    settings, whose digests `pair_runs` has checked) and iso-latency (median end-to-end times within
+    5 % on one machine).
 
     Raises:
         UserError: None fits; says what would make the runs comparable.
@@ -121,6 +123,12 @@ def derive_contrast(arm: RunRecord, reference: RunRecord, pairs: Pairs) -> Contr
     # Unknown counts are NaN, which equals nothing.
     if len(ours) and bool((ours == theirs).all()):
         return Contrast.ISO_TOKEN
+    for control, spent, other, kept in (
+        (arm.arm, ours, reference.arm, theirs),
+        (reference.arm, theirs, arm.arm, ours),
+    ):
+        if _spends_that_of(control, other) and len(spent) and bool((spent <= kept).all()):
+            return Contrast.ISO_TOKEN
     if _has_same_pixels(arm, reference):
         return Contrast.ISO_INPUT
     times = paired_times_ms(pairs, "end_to_end")
@@ -137,6 +145,14 @@ def derive_contrast(arm: RunRecord, reference: RunRecord, pairs: Pairs) -> Contr
         "(iso-input), or with median end-to-end times within "
         f"{LATENCY_TOLERANCE:.0%} (iso-latency)."
     )
+
+
+def _spends_that_of(control: ArmSettings, other: ArmSettings) -> bool:
+    """Whether a variant of off has a gaze arm as its partner."""
+    if control.partner is None or control.partner != other.selector or other.variant is not None:
+        return False
+    fields = ("weights", "budget", "threshold")
+    return all(getattr(control, field) == getattr(other, field) for field in fields)
 
 
 def check_memory(arm: RunRecord, reference: RunRecord, pairs: Pairs) -> None:

@@ -9,6 +9,7 @@ from hlvid.types.probes import Probe, ProbeAnswer
 from hlvid.types.runs import (
     LOOPED_ATTENTION,
     OUT_OF_MEMORY,
+    SPENDING,
     ArmSettings,
     BenchmarkId,
     FrameSettings,
@@ -40,6 +41,7 @@ __all__ = [
     "LOOPED_ATTENTION",
     "OUT_OF_MEMORY",
     "SCHEMA_VERSION",
+    "SPENDING",
     "ArmSettings",
     "BenchmarkId",
     "Count",

@@ -155,6 +155,10 @@ share of the pixels, pruning by the tower's features. With gaze: the same tokens
 tower."""
 
 
+SPENDING: tuple[Variant, ...] = ("fewer-frames", "lower-resolution", "evs")
+"""Variants that spend a budget, or what a partner kept."""
+
+
 class ArmSettings(Record):
     """One gaze setting: `off`, or a selector with its budget, threshold and seed."""
 
@@ -162,6 +166,9 @@ class ArmSettings(Record):
     variant: Variant | None = None
     selector: Identifier | None = None
     """None when gaze is off. A matched control names its partner: 'random-matched:detail'."""
+    partner: Identifier | None = None
+    """Of a variant that spends what a selector kept of the video, as near below as it can: that
+    one's name. Weights, budget and threshold are then the partner's."""
     weights: str | None = None
     budget: Ratio | None = None
     threshold: float | None = None
@@ -180,18 +187,18 @@ class ArmSettings(Record):
             raise ValueError(f"gaze {self.gaze!r} with selector {self.selector!r}")
         if self.variant is not None and (self.variant == "after-tower") != (self.gaze == "on"):
             raise ValueError(f"gaze {self.gaze!r} with variant {self.variant!r}")
+        if self.partner is not None and self.variant not in SPENDING:
+            raise ValueError(f"partner {self.partner!r} with variant {self.variant!r}")
         return self
 
     @property
     def name(self) -> str:
         """'off', 'detail@0.1', 'random-matched:detail@0.1#3': unique within a group of arms.
 
-        Variants begin with their name: 'off-bare', 'evs@0.1', 'after-tower:detail@0.1'.
+        Variants begin with their name: 'off-bare', 'evs@0.1', 'after-tower:detail@0.1',
+        'fewer-frames:detail@0.1'.
         """
-        if self.selector is None:
-            name: str = self.variant or "off"
-        else:
-            name = f"{self.variant}:{self.selector}" if self.variant else self.selector
+        name = ":".join(filter(None, (self.variant, self.selector or self.partner))) or "off"
         if self.budget is not None:
             name += f"@{self.budget:g}"
         if self.threshold is not None:

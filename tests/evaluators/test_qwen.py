@@ -444,6 +444,19 @@ def test_fewer_frames_and_lower_resolution_spend_no_more_than_the_budget(qwen):
             assert video.stream.slices == 4
 
 
+def test_fewer_frames_and_lower_resolution_spend_what_their_partner_kept(qwen):
+    canvas = canvas_of(qwen, 8, 12, 16)
+    gaze = view_of(canvas)
+    for name in ("fewer-frames", "lower-resolution"):
+        arm = make_variant(name, partner=GAZE.model_copy(update={"budget": None}))
+        # What is typed as a budget plays no part: the count is that of the partner.
+        *_, video = show(view_of(canvas, arm, kept=gaze.kept), qwen._processor.video_processor)
+        assert 0.75 * gaze.kept.num_tokens < video.stream.num_all <= gaze.kept.num_tokens
+    arm = make_variant("evs", partner=GAZE)
+    looked = qwen.watch(view_of(canvas, arm, kept=gaze.kept), Stopwatch())
+    assert len(looked.features.tokens) == looked.shown[0].stream.num_all + gaze.kept.num_tokens
+
+
 # --- sizes ----------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,12 @@ from evaluators.engine import quiet
 from evaluators.examinee import Infeasible
 from evaluators.models import find
 from evaluators.run import Settings, run
-from evaluators.variants import from_generation_kwargs, plan_variants, to_generation_kwargs
+from evaluators.variants import (
+    from_generation_kwargs,
+    missing_variants,
+    plan_variants,
+    to_generation_kwargs,
+)
 from hlvid.datasets import read
 from hlvid.errors import UserError
 from hlvid.runs import grade_run, read_run
@@ -25,6 +30,7 @@ GAZING = plan_arms("both", ["detail", "random-matched", "transplanted"], budgets
 ALSO = (
     *("off-stock", "off-bare", "blind", "context-only"),
     *("fewer-frames@0.5", "lower-resolution@0.25", "evs@0.5", "after-tower:detail@0.1"),
+    *("fewer-frames:detail@0.1", "lower-resolution:detail@0.1"),
 )
 ARMS = plan_variants(ALSO, GAZING)
 TOTAL, CONTEXT = 2 * 20 * 11, 2 * 3 * 2
@@ -58,7 +64,7 @@ def test_every_arm_and_floor_is_a_run_that_a_stranger_can_check(sat, tiny):
         assert graded.record.status == "complete"
         assert graded.record.generation["attention"] == "segments"
         assert graded.record.model.load_format == "dummy"
-        is_gaze = graded.record.arm.selector is not None
+        is_gaze = graded.record.arm.gaze == "on"
         assert (graded.record.adaptation == "training-free") == is_gaze
     assert len({graded.record.group_id for graded, _ in sat.values()}) == 1
 
@@ -89,6 +95,9 @@ def test_four_counts_are_told_and_controls_spend_the_same_integer(sat):
     }
     assert {name: counts[name].visual for name in expected} == expected
     assert CONTEXT < counts["lower-resolution@0.25"].visual <= TOTAL // 4 + CONTEXT
+    # A tenth of two pairs of frames is less than one pair, which is the least that can be shown.
+    assert counts["fewer-frames:detail@0.1"].visual == TOTAL // 2 + CONTEXT
+    assert CONTEXT < counts["lower-resolution:detail@0.1"].visual <= TOTAL // 10 + CONTEXT
     for name in ("evs@0.5", "after-tower:detail@0.1"):
         assert counts[name].encoded == counts["off"].encoded == 4 * (TOTAL + CONTEXT)
     assert counts["detail@0.1"].encoded == 4 * counts["detail@0.1"].visual
@@ -230,9 +239,11 @@ def test_the_command_runs_it_and_refuses_what_a_model_does_not_take(tiny, tmp_pa
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("fewer-frames:autogaze", "fewer-frames takes no arm"),
-        ("evs:detail@0.2", "evs takes no arm"),
-        ("evs@0.5:detail", "evs takes no arm"),
+        ("fewer-frames:autogaze", "names no gaze arm of this command"),
+        ("fewer-frames:", "names no arm behind its colon"),
+        ("evs:detail@0.2", "names no gaze arm of this command"),
+        ("evs@0.5:detail@0.1", "evs takes a budget or an arm"),
+        ("evs:random-matched:detail@0.1", "copies another arm. Name that one"),
         ("after-tower@0.5", "after-tower takes no budget"),
         ("after-tower@0.5:detail@0.1", "after-tower takes no budget"),
         ("off-bare@0.1", "off-bare takes no budget"),
@@ -252,7 +263,7 @@ def test_a_variant_survives_the_way_through_a_task_and_is_typed_as_printed():
         "evs@0.2",
     ]
     for arm in ARMS:
-        base = arm.model_copy(update={"variant": None, "budget": None, "notes": ()})
+        base = ArmSettings(gaze="off")
         if arm.selector is not None:
             base = next(a for a in GAZING if a.selector == arm.selector)
         assert from_generation_kwargs(base, to_generation_kwargs(arm)) == arm
@@ -260,6 +271,22 @@ def test_a_variant_survives_the_way_through_a_task_and_is_typed_as_printed():
         from_generation_kwargs(GAZING[1], {"variant": "evs"})
     with pytest.raises(ValueError, match="variant 'after-tower'"):
         ArmSettings(gaze="off", variant="after-tower")
+    with pytest.raises(ValueError, match="partner 'detail' with variant 'blind'"):
+        ArmSettings(gaze="off", variant="blind", partner="detail")
+
+
+def test_what_is_required_beside_gaze_is_asked_for_of_models_that_know_it():
+    arms = plan_arms("on", ["detail", "random-matched"], budgets=[0.1])
+    missing = missing_variants(arms, find("qwen").variants)
+    assert [arm.name for arm in missing] == [
+        "fewer-frames:detail@0.1",
+        "lower-resolution:detail@0.1",
+    ]
+    assert missing_variants((*arms, *missing), find("qwen").variants) == ()
+    assert missing_variants(arms, find("ocr").variants) == ()
+    settings = settings_for("exam", "runs", arms=arms)
+    also = "--also fewer-frames:detail@0.1,lower-resolution:detail@0.1"
+    assert also in report.next_command(settings)
 
 
 def test_stock_lmms_eval_makes_it_from_a_string():

@@ -360,6 +360,20 @@ def test_frames_may_differ_where_the_settings_say_so(gaze):
     assert compare_arms(gaze, fewer).contrast is Contrast.ISO_TOKEN
 
 
+def test_a_variant_spends_what_its_partner_kept_as_near_below_as_it_can(gaze):
+    arm = ArmSettings(gaze="off", variant="fewer-frames", partner="detail", budget=0.1)
+    fewer = make_run(arm, lambda index: 0, visual_tokens=88)
+    assert compare_arms(gaze, fewer).contrast is Contrast.ISO_TOKEN
+    assert compare_arms(fewer, gaze).contrast is Contrast.ISO_TOKEN
+    more = make_run(arm, lambda index: 0, visual_tokens=101, milliseconds=999)
+    of_another = make_run(
+        arm.model_copy(update={"budget": 0.2}), lambda index: 0, visual_tokens=88, milliseconds=999
+    )
+    for one in (more, of_another):
+        with pytest.raises(UserError, match="the visual tokens differ"):
+            compare_arms(gaze, one)
+
+
 # refusals
 
 

@@ -13,13 +13,19 @@ from evaluators.mapping import Pairing
 from evaluators.models.qwen.generate import generate
 from evaluators.models.qwen.geometry import native_size, parse_canvas
 from evaluators.models.qwen.prompt import Prefix, Prompter
-from evaluators.models.qwen.streams import KEEPS_AFTER, VARIANTS, Shown, context_grid, show
+from evaluators.models.qwen.streams import (
+    KEEPS_AFTER,
+    VARIANTS,
+    Shown,
+    allowed,
+    context_grid,
+    show,
+)
 from evaluators.models.qwen.tower import Features, Tower, most_changed
 from evaluators.models.qwen.weights import LoadFormat, device_of, load, missing_weights
 from evaluators.pruning import ROWS, Stream
 from evaluators.task import GENERATION
 from evaluators.timing import Stopwatch
-from gaze.selectors.budget import budget_tokens
 from hlvid.errors import UserError
 from hlvid.types import Question, TokenCounts
 
@@ -185,8 +191,7 @@ class Qwen(Examinee):
         *before, video = (one.stream for one in shown)
         first = sum(stream.num_all for stream in before)
         if view.arm.variant == "evs":
-            num_kept = budget_tokens(view.arm.budget or 1.0, video.num_all)
-            index = most_changed(features.tokens[first:], video.slices, num_kept)
+            index = most_changed(features.tokens[first:], video.slices, allowed(view))
             kept = Stream(video.slices, video.rows, video.cols, index.cpu().numpy())
         else:
             kept = Stream.of(view.kept)

@@ -30,7 +30,6 @@ VARIANTS: tuple[Variant, ...] = (
 WITHOUT_CONTEXT: tuple[Variant, ...] = ("off-stock", "off-bare", "blind")
 KEEPS_AFTER: tuple[Variant, ...] = ("after-tower", "evs")
 """Arms whose tower encodes all tokens."""
-NEEDS_BUDGET: tuple[Variant, ...] = ("fewer-frames", "lower-resolution", "evs")
 
 
 @dataclass(frozen=True)
@@ -129,11 +128,9 @@ def _stock(view: View, video_processor: Any) -> Shown:  # noqa: ANN401
 
 
 def _fewer_frames(view: View) -> Shown:
-    """As many uniform slices as the budget has whole frames for; one at least."""
+    """As many uniform slices as the arm may spend whole frames on; one at least."""
     canvas, pairing = view.canvas, view.canvas.shape.pairing
-    size = view.views.num_tokens
-    num_slices = len(slice_frames(canvas.num_frames, pairing))
-    wanted = max(1, budget_tokens(_budget(view), num_slices * size) // size)
+    wanted = max(1, allowed(view) // view.views.num_tokens)
     per_slice = 2 if pairing == "stock" else 1
     chosen = uniform_indices(canvas.num_frames, min(wanted * per_slice, canvas.num_frames))
     frames = [
@@ -145,13 +142,16 @@ def _fewer_frames(view: View) -> Shown:
 
 
 def _lower(view: View) -> tuple[int, int]:
-    """Columns and rows of the largest grid of about the same shape within the budget."""
+    """Columns and rows of the largest grid of about the same shape that the arm may spend."""
     views = view.views
-    most = max(1, budget_tokens(_budget(view), views.num_tokens))
+    most = max(1, allowed(view) // view.kept.num_frames)
     rows = max(1, min(most, math.floor(views.rows * math.sqrt(most / views.num_tokens))))
     return max(1, min(views.cols, most // rows)), rows
 
 
-def _budget(view: View) -> float:
+def allowed(view: View) -> int:
+    """Tokens of the video that an arm may spend: as many as its partner kept, or a share of all."""
+    if view.arm.partner is not None:
+        return view.kept.num_tokens
     assert view.arm.budget is not None
-    return view.arm.budget
+    return budget_tokens(view.arm.budget, view.kept.num_frames * view.views.num_tokens)
