@@ -25,8 +25,9 @@ from measure import Rows, parser, result_file  # noqa: E402
 from transformers.image_utils import SizeDict  # noqa: E402
 from transformers.video_processing_utils import BaseVideoProcessor  # noqa: E402
 
+from evaluators.canvas import parse_canvas  # noqa: E402
 from evaluators.models.qwen.byte_tokens import make_processor  # noqa: E402
-from evaluators.models.qwen.geometry import native_size, parse_canvas  # noqa: E402
+from evaluators.models.qwen.geometry import native_size  # noqa: E402
 from hlvid.console import progress  # noqa: E402
 from hlvid.video import VideoReader, uniform_indices  # noqa: E402
 
@@ -45,7 +46,7 @@ def compare(family: str, canvas: str, num_frames: int) -> dict[str, object]:
     with VideoReader(path) as reader:
         source = reader.info.width, reader.info.height
         indices = uniform_indices(reader.info.num_frames, num_frames)
-        width, height = native_size(*(parse_canvas(canvas) or source), side=FAMILIES[family])
+        width, height = native_size(*parse_canvas(canvas, "native")(*source), side=FAMILIES[family])
         whole = [frame.pixels for frame in reader.frames(indices)]
     with VideoReader(path, size=(width, height)) as reader:
         ours = [frame.pixels for frame in reader.frames(indices)]

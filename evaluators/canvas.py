@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,11 +16,16 @@ from numpy.typing import NDArray
 from evaluators.halting import CannotGoOn
 from evaluators.mapping import Pairing
 from gaze.views import TOKEN_PIXELS, Views
+from hlvid.errors import UserError
 from hlvid.types import Evidence, FrameSettings
 from hlvid.video import VideoReader, frames_sha256, uniform_indices
 
 Fit = Callable[[int, int], tuple[int, int]]
 """From a video's width and height to the canvas's."""
+
+
+_SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
+_LINES = re.compile(r"([1-9][0-9]{0,4})p")
 
 
 class NoRoom(CannotGoOn):
@@ -31,7 +37,7 @@ class Shape:
     """How a model wants its frames.
 
     Args:
-        canvas: What a record calls the size: 'source', 'native', 'own' or 'WIDTHxHEIGHT'.
+        canvas: What a record calls the size: `FrameSettings.canvas`.
         fit: Gives that size; None for the size of the video.
         token_pixels: Side of a native token.
         pairing: Which frames share a token.
@@ -53,6 +59,36 @@ class Shape:
             pairing=self.pairing,
             context=self.context,
         )
+
+
+def parse_canvas(text: str, whole: str) -> Fit:
+    """The size that is asked for, before a model's own rule rounds it.
+
+    Args:
+        text: 'WIDTHxHEIGHT', 'Np' for a shorter side of N at most, or `whole`.
+        whole: What the size of the video is called.
+
+    Raises:
+        UserError: It is none of these.
+    """
+    if text == whole:
+        return lambda width, height: (width, height)
+    if size := _SIZE.fullmatch(text):
+        return lambda *_: (int(size[1]), int(size[2]))
+    if lines := _LINES.fullmatch(text):
+        return lambda width, height: _shrunk(width, height, int(lines[1]))
+    raise UserError(
+        f"--canvas: {text!r} cannot be read. Allowed are {whole}, WIDTHxHEIGHT, and Np for a "
+        "shorter side of N pixels at most."
+    )
+
+
+def _shrunk(width: int, height: int, most: int) -> tuple[int, int]:
+    """The size at which the shorter side is so long at most, in the same shape."""
+    shorter = min(width, height)
+    if shorter <= most:
+        return width, height
+    return round(width * most / shorter), round(height * most / shorter)
 
 
 SOURCE = Shape()

@@ -73,7 +73,9 @@ class Asked:
     load_format: Annotated[
         str, typer.Option(help="weights, or dummy: random values, latency only.")
     ] = ""
-    canvas: Annotated[str, typer.Option(help="native or WIDTHxHEIGHT, for an MLLM.")] = ""
+    canvas: Annotated[
+        str, typer.Option(help="Of an MLLM: native, WIDTHxHEIGHT, or Np: shorter side N at most.")
+    ] = ""
     pairing: Annotated[str, typer.Option(help="Frames that share a token: stock or repeat.")] = ""
     context: Annotated[
         str,

@@ -9,12 +9,11 @@ from typing import Any
 
 from PIL import Image
 
-from evaluators.canvas import SOURCE, Shape
+from evaluators.canvas import SOURCE, Shape, parse_canvas
 from evaluators.examinee import Answer, Examinee, Infeasible, View
 from evaluators.models import FOREIGN
 from evaluators.task import GENERATION
 from evaluators.timing import GENERATE, Stopwatch
-from gaze.views import TOKEN_PIXELS
 from hlvid.errors import UserError
 from hlvid.grading import is_failure
 from hlvid.types import ModelId, Question
@@ -30,7 +29,8 @@ class LmmsEval(Examinee):
     Args:
         seed: Of the run; not used.
         model_args: 'model=NAME' of a model of lmms-eval's, then that model's own arguments.
-        canvas: 'source', or 'WIDTHxHEIGHT' of the images it is given.
+        canvas: Of the images it is given: 'source', 'WIDTHxHEIGHT', or 'Np' for a shorter side of N
+            at most.
 
     Raises:
         UserError: There is no such model, or it cannot be made.
@@ -43,7 +43,8 @@ class LmmsEval(Examinee):
     def __init__(self, *, seed: int, model_args: str = "", canvas: str = "source") -> None:
         del seed
         name, given = _read(model_args)
-        self.shape = _shape(canvas)
+        fit = parse_canvas(canvas, "source")
+        self.shape = SOURCE if canvas == "source" else Shape(canvas=canvas, fit=fit)
         self._network = _make(name, given)
         self.model = ModelId(
             name=FOREIGN,
@@ -133,13 +134,3 @@ def _make(name: str, given: Mapping[str, str]) -> Any:  # noqa: ANN401
         raise UserError(
             f"--model-args: lmms-eval's model {name!r} cannot be made ({told})."
         ) from None
-
-
-def _shape(canvas: str) -> Shape:
-    if canvas == "source":
-        return SOURCE
-    width, _, height = canvas.partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise UserError(f"--canvas: {canvas!r} cannot be read. Allowed is WIDTHxHEIGHT.")
-    size = int(width), int(height)
-    return Shape(canvas=canvas, fit=lambda *_: size, token_pixels=TOKEN_PIXELS)

@@ -220,7 +220,8 @@ class FrameSettings(Record):
     canvas: str = "source"
     """'source' for the size of the video, 'native' for the nearest size that the model's own resize
     rule gives, 'own' for what the model's own code makes of the frames, which nothing here tells,
-    else 'WIDTHxHEIGHT'."""
+    'Np' for the size of the video with a shorter side of N pixels at most, else 'WIDTHxHEIGHT'; the
+    model's own rule rounds it."""
     token_pixels: Annotated[int, Field(gt=0)] = 32
     """Side of a native token on the canvas."""
     pairing: Literal["none", "stock", "repeat"] = "none"

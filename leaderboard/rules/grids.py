@@ -11,6 +11,7 @@ from leaderboard.rules import Submission, at_questions
 from leaderboard.rules.answers import SEEING
 
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
+_LINES = re.compile(r"([1-9][0-9]{0,4})p")
 
 
 def grids(submission: Submission) -> Iterator[str]:
@@ -44,8 +45,8 @@ def slice_tokens(frames: FrameSettings, video_size: tuple[int, int] | None) -> I
     """Tokens that a frame, or a pair of frames, can have: the video's and those of the context.
 
     A canvas of the video's own size is covered by tokens, the last ones reaching beyond it. An
-    MLLM's rule for 'native' rounds the sides to whole tokens; of a size that was typed either may
-    be meant.
+    MLLM's rule for 'native' rounds the sides to whole tokens; of a size that was asked for either
+    may be meant.
 
     Args:
         frames: What the run says of its canvas.
@@ -54,15 +55,18 @@ def slice_tokens(frames: FrameSettings, video_size: tuple[int, int] | None) -> I
     Yields:
         Nothing where the size of the canvas is not known.
     """
-    match = _SIZE.fullmatch(frames.canvas)
-    size = (int(match[1]), int(match[2])) if match else video_size
-    if size is None or not (match or frames.canvas in ("source", "native")):
+    typed, lines = _SIZE.fullmatch(frames.canvas), _LINES.fullmatch(frames.canvas)
+    size = (int(typed[1]), int(typed[2])) if typed else video_size
+    if size is None or not (typed or lines or frames.canvas in ("source", "native")):
         return
+    if lines and (shorter := min(size)) > int(lines[1]):
+        scale = int(lines[1]) / shorter
+        size = round(size[0] * scale), round(size[1] * scale)
     side, wide = frames.token_pixels, frames.context
     grow = max(1.0, side / size[0], side / size[1])
     covered = [-(-length // side) for length in size]
     rounded = [round(int(length * grow) / side) for length in size]
     for canvas, (cols, rows) in (("source", covered), ("native", rounded)):
-        if match or frames.canvas == canvas:
+        if typed or lines or frames.canvas == canvas:
             context = -(-cols // wide) * -(-rows // wide) if wide else 0
             yield cols * rows + context

@@ -16,12 +16,12 @@ from transformers import AttentionInterface, vision_utils  # noqa: E402
 from transformers.video_utils import VideoMetadata  # noqa: E402
 
 from evaluators.attention import attend_segments  # noqa: E402
-from evaluators.canvas import Canvas  # noqa: E402
+from evaluators.canvas import Canvas, parse_canvas  # noqa: E402
 from evaluators.examinee import Infeasible, View  # noqa: E402
 from evaluators.mapping import slice_frames, unite  # noqa: E402
 from evaluators.models.qwen import Qwen, weights  # noqa: E402
 from evaluators.models.qwen.generate import GREEDY, generate  # noqa: E402
-from evaluators.models.qwen.geometry import native_size, parse_canvas  # noqa: E402
+from evaluators.models.qwen.geometry import native_size  # noqa: E402
 from evaluators.models.qwen.prompt import Prefix, metadata  # noqa: E402
 from evaluators.models.qwen.streams import show  # noqa: E402
 from evaluators.models.qwen.tower import Tower, most_changed  # noqa: E402
@@ -468,11 +468,16 @@ def test_the_canvas_is_what_the_models_own_rule_gives_without_limits(qwen):
         rows, cols = smart_resize(height, width, side, min_pixels=1, max_pixels=2**40)
         assert native_size(width, height, side=side) == (cols, rows)
     assert native_size(20, 20, side=side) == (side, side)
-    assert parse_canvas("1920x1088") == (1920, 1088)
+    assert parse_canvas("1920x1088", "native")(640, 360) == (1920, 1088)
+    lines = parse_canvas("896p", "native")
+    assert lines(3840, 2160) == (1593, 896)
+    assert lines(2160, 3840) == (896, 1593)
+    assert lines(640, 360) == (640, 360)
+    assert native_size(*lines(3840, 2160), side=28) == (57 * 28, 32 * 28)
     with pytest.raises(UserError, match="200"):
         native_size(10_000, 40, side=side)
     with pytest.raises(UserError, match="WIDTHxHEIGHT"):
-        parse_canvas("4k")
+        parse_canvas("4k", "native")
 
 
 def test_a_prompt_beyond_the_context_is_infeasible_and_not_failed(qwen, monkeypatch):

@@ -391,6 +391,7 @@ def test_honest_runs_pass(bench):
         (FrameSettings(num_frames=6, pairing="repeat"), 5 * 8160),
         (FrameSettings(num_frames=6, canvas="1000x500"), 6 * 16 * 31),  # rounded, or
         (FrameSettings(num_frames=6, canvas="1000x500"), 6 * 16 * 32),  # covered
+        (FrameSettings(num_frames=6, canvas="896p", token_pixels=28, pairing="stock"), 3 * 57 * 32),
         (FrameSettings(num_frames=6, canvas="own"), 12345),  # of the model's own making
     ],
 )

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 
 from evaluators import attention
-from evaluators.canvas import Shape
+from evaluators.canvas import Shape, parse_canvas
 from evaluators.examinee import Answer, Examinee, Infeasible, OutOfMemory, View
 from evaluators.mapping import Pairing
 from evaluators.models.qwen.generate import generate
-from evaluators.models.qwen.geometry import native_size, parse_canvas
+from evaluators.models.qwen.geometry import native_size
 from evaluators.models.qwen.prompt import Prefix, Prompter
 from evaluators.models.qwen.streams import (
     KEEPS_AFTER,
@@ -59,7 +59,7 @@ class Qwen(Examinee):
         weights: A folder, a hub id, or a size for `dummy`; '' for the default.
         load_format: 'weights', or 'dummy' for random values: latency only.
         device: Where to run; '' for CUDA where there is one.
-        canvas: 'native', or 'WIDTHxHEIGHT'.
+        canvas: 'native', 'WIDTHxHEIGHT', or 'Np' for a shorter side of N at most.
         pairing: Which frames share a token: 'stock' or 'repeat'.
         context: Native tokens along a side that a context token covers; 0 for no context stream.
         device_map: How to spread a model that is larger than one card: see `weights.load`.
@@ -98,10 +98,10 @@ class Qwen(Examinee):
         self._tower = Tower.of(self._network, self._processor.video_processor)
         video = self._processor.video_processor
         side = video.patch_size * video.merge_size
-        wanted = parse_canvas(canvas)
+        wanted = parse_canvas(canvas, "native")
         self.shape = Shape(
             canvas=canvas,
-            fit=lambda width, height: native_size(*(wanted or (width, height)), side=side),
+            fit=lambda width, height: native_size(*wanted(width, height), side=side),
             token_pixels=side,
             pairing=pairing,
             context=wide,

@@ -1,6 +1,5 @@
 """Sizes: the canvas by the model's own resize rule, and what its stock processor makes of it."""
 
-import re
 from typing import Any
 
 import numpy as np
@@ -8,22 +7,6 @@ import torch
 from numpy.typing import NDArray
 
 from hlvid.errors import UserError
-
-_SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
-
-
-def parse_canvas(text: str) -> tuple[int, int] | None:
-    """Width and height that were asked for; None for 'native'.
-
-    Raises:
-        UserError: It is neither.
-    """
-    if text == "native":
-        return None
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        raise UserError(f"--canvas: {text!r} cannot be read. Allowed are native and WIDTHxHEIGHT.")
-    return int(match[1]), int(match[2])
 
 
 def native_size(width: int, height: int, *, side: int) -> tuple[int, int]:
