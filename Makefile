@@ -42,7 +42,7 @@ bench: .venv/all.stamp
 	$(BIN)/python benchmarks/gaze_memory.py > /dev/null
 	$(BIN)/python benchmarks/bench_video.py > /dev/null
 
-# 1,024 frames of 4K in one prompt. Needs 26 GB of disk for the frames.
+# 1,024 frames of 4K in one prompt, decoded as they are read: no disk beyond the clip's.
 bench-long: .venv/all.stamp
 	$(BIN)/python benchmarks/mllm_break_even.py --long > /dev/null
 

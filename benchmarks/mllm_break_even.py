@@ -7,7 +7,9 @@ released size and random weights. Nothing here speaks of accuracy, and the tower
 a real one: a selector that pays here pays before any tower, and one that does not needs a tower
 that costs at least what its row says.
 
-With --long, instead: 1,024 whole 4K frames in one prompt, once.
+With --long, instead: 1,024 whole 4K frames in one prompt, once. All of them would take 26 GB as a
+canvas; here each reader of the canvas (the selector, the context stream, the tower) has them
+decoded anew, in order, and nothing of them is kept. What then reads them is the same code.
 
     python benchmarks/mllm_break_even.py          # writes benchmarks/results/mllm_break_even.jsonl
     python benchmarks/mllm_break_even.py --long   # writes benchmarks/results/mllm_long.jsonl
@@ -20,14 +22,15 @@ import argparse
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402
-from bench_video import make_clip  # noqa: E402
+from bench_video import HEIGHT, WIDTH, make_clip  # noqa: E402
 from gaze_memory import write_model  # noqa: E402
 from measure import Rows, parser, result_file  # noqa: E402
 
@@ -47,6 +50,7 @@ from evaluators.timing import (  # noqa: E402
 from hlvid.console import progress, say  # noqa: E402
 from hlvid.prompt import render  # noqa: E402
 from hlvid.types import ArmSettings, Question  # noqa: E402
+from hlvid.video import Frame, VideoReader  # noqa: E402
 
 BENCHMARK, LONG = "mllm_break_even", "mllm_long"
 WEIGHTS = "small-qwen3-vl"
@@ -66,7 +70,8 @@ BUDGETS = (0.05, 0.1, 0.25)
 NUM_FRAMES = 8
 ROUNDS = {1: 5, 8: 3, 45: 1}
 """By the number of views."""
-LONG_FRAMES, LONG_CANVAS, LONG_SELECTOR, LONG_BUDGET = 1024, "3840x2160", "detail", 0.005
+LONG_FRAMES, LONG_CANVAS = 1024, f"{WIDTH}x{HEIGHT}"
+LONG_SELECTOR, LONG_BUDGET = "detail", 0.005
 STEM, CHOICES = "What does the sign say?", ("Oak", "Elm", "Ash", "Fir")
 QUESTION = Question(
     question_id="q",
@@ -171,26 +176,68 @@ def run(asked: argparse.Namespace, rows: Rows, scratch: Path) -> None:
             summarise(rows, views)
 
 
+class Streamed:
+    """The first frames of a video as the pixels of a canvas, which lie nowhere.
+
+    Read in order they are decoded as they are asked for, and from the start again for the next one
+    who reads them.
+
+    Args:
+        reader: Of the video, at the size of the canvas.
+        size: That size, width and height.
+        num_frames: How many.
+    """
+
+    def __init__(self, reader: VideoReader, size: tuple[int, int], num_frames: int) -> None:
+        self._reader = reader
+        self.shape = (num_frames, size[1], size[0], 3)
+        self.num_decoded = 0
+        self._coming: Iterator[Frame] = iter(())
+        self._held: Frame | None = None
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int | slice) -> Any:  # noqa: ANN401
+        if isinstance(index, slice):
+            assert range(*index.indices(len(self))) == range(len(self))
+            return self
+        if self._held is None or self._held.index != index:
+            if self._held is None or self._held.index + 1 != index:
+                self._coming = self._reader.frames(range(index, len(self)))
+            self._held = next(self._coming)
+            self.num_decoded += 1
+        return self._held.pixels
+
+
 def run_long(asked: argparse.Namespace, rows: Rows, scratch: Path) -> None:
-    """Very many whole frames in one prompt."""
-    model = make_model(LONG_CANVAS)
+    """Very many whole frames in one prompt. Every stage that reads them decodes them."""
+    model, path = make_model(LONG_CANVAS), make_clip("h264")
     arm = make_arm(LONG_SELECTOR, budget=LONG_BUDGET)
-    say(f"decoding {asked.num_frames} frames of {LONG_CANVAS}")
-    with decode(
-        make_clip("h264"), num_frames=asked.num_frames, scratch=scratch, shape=model.shape
-    ) as canvas:
-        say(f"choosing by {arm.name}")
+    assert model.shape.fit is not None
+    size = model.shape.fit(WIDTH, HEIGHT)
+    with VideoReader(path, size=size) as reader:
+        pixels = Streamed(reader, size, asked.num_frames)
+        times = reader.index.pts[: asked.num_frames] - reader.index.pts[0]
+        canvas = Canvas(
+            pixels=pixels,  # type: ignore[arg-type]
+            frame_seconds=times * float(reader.index.time_base),
+            frames_sha256="",
+            sha256="",
+            decode_ms=0.0,
+            shape=model.shape,
+        )
+        say(f"choosing by {arm.name} from {asked.num_frames} frames of {LONG_CANVAS}")
         choice = _choices(canvas, [arm])[arm.name]
         say("answering")
         found = sit(model, canvas, arm, choice)
-        rows.add(
-            "long",
-            arm=arm.name,
-            num_frames=canvas.num_frames,
-            decode_ms=round(canvas.decode_ms, 1),
-            canvas_bytes=canvas.pixels.nbytes,
-            **found,
-        )
+    rows.add(
+        "long",
+        arm=arm.name,
+        num_frames=len(pixels),
+        num_decoded=pixels.num_decoded,
+        **found,
+    )
 
 
 def _choices(canvas: Canvas, arms: Iterable[ArmSettings]) -> dict[str, Chosen]:

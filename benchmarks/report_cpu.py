@@ -270,10 +270,10 @@ def long_part(rows: Sequence[Row]) -> list[str]:
         lines += [
             f"`{settings['model']}`, arm `{row['arm']}`, {row['num_frames']:,} frames of "
             f"{settings['canvas']} in one prompt: {row['tokens']:,} visual tokens of "
-            f"{row['tokens_off']:,}, {row['patches']:,} patches through the tower; decoding "
-            f"{row['decode_ms'] / 1e3:,.1f} s, {stages}; peak memory "
-            f"{row['peak_rss_bytes'] / 2**30:.2f} GiB, of which pages of the mapped scratch file "
-            f"({row['canvas_bytes'] / 2**30:.1f} GiB on disk) are a part that the system may drop.",
+            f"{row['tokens_off']:,}, {row['patches']:,} patches through the tower; {stages}; peak "
+            f"memory {row['peak_rss_bytes'] / 2**30:.2f} GiB. The frames are on no disk: they are "
+            "decoded within the stage that reads them, `gaze` or `preprocess`, "
+            f"{row['num_decoded']:,} times in all.",
             "",
         ]
     return lines
