@@ -66,8 +66,8 @@ def read_exams(paths: Iterable[Path]) -> list[Exam]:
     """Benchmarks that the user brought.
 
     Args:
-        paths: Each a questions.jsonl, a folder with a benchmark.json, or HLVid as released: the
-            folder or its parquet file.
+        paths: Each a questions.jsonl, a folder with a benchmark.json or a questions.jsonl, or HLVid
+            as released: the folder or its parquet file.
 
     Raises:
         UserError: A path does not exist or does not hold questions.
@@ -78,8 +78,10 @@ def read_exams(paths: Iterable[Path]) -> list[Exam]:
 def _read(path: Path) -> Exam:
     if not path.exists():
         raise UserError(f"--questions: {path} is not there. Give a questions.jsonl or its folder.")
-    if path.is_dir() and (path / "benchmark.json").exists():
+    if path.is_dir() and (path / datasets.MANIFEST_FILE).exists():
         return exam_of(datasets.read(path, root=path))
+    if path.is_dir() and (path / datasets.QUESTIONS_FILE).exists():
+        return exam_of(datasets.load(str(path)))
     if path.is_dir() or path.suffix == ".parquet":
         root = path if path.is_dir() else path.parent.parent
         return exam_of(datasets.load(datasets.HLVID, data=root))

@@ -35,7 +35,11 @@ GazeWeights = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Ask the first N questions only.")]
 Name = Annotated[
-    str, typer.Option("--benchmark", help="hlvid, hlvid-synthetic, videomme or a folder.")
+    str,
+    typer.Option(
+        "--benchmark",
+        help="hlvid, hlvid-synthetic, videomme, or a folder with a benchmark or a questions.jsonl.",
+    ),
 ]
 Out = Annotated[Path, typer.Option(help="Folder for runs; go on with what lies there.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of selectors, order and models that draw.")]

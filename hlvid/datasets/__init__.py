@@ -16,6 +16,7 @@ from hlvid.datasets.benchmark import (
     Manifest,
     MissingVideo,
     read,
+    read_alone,
     write,
 )
 from hlvid.datasets.hub import Source
@@ -55,7 +56,8 @@ def load(name: str, *, data: Path | None = None) -> Benchmark:
     """Load a benchmark.
 
     Args:
-        name: That `is_built_in` knows, or a folder with `benchmark.json`.
+        name: That `is_built_in` knows, a folder with `benchmark.json`, or a `questions.jsonl` or
+            its folder.
         data: The folder that holds the videos; by default that of `folder_of`, and for a folder
             the folder itself. 'hlvid-synthetic' is asked with the questions that were rendered
             into it; where it has none, with those that ship.
@@ -69,12 +71,18 @@ def load(name: str, *, data: Path | None = None) -> Benchmark:
     if name == HLVID_SYNTHETIC:
         return _load_synthetic(data or folder_of(name))
     folder = Path(name)
-    if not (folder / MANIFEST_FILE).exists():
+    if (folder / MANIFEST_FILE).exists():
+        return read(folder, root=data or folder)
+    file = folder if folder.suffix == ".jsonl" else folder / QUESTIONS_FILE
+    if not file.is_file():
         raise UserError(
-            f"benchmark {shown(name)}: is not known. Allowed are {', '.join(BUILT_IN)} "
-            f"and a folder with {MANIFEST_FILE}."
+            f"benchmark {shown(name)}: is not known. Allowed are {', '.join(BUILT_IN)}, "
+            f"a folder with {MANIFEST_FILE} or {QUESTIONS_FILE}, and such a file."
         )
-    return read(folder, root=data or folder)
+    alone = read_alone(file, root=data or file.parent)
+    if is_built_in(alone.name):
+        raise UserError(f"{file}: {alone.name} is another benchmark. Rename the file's folder.")
+    return alone
 
 
 def is_built_in(name: str) -> bool:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from hlvid.errors import UserError
 from hlvid.files import (
     digest_records,
@@ -177,6 +179,41 @@ def read(folder: Path, *, root: Path | None) -> Benchmark:
         license=manifest.license,
         description=manifest.description,
         settings=manifest.settings,
+    )
+
+
+def read_alone(file: Path, *, root: Path) -> Benchmark:
+    """Read a file of questions that has no manifest and no records of videos beside it.
+
+    Args:
+        file: Its name is the benchmark's, or, where that is `questions.jsonl`, its folder's is.
+        root: The folder that holds `videos/`, each named by its id, with or without an ending.
+
+    Raises:
+        UserError: The file is not in order, or its name is none for a benchmark.
+    """
+    path = file.resolve()
+    name = path.parent.name if path.name == QUESTIONS_FILE else path.stem
+    try:
+        TypeAdapter(Identifier).validate_python(name)
+    except ValidationError:
+        raise UserError(
+            f"{file}: {shown(name)} cannot name a benchmark. Allowed are letters, digits and "
+            "._:@#+- without a space: rename it, or its folder."
+        ) from None
+    questions = read_jsonl(file, Question)
+    _check_texts([(f"{file.name}:{i}", question) for i, question in enumerate(questions, 1)])
+    folder = root / "videos"
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    by_stem = {one.stem: f"videos/{one.name}" for one in found}
+    wanted = {question.video_id for question in questions} - {one.name for one in found}
+    return Benchmark(
+        name=name,
+        revision="",
+        questions=tuple(questions),
+        videos={},
+        root=root,
+        files={video_id: by_stem[video_id] for video_id in wanted if video_id in by_stem},
     )
 
 

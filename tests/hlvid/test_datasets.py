@@ -371,3 +371,38 @@ def test_text_that_is_not_utf8_is_a_sentence(tmp_path: Path) -> None:
     pq.write_table(table.set_column(1, "category", raw), path)
     with pytest.raises(UserError, match="cannot be read as parquet"):
         datasets.load("hlvid", data=tmp_path)
+
+
+@pytest.fixture
+def alone(benchmark, tmp_path) -> Path:
+    """A file of questions and a folder of videos, and nothing else."""
+    folder = tmp_path / "labels"
+    (folder / "videos").mkdir(parents=True)
+    lines = (question.model_dump_json() for question in benchmark.questions)
+    (folder / "questions.jsonl").write_text("\n".join(lines) + "\n")
+    for name in ("v1.mp4", "v2"):
+        (folder / "videos" / name).write_bytes(b"")
+    return folder
+
+
+def test_a_file_of_questions_and_a_folder_of_videos_are_a_benchmark(benchmark, alone, tmp_path):
+    found = datasets.load(str(alone))
+    assert (found.name, found.revision) == ("labels", "")
+    assert found.questions_sha256 == benchmark.questions_sha256
+    assert found.video_path("v1") == alone / "videos" / "v1.mp4"
+    assert found.video_path("v2") == alone / "videos" / "v2"
+    (alone / "questions.jsonl").rename(tmp_path / "street.jsonl")
+    found = datasets.load(str(tmp_path / "street.jsonl"), data=alone)
+    assert found.name == "street"
+    assert found.video_path("v1") == alone / "videos" / "v1.mp4"
+
+
+def test_a_file_of_questions_may_not_pass_for_another_benchmark(alone, tmp_path):
+    alone.rename(tmp_path / "hlvid")
+    with pytest.raises(UserError, match="hlvid is another benchmark"):
+        datasets.load(str(tmp_path / "hlvid"))
+    (tmp_path / "hlvid").rename(tmp_path / "my labels")
+    with pytest.raises(UserError, match="'my labels' cannot name a benchmark"):
+        datasets.load(str(tmp_path / "my labels"))
+    with pytest.raises(UserError, match=r"a folder with benchmark\.json or questions\.jsonl"):
+        datasets.load(str(tmp_path / "nowhere"))
