@@ -82,6 +82,9 @@ def reproduce(  # noqa: PLR0913
     out: Out = Path("runs"),
     limit: Limit = None,
     seed: Seed = 0,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run code that comes with the weights.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it takes and can show, and stop.")
     ] = False,
@@ -119,6 +122,7 @@ def reproduce(  # noqa: PLR0913
         out=out,
         limit=limit or chosen.limit,
         seed=seed,
+        trust_remote_code=trust_remote_code,
     )
     _sit(_with_controls(asked) if chosen.with_controls else asked, chosen)
 

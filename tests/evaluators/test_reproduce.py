@@ -132,4 +132,4 @@ def test_every_preset_names_what_there_is():
     for name, preset in presets().items():
         assert source_of(preset.benchmark) or load(preset.benchmark), name
     listed = json.loads(invoke("presets", "--json").stdout)
-    assert set(listed) == {"paper-hlvid", "paper-videomme", "quick"}
+    assert set(listed) == {"nvila-hd", "paper-hlvid", "paper-videomme", "quick"}
