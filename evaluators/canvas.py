@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.halting import CannotGoOn
+from evaluators.halting import CannotGoOn, Halt
 from evaluators.mapping import Pairing
 from gaze.views import TOKEN_PIXELS, Views
 from hlvid.errors import UserError
@@ -136,7 +136,12 @@ class Canvas:
 
 @contextmanager
 def decode(
-    path: Path, *, num_frames: int, scratch: Path, shape: Shape = SOURCE
+    path: Path,
+    *,
+    num_frames: int,
+    scratch: Path,
+    shape: Shape = SOURCE,
+    halt: Halt | None = None,
 ) -> Iterator[Canvas]:
     """Decode a video's uniformly sampled frames into a scratch file that no crash can leave behind.
 
@@ -147,10 +152,12 @@ def decode(
         num_frames: Frames to sample; all where there are fewer.
         scratch: Folder for the file.
         shape: How the frames are put on the canvas; they are decoded straight to its size.
+        halt: Whether to end between two frames.
 
     Raises:
         VideoError: The video cannot be read.
         NoRoom: The frames do not fit on the disk.
+        Stopped: It was to end.
     """
     started = time.perf_counter_ns()
     with ExitStack() as stack:
@@ -163,6 +170,8 @@ def decode(
         seconds = np.zeros(len(indices))
         pts = []
         for i, frame in enumerate(reader.frames(indices)):
+            if halt is not None:
+                halt.check()
             pixels[i] = frame.pixels
             seconds[i] = frame.pts_seconds
             pts.append(frame.pts)

@@ -76,7 +76,9 @@ def estimate(exam: Exam, probes: Sequence[ArmProbe]) -> Estimate:
         num_videos=len(sat.video_ids),
         num_missing=len(missing),
         num_frames=exam.settings.num_frames,
-        scratch_bytes=_largest_canvas(exam, sat) if exam.examinee.sees_video else 0,
+        scratch_bytes=(1 + exam.settings.prefetch) * _largest_canvas(exam, sat)
+        if exam.examinee.sees_video
+        else 0,
         result_bytes=3 * BYTES_PER_LINE * len(sat.questions) * num_arms,
         seconds=sum(probe.seconds(sat) for probe in running) if probes else None,
         effects=effects_of(len(sat.questions), len(sat.video_ids)),

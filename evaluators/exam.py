@@ -41,6 +41,7 @@ class Settings:
         gaze_weights: As typed, for the selectors among the arms that are models.
         options: Of the model, as typed: weights, load_format, canvas, pairing, ...
         repeat_off: Sit `off` a second time: how far both differ is the noise floor.
+        prefetch: Decode the next video while one is sat: answers without times.
     """
 
     model: str
@@ -54,6 +55,7 @@ class Settings:
     gaze_weights: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     repeat_off: bool = False
+    prefetch: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,13 +152,16 @@ class Exam:
         }
         return theirs == self.same_for_all and record.limit == self.settings.limit
 
-    def open_room(self, ledger: Ledger | None, halt: Halt, *, timed_on: str = "") -> Room:
+    def open_room(
+        self, ledger: Ledger | None, halt: Halt, *, timed_on: str = "", prefetch: bool = False
+    ) -> Room:
         """Where it is sat.
 
         Args:
             ledger: Where finished items are kept; None keeps nothing.
             halt: Whether the user wants the end.
             timed_on: Of `Room`.
+            prefetch: Of `Room`.
         """
         settings, scratch = self.settings, self.settings.out / SCRATCH_FOLDER
         scratch.mkdir(parents=True, exist_ok=True)
@@ -179,6 +184,7 @@ class Exam:
             config=self.config,
             timed_on=timed_on,
             halt=halt,
+            prefetch=prefetch,
         )
 
 

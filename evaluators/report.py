@@ -188,6 +188,7 @@ def command(settings: Settings, *gaze: str) -> str:
     also = [arm.name for arm in settings.arms if arm.variant is not None]
     words += ["--also", ",".join(also)] if also else []
     words += ["--repeat-off"] if settings.repeat_off else []
+    words += ["--prefetch"] if settings.prefetch else []
     return shlex.join(words)
 
 

@@ -45,14 +45,21 @@ def run(settings: Settings, command: Sequence[str]) -> list[tuple[GradedRun, Pat
     with on_signals() as halt, ranks.open_ledger(settings.out / LEDGER_FILE) as ledger:
         if ranks.is_first:
             _keep_weights(exam, ledger)
-        conditions = timed_on() if ranks.num == 1 else ""
+        # Several processes, or a decoder beside the model, are no conditions to take times in.
+        is_timed = ranks.num == 1 and not settings.prefetch
+        conditions = timed_on() if is_timed else ""
         sat = [
-            (one, one.open_room(ledger, halt, timed_on=conditions), one.items(one.sat.questions))
+            (
+                one,
+                one.open_room(ledger, halt, timed_on=conditions, prefetch=not is_timed),
+                one.items(one.sat.questions),
+            )
             for one in exam.sittings
         ]
         given = [_sit(one, room, items, ranks) for one, room, items in sat]
         if ranks.num > 1:
             ranks.join(ledger, settings.out / LEDGER_FILE)
+        if not is_timed:
             given = [
                 {i.key: p for i in items if (p := room.kept(i)) is not None}
                 for _, room, items in sat
@@ -112,8 +119,8 @@ def _tell_untimed(predictions: Collection[Prediction]) -> None:
     if num:
         say(
             f"{num} of {len(predictions)} answers stand without times: they were given on another "
-            "machine, with other software or by several processes at once. 'hlvid-eval perf' with "
-            "the same options times the arms here."
+            "machine, with other software, by several processes at once or with --prefetch. "
+            "'hlvid-eval perf' with the same options times the arms here."
         )
 
 

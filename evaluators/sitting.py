@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from evaluators.ahead import Ahead
 from evaluators.arms import OFF
-from evaluators.canvas import decode, evidence_on
+from evaluators.canvas import evidence_on
 from evaluators.examinee import Examinee, View
 from evaluators.gazing import (
     Chosen,
@@ -112,6 +113,8 @@ class Room:
         timed_on: Digest of all that can change a time; '' where times mean nothing, as with several
             processes at once. What the ledger has from elsewhere is taken without its times.
         halt: Whether the user wants the end.
+        prefetch: Decode the next video while one is sat. Times then mean nothing.
+        ahead: Gives canvases; `sit` makes it.
         on_item: Called after each finished item with its kind, 'look' or 'answer', and its key.
     """
 
@@ -125,6 +128,8 @@ class Room:
     config: str = ""
     timed_on: str = ""
     halt: Halt = field(default_factory=Halt)
+    prefetch: bool = False
+    ahead: Ahead | None = None
     on_item: Callable[[str, Sequence[str]], None] = lambda kind, key: None
 
     def kept(self, item: Item) -> Prediction | None:
@@ -207,11 +212,23 @@ def sit(room: Room, items: Iterable[Item]) -> dict[tuple[str, str], Prediction]:
             predictions[item.key] = known
         else:
             by_video.setdefault(item.question.video_id, []).append(item)
-    for video_id in room.donors.sitting_order(by_video):
-        for prediction in _sit_video(room, video_id, by_video[video_id]):
-            room.keep_answer(prediction)
-            predictions[prediction.question_id, prediction.arm] = prediction
+    order = room.donors.sitting_order(by_video)
+    with _ahead(room, [by_video[video_id][0].video for video_id in order]) as ahead:
+        for video_id in order:
+            for prediction in _sit_video(replace(room, ahead=ahead), video_id, by_video[video_id]):
+                room.keep_answer(prediction)
+                predictions[prediction.question_id, prediction.arm] = prediction
     return predictions
+
+
+def _ahead(room: Room, paths: Sequence[Path | None]) -> Ahead:
+    return Ahead(
+        [path for path in paths if path is not None],
+        num_frames=room.frames.num_frames,
+        scratch=room.scratch,
+        shape=room.examinee.shape,
+        is_on=room.prefetch and room.examinee.sees_video,
+    )
 
 
 def num_left(room: Room, items: Iterable[Item]) -> int:
@@ -291,21 +308,16 @@ def _open(
 ) -> Place:
     if item.video is None:
         raise UserError(item.problem)
+    assert room.ahead is not None
     ours = not room.examinee.gazes_itself
     evidence = room.evidence.get(video_id, {}) if ours else {}
     foreign = room.donors.give(video_id, arms, room.halt) if ours else {}
-    canvas = decode(
-        item.video,
-        num_frames=room.frames.num_frames,
-        scratch=room.scratch,
-        shape=room.examinee.shape,
-    )
-    opened = stack.enter_context(canvas)
+    canvas = stack.enter_context(room.ahead.open(item.video))
     return Place(
-        canvas=opened,
+        canvas=canvas,
         video_id=video_id,
         seed=room.seed,
-        evidence=evidence_on(evidence, opened),
+        evidence=evidence_on(evidence, canvas),
         foreign=foreign,
     )
 

@@ -97,6 +97,14 @@ class Asked:
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run code that comes with the weights.")
     ] = False
+    prefetch: Annotated[
+        bool,
+        typer.Option(
+            "--prefetch",
+            help="Decode the next video while one is sat: sooner done, but without times, which "
+            "'perf' takes. Several processes always do.",
+        ),
+    ] = False
     benchmark: Name = "hlvid"
     subtitles: Annotated[
         bool, typer.Option("--subtitles", help="Of videomme: those of the sampled frames.")
@@ -159,6 +167,7 @@ class Asked:
             gaze_weights=self.gaze_weights,
             options=self.options,
             repeat_off=self.repeat_off,
+            prefetch=self.prefetch,
         )
 
     def arms(self) -> "tuple[ArmSettings, ...]":

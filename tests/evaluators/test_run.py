@@ -190,6 +190,16 @@ def test_off_sat_again_sets_the_noise_floor_of_every_comparison(tiny, tmp_path, 
     assert len({read_run(folder).record.group_id for folder in folders}) == 1
 
 
+def test_with_the_next_video_decoded_ahead_answers_stand_without_times(tiny, tmp_path, sat):
+    settings = settings_for(tiny, tmp_path, arms=ARMS, prefetch=True)
+    for (untimed, _), (timed, _) in zip(run(settings, ["hlvid-eval"]), sat, strict=True):
+        for ours, theirs in zip(untimed.predictions, timed.predictions, strict=True):
+            assert ours.response == theirs.response
+            assert ours.tokens == theirs.tokens
+            assert not ours.stage_ms and ours.peak_memory_bytes is None
+            assert theirs.stage_ms
+
+
 def test_off_cannot_be_sat_again_where_it_is_not_sat(tiny, tmp_path):
     arms = plan_arms("on", ["detail"])
     with pytest.raises(UserError, match="--repeat-off: off is none of the arms"):

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evaluators.ahead import Ahead
 from evaluators.arms import plan_arms
+from evaluators.canvas import SOURCE
 from evaluators.exam import evidence_by_video, first_questions, video_paths
 from evaluators.examinee import Answer, Examinee
 from evaluators.gazing import Donors
@@ -158,6 +160,41 @@ def test_a_selector_that_reads_the_question_looks_once_for_each(tiny, tmp_path, 
     assert {key: p.response for key, p in again.items()} == {
         key: p.response for key, p in predictions.items()
     }
+
+
+def test_the_next_video_is_decoded_while_one_is_sat_and_nothing_else_changes(tiny, tmp_path, sat):
+    _, expected = sat
+    broken = shutil.copytree(tiny, tmp_path / "broken")
+    for folder in (tiny, broken):
+        if folder is broken:
+            (broken / "videos" / "v0.mp4").write_bytes(b"no video")
+        room = room_for(folder, tmp_path, prefetch=True)
+        found = sit(room, items_of(folder))
+        for key, prediction in found.items():
+            if folder is broken and key[0].startswith("v0"):
+                assert prediction.status == "failed"
+            elif folder is tiny or "transplanted" not in key[1]:
+                assert prediction.response == expected[key].response
+                assert prediction.canvas_sha256 == expected[key].canvas_sha256
+
+
+def test_a_video_is_begun_before_it_is_asked_for_and_ended_with_the_run(tiny, tmp_path):
+    paths = [tiny / "videos" / f"v{i}.mp4" for i in (0, 1)]
+    settings = {"num_frames": 3, "scratch": tmp_path, "shape": SOURCE}
+    with Ahead(paths, **settings, is_on=True) as ahead:
+        with ahead.open(paths[0]) as first:
+            (coming,) = ahead._coming.values()
+            second, _ = coming.result(60)
+        with ahead.open(paths[1]) as opened:
+            assert opened is second
+            assert opened.sha256 != first.sha256
+            assert not ahead._coming
+    with Ahead(paths, **settings, is_on=False) as ahead, ahead.open(paths[0]):
+        assert not ahead._coming
+    with Ahead(paths, **settings, is_on=True) as ahead:
+        ahead._over.is_asked = True
+        with pytest.raises(Stopped), ahead.open(paths[0]):
+            pass
 
 
 def test_recall_is_told_with_the_answer_and_privilege_shows(sat):
