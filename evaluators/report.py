@@ -132,6 +132,13 @@ def comparison(found: Comparison) -> str:
             f"{difference.only_b}, of {difference.num_questions} on {difference.num_clusters} "
             "videos"
         )
+    for name, mean in (
+        ("log-probability margin of the right letter", found.log_probability_margin),
+        ("divergence of the letters", found.divergence),
+    ):
+        if mean is not None:
+            bounds = f"95 % {mean.low:+.3f} to {mean.high:+.3f}"
+            lines.append(f"{name} {mean.difference:+.3f} nats ({bounds})")
     for name, ratio in (
         ("end to end", found.speed_up_end_to_end),
         ("model only", found.speed_up_model_only),

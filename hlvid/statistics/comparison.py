@@ -8,6 +8,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from scipy.special import log_softmax
+
 from hlvid.errors import UserError
 from hlvid.statistics.columns import Columns, Graded
 from hlvid.statistics.intervals import (
@@ -65,6 +68,9 @@ class Comparison:
     """Questions with another letter or outcome than the reference's."""
     log_probability_margin: MeanDifference | None
     """Natural logarithm of the right letter's probability less the likeliest wrong one's."""
+    divergence: MeanDifference | None
+    """Of the arm's letters from the reference's, in nats (Kullback and Leibler): 0 where all are as
+    likely. It needs no right answers."""
     speed_up_end_to_end: RatioInterval | None
     """With decode. None without times, from two machines, or with looped attention."""
     speed_up_model_only: RatioInterval | None
@@ -148,6 +154,7 @@ def compare_arms(
         num_failed_pairs=len(pairs) - int(pairs.is_answered.sum()),
         num_changed_answers=pairs.num_changed,
         log_probability_margin=None if has_no_accuracy else _log_probability(pairs, answers, seed),
+        divergence=None if has_no_accuracy else _divergence(pairs, seed),
         speed_up_end_to_end=_speed_up(pairs, None, seed) if can_time else None,
         speed_up_model_only=_speed_up(pairs, "decode", seed) if can_time else None,
     )
@@ -295,6 +302,22 @@ def _log_probability(
     if not ours or not theirs:
         return None
     return mean_difference(ours, theirs, pairs.answered_clusters, seed=seed)
+
+
+def _divergence(pairs: Pairs, seed: int) -> MeanDifference | None:
+    """None unless both runs have log-probabilities of the same letters for all they answered."""
+    ours, theirs = pairs.arm.log_probabilities, pairs.reference.log_probabilities
+    rows = pairs.is_answered.nonzero()[0].tolist()
+    if not (ours and theirs and rows):
+        return None
+    found = []
+    for row in rows:
+        arm, reference = ours[row] or {}, theirs[row] or {}
+        if not arm or set(arm) != set(reference):
+            return None
+        p, q = (log_softmax([one[letter] for letter in sorted(arm)]) for one in (reference, arm))
+        found.append(float((np.exp(p) * (p - q)).sum()))
+    return mean_difference(found, [0.0] * len(found), pairs.answered_clusters, seed=seed)
 
 
 def _right_letter_margins(

@@ -360,6 +360,24 @@ def test_frames_may_differ_where_the_settings_say_so(gaze):
     assert compare_arms(gaze, fewer).contrast is Contrast.ISO_TOKEN
 
 
+def test_divergence_of_the_letters_needs_no_right_answers(off, gaze):
+    assert compare_arms(off, change_record(off, repeat=1)).divergence.difference == 0
+    found = compare_arms(gaze, off)
+    assert found.log_probability_margin is None  # the right letters were not given
+    likely = np.exp([-3.0, -1.0, -1.5]), np.exp([-3.0, -2.0, -1.5])
+    right, wrong = (one / one.sum() for one in likely)
+    pairs = zip(gaze.columns.is_correct, off.columns.is_correct, strict=True)
+    expected = [
+        (q * np.log(q / p)).sum()
+        for p, q in ((right if a else wrong, right if b else wrong) for a, b in pairs)
+    ]
+    assert found.divergence.difference == pytest.approx(np.mean(expected))
+    assert found.divergence.difference > 0
+    silent = [p.model_copy(update={"letter_log_probabilities": None}) for p in off.predictions]
+    other = make_run(OFF, None, predictions=silent)
+    assert compare_arms(gaze, other).divergence is None
+
+
 def test_a_variant_spends_what_its_partner_kept_as_near_below_as_it_can(gaze):
     arm = ArmSettings(gaze="off", variant="fewer-frames", partner="detail", budget=0.1)
     fewer = make_run(arm, lambda index: 0, visual_tokens=88)
