@@ -90,8 +90,13 @@ class Exam:
 
     @property
     def generation(self) -> Mapping[str, str | int | float | bool]:
-        """How answers are generated, and on what."""
-        return {**GENERATION, **self.examinee.settings}
+        """How answers are generated, on what, and by which marks the oracle and recall go."""
+        marks = self.benchmark.marked_sha256
+        return {
+            **GENERATION,
+            **self.examinee.settings,
+            **({} if marks is None else {"evidence_sha256": marks}),
+        }
 
     @property
     def same_for_all(self) -> dict[str, Any]:
@@ -257,6 +262,6 @@ def evidence_by_video(benchmark: Benchmark) -> dict[str, dict[str, Sequence[Evid
     """Video id -> question id -> evidence, where there is any."""
     evidence: dict[str, dict[str, Sequence[Evidence]]] = {}
     for question in benchmark.questions:
-        if question.evidence:
-            evidence.setdefault(question.video_id, {})[question.question_id] = question.evidence
+        if found := benchmark.evidence.get(question.question_id):
+            evidence.setdefault(question.video_id, {})[question.question_id] = found
     return evidence

@@ -101,6 +101,7 @@ class Survey:
     def config(self) -> str:
         """What finished items are kept under."""
         parts = [self.benchmark.id.model_dump(mode="json"), self.num_frames, self.seed]
+        parts += [marks] if (marks := self.benchmark.marked_sha256) else []
         parts += sorted({arm.weights for arm in self.arms if arm.weights is not None})
         return digest([*parts, metadata.version("hlvid")])[:ID_DIGITS]
 
@@ -151,7 +152,7 @@ def measure(survey: Survey) -> tuple[list[Row], list[str]]:
     if not evidence:
         raise UserError(
             f"benchmark {survey.benchmark.name}: none of its questions has evidence. Recall needs "
-            "questions that say where the answer is seen."
+            "questions that say where the answer is seen; of hlvid, DATA/evidence/hlvid.jsonl does."
         )
     tell_missing(survey.benchmark)
     donors = Donors(

@@ -8,10 +8,11 @@ from hlvid.errors import UserError
 from hlvid.files import json_bytes, write_bytes
 from hlvid.performance import Performance
 from hlvid.plans import Plan
-from hlvid.types import Prediction, Probe, ProbeAnswer, Question, Record, RunRecord, Video
+from hlvid.types import Marked, Prediction, Probe, ProbeAnswer, Question, Record, RunRecord, Video
 
 SCHEMAS: dict[str, type[Record]] = {
     "benchmark.schema.json": Manifest,
+    "evidence.schema.json": Marked,
     "performance.schema.json": Performance,
     "plan.schema.json": Plan,
     "prediction.schema.json": Prediction,

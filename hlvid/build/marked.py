@@ -9,23 +9,7 @@ from hlvid.build.annotate import ANSWERS_FILE, PACK_FILE, Pack
 from hlvid.build.questions import Reply, read_file, wording_sha256
 from hlvid.errors import UserError
 from hlvid.files import id_order, read_json
-from hlvid.types import Count, Evidence, Identifier, Question, Record
-
-
-class Marked(Record):
-    """Where people saw the answer to a published question: no video, no text."""
-
-    question_id: Identifier
-    video_id: Identifier
-    evidence: tuple[Evidence, ...]
-    """Of those who chose the right option; places that overlap are given once."""
-    num_annotators: Count
-    num_agreeing: Count
-    """Who chose the right option."""
-    span_overlap: float | None
-    """Mean intersection over union of two people's spans; None with fewer than two."""
-    box_overlap: float | None
-    """The same of their boxes, in the middle of what their spans share."""
+from hlvid.types import Evidence, Marked, Question
 
 
 def evidence_of(questions: Iterable[Question], packs: Sequence[Path]) -> list[Marked]:

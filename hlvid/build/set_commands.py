@@ -136,7 +136,9 @@ def serve(
 
 
 @annotating.command(
-    epilog=_examples("annotate evidence hlvid packs/eve packs/bob --out evidence/hlvid.jsonl")
+    epilog=_examples(
+        "annotate evidence hlvid packs/eve packs/bob --data DIR --out DIR/evidence/hlvid.jsonl"
+    )
 )
 def evidence(
     release: Annotated[str, typer.Argument(help="Name or folder of a published benchmark.")],
@@ -144,7 +146,11 @@ def evidence(
     out: Annotated[Path, typer.Option(help="File to write: ids, spans, boxes, agreement.")],
     data: Annotated[Path | None, typer.Option(help="Folder that holds the benchmark.")] = None,
 ) -> None:
-    """Gather where people saw the answers of a published benchmark: no video, no text."""
+    """Gather where people saw the answers of a published benchmark: no video, no text.
+
+    As evidence/hlvid.jsonl in the folder that holds HLVid, it is used by every run on HLVid: for
+    evidence recall and for the oracle.
+    """
     from hlvid import datasets
     from hlvid.build.marked import evidence_of
     from hlvid.files import write_jsonl

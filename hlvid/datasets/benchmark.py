@@ -19,7 +19,7 @@ from hlvid.files import (
     write_jsonl,
 )
 from hlvid.prompt import parse
-from hlvid.types import BenchmarkId, Identifier, Question, Record, Video
+from hlvid.types import BenchmarkId, Evidence, Identifier, Marked, Question, Record, Video
 
 HLVID_SYNTHETIC = "hlvid-synthetic"
 """The benchmark that is rendered, not fetched."""
@@ -64,6 +64,9 @@ class Benchmark:
     license: str = "unknown"
     description: str = ""
     settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+    marked: tuple[Marked, ...] = ()
+    """Where people saw answers, of questions that do not say so themselves: kept beside them, so
+    that the exam is the one that was published, whoever knows what of it."""
     questions_sha256: str = field(init=False)
     """Digest of `questions.jsonl` as `write` writes it."""
 
@@ -92,6 +95,42 @@ class Benchmark:
             num_questions=len(self.questions),
             num_videos=len(self.video_ids),
         )
+
+    @cached_property
+    def evidence(self) -> Mapping[str, Sequence[Evidence]]:
+        """Question id -> its evidence, where there is any: its own, else what was marked."""
+        found = {each.question_id: each.evidence for each in self.marked}
+        found |= {q.question_id: q.evidence for q in self.questions if q.evidence}
+        asked = (question.question_id for question in self.questions)
+        return {question_id: found[question_id] for question_id in asked if found.get(question_id)}
+
+    @property
+    def marked_sha256(self) -> str | None:
+        """Digest of what was marked beside the questions; None where nothing was."""
+        return digest_records(self.marked) if self.marked else None
+
+    def with_marked(self, path: Path) -> "Benchmark":
+        """The same exam with what a file of `hlvid.types.Marked` says of it.
+
+        Raises:
+            UserError: The file is not in order, or is about other questions.
+        """
+        name = f"{path.parent.name}/{path.name}"
+        videos = {question.question_id: question.video_id for question in self.questions}
+        seen: set[str] = set()
+        marked = read_jsonl(path, Marked, name=name, max_records=len(videos))
+        for number, each in enumerate(marked, start=1):
+            if videos.get(each.question_id) != each.video_id:
+                raise UserError(
+                    f"{name}:{number}: question {each.question_id} about video {each.video_id} is "
+                    f"none of benchmark {self.name}. Allowed are its own."
+                )
+            if each.question_id in seen:
+                raise UserError(
+                    f"{name}:{number}: question {each.question_id} is there twice. Allowed is once."
+                )
+            seen.add(each.question_id)
+        return replace(self, marked=tuple(marked))
 
     def video_path(self, video_id: str) -> Path:
         """Where a video's file lies: at its record's path or in `files`, else `videos/<video_id>`.

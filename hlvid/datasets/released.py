@@ -13,6 +13,8 @@ from hlvid.prompt import Parsed, parse
 NAME = "hlvid"
 NUM_QUESTIONS = 268
 NUM_VIDEOS = 77
+EVIDENCE_FILE = "evidence/hlvid.jsonl"
+"""Where people saw the answers, `hlvid.types.Marked` a line: the release itself marks nothing."""
 COLUMNS = ("question_id", "category", "video_path", "question", "answer")
 
 
@@ -38,14 +40,15 @@ def read(root: Path) -> Benchmark:
     """Read HLVid.
 
     Args:
-        root: Holds `data/` and `videos/`.
+        root: Holds `data/` and `videos/`, and `evidence/` where somebody has marked it.
 
     Raises:
-        UserError: The parquet file is missing or not in order; the sentence names the row.
+        UserError: The parquet file is missing or not in order; the sentence names the row. Or the
+            file of evidence is not.
     """
     path = SOURCE.find(root)
     questions = read_questions(path, COLUMNS, _to_fields)
-    return Benchmark(
+    benchmark = Benchmark(
         name=NAME,
         revision=SOURCE.revision_of(questions),
         questions=questions,
@@ -54,6 +57,8 @@ def read(root: Path) -> Benchmark:
         how_to_get=SOURCE.how_to_get(root),
         description="HLVid as released: questions on 4K videos of up to five minutes.",
     )
+    marked = root / EVIDENCE_FILE
+    return benchmark.with_marked(marked) if marked.exists() else benchmark
 
 
 def _to_fields(row: Row) -> Mapping[str, object]:

@@ -4,7 +4,7 @@ They are validated at construction and never changed afterwards. Nothing here do
 here imports another module of ours.
 """
 
-from hlvid.types.exam import Evidence, Question, Video
+from hlvid.types.exam import Evidence, Marked, Question, Video
 from hlvid.types.probes import Probe, ProbeAnswer
 from hlvid.types.runs import (
     LOOPED_ATTENTION,
@@ -52,6 +52,7 @@ __all__ = [
     "Identifier",
     "Key",
     "Letter",
+    "Marked",
     "Milliseconds",
     "ModelId",
     "Outcome",

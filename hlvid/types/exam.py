@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from hlvid.types.values import Identifier, Key, Letter, Record, Seconds, Sha256
+from hlvid.types.values import Count, Identifier, Key, Letter, Record, Seconds, Sha256
 
 
 class Video(Record):
@@ -77,6 +77,25 @@ class Evidence(Record):
                 )
                 return x0, y0, x1, y1
         return keys[-1][1:]
+
+
+Overlap = Annotated[float, Field(ge=0, le=1)]
+
+
+class Marked(Record):
+    """Where people saw the answer to a published question: no video, no text."""
+
+    question_id: Identifier
+    video_id: Identifier
+    evidence: tuple[Evidence, ...]
+    """Of those who chose the right option; places that overlap are given once."""
+    num_annotators: Count
+    num_agreeing: Count
+    """Who chose the right option."""
+    span_overlap: Overlap | None
+    """Mean intersection over union of two people's spans; None with fewer than two."""
+    box_overlap: Overlap | None
+    """The same of their boxes, in the middle of what their spans share."""
 
 
 class Question(Record):

@@ -23,10 +23,11 @@ from evaluators.run import run
 from evaluators.sitting import Room
 from hlvid.datasets import MissingVideo, read
 from hlvid.errors import UserError
+from hlvid.files import write_jsonl
 from hlvid.grading import grade
 from hlvid.prompt import prompt_sha256
 from hlvid.runs import grade_run, read_run
-from hlvid.types import Outcome
+from hlvid.types import Marked, Outcome
 
 ARMS = plan_arms("both", ["detail", "random-matched"], budgets=[0.25])
 VARYING = {"stage_ms", "peak_memory_bytes"}
@@ -366,6 +367,64 @@ def test_recall_without_evidence_is_said(tiny, tmp_path):
     (folder / "questions.jsonl").write_text("\n".join(bare) + "\n")
     done = invoke("recall", "--benchmark", folder, "--out", tmp_path / "o")
     assert "none of its questions has evidence" in str(done.exception)
+
+
+def as_released(folder, tiny, published):
+    """The tiny benchmark in the layout of HLVid, which marks no evidence; its marks apart."""
+    known = read(tiny, root=tiny)
+    rows, marks = [], []
+    for number, question in enumerate(known.questions):
+        name = f"{question.video_id}.mp4"
+        rows.append(
+            {
+                "question_id": number,
+                "category": question.category,
+                "video_path": name,
+                "question": question.text,
+                "answer": question.answer,
+            }
+        )
+        marks.append(
+            Marked(
+                question_id=str(number),
+                video_id=name,
+                evidence=question.evidence,
+                num_annotators=1,
+                num_agreeing=1,
+                span_overlap=None,
+                box_overlap=None,
+            )
+        )
+        (folder / "videos").mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(known.video_path(question.video_id), folder / "videos" / name)
+    (folder / "data").mkdir()
+    (folder / "data" / "test-00000-of-00001.parquet").write_bytes(published.parquet(rows))
+    return marks
+
+
+def test_evidence_marked_beside_the_release_serves_recall_and_the_oracle(tiny, published, tmp_path):
+    folder = tmp_path / "hlvid"
+    marks = as_released(folder, tiny, published)
+    words = ("--benchmark", "hlvid", "--data", folder, "--frames", 2, "--out", tmp_path / "out")
+    recall = ("recall", *words, "--selector", "uniform", "--budget", "0.1", "--json")
+    assert "none of its questions has evidence" in str(invoke(*recall).exception)
+    settings = settings_for(
+        "hlvid", tmp_path / "out", arms=plan_arms("on", ["oracle"], budgets=[0.1]), data=folder
+    )
+    before = prepare(settings)
+    write_jsonl(folder / "evidence" / "hlvid.jsonl", marks)
+    rows = {row["arm"]: row for row in map(json.loads, invoke(*recall).stdout.splitlines())}
+    assert rows["oracle@0.1"]["recall"] == 1.0
+    assert rows["oracle@0.1"]["num_questions"] == len(marks)
+    after = prepare(settings)
+    assert after.benchmark.id == before.benchmark.id
+    (arm,) = settings.arms
+    assert after.run_id(arm) != before.run_id(arm)
+    (graded, folder_of_run), *_ = run(settings, ["hlvid-eval"])
+    assert graded.record.generation["evidence_sha256"] == after.benchmark.marked_sha256
+    assert all(p.spatial_cover >= 0.9 for p in graded.predictions if p.temporal_hit)
+    assert any(p.temporal_hit for p in graded.predictions)
+    assert grade_run(read_run(folder_of_run), before.benchmark.questions).grades == graded.grades
 
 
 def test_the_language_model_scores_letters_without_the_video(tiny, tmp_path):

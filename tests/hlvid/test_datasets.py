@@ -406,3 +406,56 @@ def test_a_file_of_questions_may_not_pass_for_another_benchmark(alone, tmp_path)
         datasets.load(str(tmp_path / "my labels"))
     with pytest.raises(UserError, match=r"a folder with benchmark\.json or questions\.jsonl"):
         datasets.load(str(tmp_path / "nowhere"))
+
+
+# --- evidence of HLVid ---------------------------------------------------------------------------
+
+
+def mark(root: Path, *lines: Mapping[str, object]) -> None:
+    seen = {"start_seconds": 1.0, "end_seconds": 3.0, "boxes": [[1.0, 10, 20, 50, 60]]}
+    base = {"evidence": [seen], "num_annotators": 2, "num_agreeing": 2}
+    base |= {"span_overlap": 1.0, "box_overlap": 0.5}
+    path = root / "evidence" / "hlvid.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(json.dumps({**base, **line}) + "\n" for line in lines))
+
+
+def test_marked_evidence_is_used_and_the_exam_stays_the_same(tmp_path: Path) -> None:
+    write_parquet(tmp_path, released_rows())
+    plain = datasets.load("hlvid", data=tmp_path)
+    assert plain.evidence == {}
+    assert plain.marked_sha256 is None
+    mark(
+        tmp_path,
+        {"question_id": "3", "video_id": "clip_av_video_1_001.mp4"},
+        {"question_id": "4", "video_id": "clip_av_video_0_001.mp4", "evidence": []},
+    )
+    marked = datasets.load("hlvid", data=tmp_path)
+    assert marked.id == plain.id
+    assert list(marked.evidence) == ["3"]
+    assert marked.evidence["3"][0].box_at(2.0) == (10, 20, 50, 60)
+    assert marked.marked_sha256 is not None
+    assert marked.subset(limit=2).evidence == {}
+    assert all(not question.evidence for question in marked.questions)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"question_id": "99"},
+            r"^evidence/hlvid\.jsonl:2: question 99 about video clip_av_",
+        ),
+        ({"video_id": "clip_av_video_1_001.mp4"}, "is none of benchmark hlvid"),
+        ({"question_id": "0"}, "question 0 is there twice"),
+        ({"stem": "What?"}, "field 'stem' is unknown"),
+    ],
+)
+def test_evidence_of_other_questions_is_refused(
+    tmp_path: Path, changes: Mapping[str, object], said: str
+) -> None:
+    write_parquet(tmp_path, released_rows())
+    first = {"question_id": "0", "video_id": "clip_av_video_0_001.mp4"}
+    mark(tmp_path, first, {**first, "question_id": "2", **changes})
+    with pytest.raises(UserError, match=said):
+        datasets.load("hlvid", data=tmp_path)

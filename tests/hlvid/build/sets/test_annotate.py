@@ -21,14 +21,14 @@ from hlvid.build.annotate import (
 from hlvid.build.engine import run_stage
 from hlvid.build.facts import questions_told
 from hlvid.build.lint import LINT
-from hlvid.build.marked import Marked, evidence_of
+from hlvid.build.marked import evidence_of
 from hlvid.build.questions import read
 from hlvid.build.task_pack.serve import server
 from hlvid.datasets import Benchmark
 from hlvid.errors import UserError
 from hlvid.files import read_jsonl, write_jsonl
 from hlvid.prompt import render
-from hlvid.types import Evidence, Question
+from hlvid.types import Evidence, Marked, Question
 
 
 def save(folder, records):
