@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from hlvid.build.codes import Ended
+from hlvid.build.engine import Shard
 from hlvid.build.lint import LINT, Flag, Linted
 from hlvid.build.probes import probes_of
-from hlvid.build.questions import MAX_ANSWERS, add, read_answers, read_file
+from hlvid.build.questions import ANSWERS_FOLDER, MAX_ANSWERS, add, read_answers, read_file
 from hlvid.build.records import Output
 from hlvid.build.set_rules import AuditRules
 from hlvid.build.spec import Spec
@@ -26,7 +27,7 @@ from hlvid.build.stage import Desk, Item, Stage
 from hlvid.build.work import Work
 from hlvid.errors import UserError
 from hlvid.files import digest, shown, write_jsonl
-from hlvid.grading import extract_letter
+from hlvid.grading import extract_letter, is_failure
 from hlvid.types import Identifier, Probe, ProbeAnswer, Record
 
 NOWHERE = "-"
@@ -92,13 +93,13 @@ def answers_folder(work: Work) -> Path:
 
 
 def answers_name(model: str, rules: AuditRules) -> str:
-    """Of the file of what a model replied; another command under its name has another file."""
+    """Of the folder of what a model replied; another command under its name has another one."""
     return f"{model}/{digest(rules.models[model])[:16]}"
 
 
 def _known(folder: Path, model: str, rules: AuditRules) -> dict[str, ProbeAnswer]:
     """Probe -> what the model's command of now replied."""
-    return _of_one_model(model, read_answers(folder, answers_name(model, rules)))
+    return _of_one_model(model, read_answers(folder / ANSWERS_FOLDER / answers_name(model, rules)))
 
 
 def _of_one_model(model: str, answers: dict[str, ProbeAnswer]) -> dict[str, ProbeAnswer]:
@@ -116,11 +117,14 @@ def _of_one_model(model: str, answers: dict[str, ProbeAnswer]) -> dict[str, Prob
 # --- asking --------------------------------------------------------------------------------------
 
 
-def ask_all(work: Work, *, tell: Callable[[str], None] | None = None) -> int:
+def ask_all(
+    work: Work, *, shard: Shard | None = None, tell: Callable[[str], None] | None = None
+) -> int:
     """Ask every model of the spec what it was not asked yet.
 
     Args:
         work: The work folder.
+        shard: Whose questions to ask; all by default.
         tell: Called with a sentence after each model that was asked.
 
     Returns:
@@ -131,7 +135,7 @@ def ask_all(work: Work, *, tell: Callable[[str], None] | None = None) -> int:
     """
     total = 0
     for model in sorted(work.spec.audit.models):
-        num_asked = ask(work, model)
+        num_asked = ask(work, model, shard=shard)
         total += num_asked
         if num_asked and tell:
             tell(f"{model}: {num_asked} probes asked")
@@ -140,12 +144,15 @@ def ask_all(work: Work, *, tell: Callable[[str], None] | None = None) -> int:
     return total
 
 
-def ask(work: Work, model: str, *, timeout_seconds: float | None = None) -> int:
-    """Ask a model what it was not asked yet, and keep what it replies.
+def ask(
+    work: Work, model: str, *, shard: Shard | None = None, timeout_seconds: float | None = None
+) -> int:
+    """Ask a model what it has not replied to yet, and keep what it replies.
 
     Args:
         work: The work folder.
         model: A name of the spec's.
+        shard: Whose questions to ask; all by default. Each shard has a file of its own.
         timeout_seconds: After which the command is ended; None to wait.
 
     Returns:
@@ -155,14 +162,14 @@ def ask(work: Work, model: str, *, timeout_seconds: float | None = None) -> int:
         UserError: The command cannot be started, fails, its file is not in order, or it is another
             model than the one that answered before.
     """
-    folder, rules = answers_folder(work), work.spec.audit
+    folder, rules, shard = answers_folder(work), work.spec.audit, shard or Shard()
     known = _known(folder, model, rules)
-    probes = []
-    for _, linted in work.passed(LINT):
-        path = str(work.store.path(linted.clip.file).absolute())
-        for probe in probes_of(linted, rules, path=path):
-            if probe.probe_id not in known or known[probe.probe_id].error is not None:
-                probes.append(probe)
+    probes: list[Probe] = []
+    for item, linted in work.passed(LINT):
+        if shard.holds(item.id):
+            path = str(work.store.path(linted.clip.file).absolute())
+            asked = probes_of(linted, rules, path=path)
+            probes += [p for p in asked if not _has_replied(p, known.get(p.probe_id))]
     if not probes:
         return 0
     with tempfile.TemporaryDirectory(prefix="hlvid-audit-") as scratch:
@@ -170,8 +177,13 @@ def ask(work: Work, model: str, *, timeout_seconds: float | None = None) -> int:
         write_jsonl(files[0], probes)
         _run(rules.models[model], *files, timeout_seconds=timeout_seconds)
         said = read_file(files[1], ProbeAnswer, max_lines=MAX_ANSWERS)
-    known = _of_one_model(model, known | _checked(said, probes, model))
-    add(folder / "answers", answers_name(model, rules), [known[key] for key in sorted(known)])
+    new = _checked(said, probes, model)
+    _of_one_model(model, known | new)
+    place = folder / ANSWERS_FOLDER / answers_name(model, rules)
+    mine = place / shard.file_name
+    before = read_file(mine, ProbeAnswer, max_lines=MAX_ANSWERS) if mine.exists() else []
+    kept = {answer.probe_id: answer for answer in before} | new
+    add(place, mine.stem, [kept[key] for key in sorted(kept)])
     return len(probes)
 
 
@@ -218,8 +230,8 @@ def _audit(heard: Heard, rules: AuditRules, desk: Desk) -> Audited:
     probes = probes_of(linted, rules, path=NOWHERE)
     measured, found = [], list(linted.flags)
     for replied in heard.replies:
-        answers = {a.probe_id: a for a in replied.answers if a.response is not None}
-        missing = [p for p in probes if p.probe_id not in answers]
+        answers = {answer.probe_id: answer for answer in replied.answers}
+        missing = [p for p in probes if not _has_replied(p, answers.get(p.probe_id))]
         if missing:
             raise Ended("unanswered", f"{replied.model}: {len(missing)} of {len(probes)} probes")
         measured.append(_measure(replied.model, linted, probes, answers))
@@ -227,6 +239,13 @@ def _audit(heard: Heard, rules: AuditRules, desk: Desk) -> Audited:
     once = {flag.check: flag for flag in reversed(found)}
     kept = tuple(once[name] for name in sorted(once))
     return Audited(linted=linted, flags=kept, measured=tuple(measured))
+
+
+def _has_replied(probe: Probe, answer: ProbeAnswer | None) -> bool:
+    """Whether there is a reply: an error, or the text of one, is none, as in any marking."""
+    if answer is None or answer.response is None:
+        return False
+    return not is_failure(answer.response) or _chosen(probe, answer) is not None
 
 
 def _is_right(probe: Probe, answer: ProbeAnswer, right: str) -> bool:

@@ -295,10 +295,10 @@ def _run_verb(
 
     tallies = []
     part = Shard.parse(shard)
-    if verb == "audit" and part.index == 0:
+    if verb == "audit":
         from hlvid.build.audit import ask_all
 
-        ask_all(work, tell=say)
+        ask_all(work, shard=part, tell=say)
     for stage in VERBS[verb]:
         bar = _Bar(work, stage, part.holds, only, retry)
         tallies.append(

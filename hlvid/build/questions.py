@@ -5,7 +5,8 @@ All of it lies in one folder beside the spec, in JSON Lines files of any name:
     FOLDER/questions/*.jsonl   `Draft`: a question as its author wrote it
     FOLDER/replies/*.jsonl     `Reply`: what somebody answered without knowing the right option
     FOLDER/rulings/*.jsonl     `Ruling`: what was decided where they differed
-    FOLDER/answers/MODEL/COMMAND.jsonl `hlvid.types.ProbeAnswer`: what a model replied in the audit
+    FOLDER/answers/MODEL/COMMAND/*.jsonl   `hlvid.types.ProbeAnswer`: what a model replied in the
+                                           audit, a file for each shard that asked
 
 Every field is from outside; nothing here is trusted before `read` has looked at it.
 """
@@ -28,12 +29,14 @@ from hlvid.files import (
     shown,
     write_jsonl,
 )
+from hlvid.grading import is_failure
 from hlvid.prompt import INSTRUCTION
 from hlvid.types import Evidence, Identifier, ProbeAnswer, Record, Sha256
 
 MAX_LINES = 50_000
 """Of one file of people's: far more than anybody writes, and little enough to hold in memory."""
 MAX_ANSWERS = 2_000_000
+ANSWERS_FOLDER = "answers"
 _BLOCK_BYTES = 2**20
 
 Stem = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
@@ -182,12 +185,22 @@ def read_file(path: Path, type_: type[R], *, max_lines: int = MAX_LINES) -> list
     return read_jsonl(path, type_, may_be_empty=True)
 
 
-def read_answers(folder: Path, model: str) -> dict[str, ProbeAnswer]:
-    """Probe -> what a model replied; the last reply counts."""
-    path = folder / "answers" / f"{model}.jsonl"
-    if not path.exists():
-        return {}
-    return {a.probe_id: a for a in read_file(path, ProbeAnswer, max_lines=MAX_ANSWERS)}
+def read_answers(folder: Path) -> dict[str, ProbeAnswer]:
+    """Probe -> what a model replied, out of the files of all who asked it.
+
+    Where several asked, a reply counts before a failure, and else the same one whoever came first.
+    """
+    found: dict[str, ProbeAnswer] = {}
+    for answer in read_all(folder, ProbeAnswer, max_lines=MAX_ANSWERS):
+        known = found.get(answer.probe_id)
+        if known is None or _standing(answer) > _standing(known):
+            found[answer.probe_id] = answer
+    return found
+
+
+def _standing(answer: ProbeAnswer) -> tuple[bool, bool, bytes]:
+    said = answer.response
+    return said is not None, said is not None and not is_failure(said), canonical_json(answer)
 
 
 def add(folder: Path, name: str, records: Sequence[Record]) -> Path:

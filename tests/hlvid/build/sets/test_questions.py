@@ -1,8 +1,12 @@
 """Lint, agreement, audit and adjudication: each check with what it must notice and let pass."""
 
 import json
+import os
+import shutil
+import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,7 +21,7 @@ from hlvid.build.lint import CHECKS, LINT
 from hlvid.build.probes import beside, crop_around, orders, probes_of, spread
 from hlvid.build.questions import MAX_LINES, Draft, add, give_ruling, read, read_file
 from hlvid.build.rebuild import rebuild
-from hlvid.build.report import candidate_endings
+from hlvid.build.report import candidate_endings, content_digests
 from hlvid.build.set_rules import AuditRules
 from hlvid.build.split import split
 from hlvid.build.stages import QUESTION_STAGES
@@ -284,6 +288,54 @@ def test_another_command_under_a_name_is_asked_anew(desk, draft):
     assert {row["state"] for row in questions_told(desk.settle())} == {"settled"}
 
 
+def test_what_grades_would_mark_failed_is_asked_again(desk, draft):
+    work = audited(desk, draft, otherwise="CUDA out of memory. Tried to allocate", num_each=1)
+    rows = questions_told(work)
+    assert {row["code"] for row in rows} == {"unanswered"}
+    script = desk.shop.folder / "model.py"
+    script.write_text(script.read_text().replace("sys.argv[5]", '"No idea."'))
+    num_asked = ask_all(desk.shop.open())
+    wanted = int(rows[0]["detail"].split()[1]) + int(rows[1]["detail"].split()[1])
+    assert num_asked == wanted
+    assert {row["state"] for row in questions_told(desk.settle())} == {"settled"}
+    assert ask_all(desk.shop.open()) == 0
+
+
+def command(desk, *words, **environment):
+    """Run `hlvid-build WORDS SPEC` in a process of its own."""
+    script = Path(sys.executable).parent / "hlvid-build"
+    verb, *rest = words
+    return subprocess.run(
+        [script, verb, desk.shop.spec, "--work", desk.shop.folder / "work", *rest],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_questions_in_shards_give_the_same_and_so_does_making_it_again(desk, draft):
+    before = content_digests(audited(desk, draft))
+    kept = (desk.shop.folder / "work" / "manifests" / "adjudicate.jsonl").read_bytes()
+    shutil.rmtree(desk.folder / "answers")
+    for stage in QUESTION_STAGES:
+        shutil.rmtree(desk.shop.folder / "work" / "journal" / stage.name)
+    for verb in ("lint", "audit", "adjudicate"):
+        for index in (2, 0, 1):
+            done = command(desk, verb, "--shard", f"{index}/3", PYTHONHASHSEED=str(index))
+            assert done.returncode == 0, done.stderr
+    work = desk.shop.open()
+    assert content_digests(work) == before
+    assert work.manifest_path(QUESTION_STAGES[-1]).read_bytes() == kept
+    names = {path.name for path in (desk.folder / "answers" / "knows").glob("*/*")}
+    assert len(names) > 1
+    assert names <= {f"{index}-of-3.jsonl" for index in range(3)}
+    assert ask_all(work) == 0
+    abroad = {"LC_ALL": "tr_TR.UTF-8", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "7"}
+    done = command(desk, "rebuild", "--check", "--workers", "2", **abroad)
+    assert done.returncode == 0, done.stderr
+    assert "0 differ" in done.stdout
+
+
 def test_answers_of_two_models_are_not_mixed(desk, draft):
     audited(desk, draft, num_each=1)
     script = desk.shop.folder / "model.py"
@@ -291,7 +343,7 @@ def test_answers_of_two_models_are_not_mixed(desk, draft):
     desk.shop.rules["audit"]["num_frames"] = 5
     with pytest.raises(UserError, match="knows has answers of 2 models"):
         ask_all(desk.shop.open())
-    (path,) = (desk.folder / "answers" / "knows").iterdir()
+    (path,) = (desk.folder / "answers" / "knows").glob("*/*")
     lines = path.read_text().splitlines()
     path.write_text("\n".join([lines[0].replace('"knows"', '"other"'), *lines[1:]]) + "\n")
     with pytest.raises(UserError, match="knows has answers of 2 models"):
