@@ -36,12 +36,15 @@ _HELP = {
     "adjudicate": "Keep what was answered alike or ruled on; the rest waits for a ruling.",
 }
 _ON_ONE_HOST = ("discover", "fetch")
+_ON_RAY = ("probe", "clip", "index", "dedup")
 
 Spec = Annotated[Path, typer.Argument(help="The spec, a TOML file; 'init' writes an example.")]
 WorkFolder = Annotated[Path, typer.Option("--work", help="Folder of media and manifests.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes; with ray, shards.")]
-OnePart = Annotated[str, typer.Option("--shard", help="I/N: the part I of N, from 0.")]
-Executor = Annotated[str, typer.Option(help="local or ray.")]
+OnePart = Annotated[
+    str, typer.Option("--shard", help="I/N: the part I of N, from 0; not of discover and fetch.")
+]
+Executor = Annotated[str, typer.Option(help=f"local, or ray for {', '.join(_ON_RAY)}.")]
 Only = Annotated[str, typer.Option(help="One candidate or clip, by its id.")]
 Retry = Annotated[str, typer.Option(help="CODE,...: try again what ended so.")]
 Cookies = Annotated[Path | None, typer.Option(help="Cookie file for sites; never logged.")]
@@ -59,11 +62,12 @@ def register(app: typer.Typer) -> None:
     )(run)
     for verb in ORDER:
         examples = [f"hlvid-build {verb} hlvid.toml"]
-        if verb not in _ON_ONE_HOST:
-            examples.append(f"hlvid-build {verb} hlvid.toml --shard $SLURM_ARRAY_TASK_ID/8")
-            examples.append(f"hlvid-build {verb} hlvid.toml --executor ray --workers 32")
-        else:
+        if verb in _ON_ONE_HOST:
             examples.append(f"hlvid-build {verb} hlvid.toml --retry login_required --cookies c.txt")
+        if verb in (*_ON_RAY, "audit"):
+            examples.append(f"hlvid-build {verb} hlvid.toml --shard $SLURM_ARRAY_TASK_ID/8")
+        if verb in _ON_RAY:
+            examples.append(f"hlvid-build {verb} hlvid.toml --executor ray --workers 32")
         app.command(name=verb, help=_HELP[verb], epilog=_examples(*examples))(_make(verb))
     app.command(
         epilog=_examples("hlvid-build status hlvid.toml", "hlvid-build status hlvid.toml --items")
@@ -342,6 +346,10 @@ def _run_on_ray(
 
     if verb in _ON_ONE_HOST:
         raise UserError(f"{verb}: stays on one host, so that one pace holds. Leave --executor out.")
+    if verb == "audit":
+        raise UserError("audit: asks its models where it is typed. Spread them with --shard.")
+    if verb not in _ON_RAY:
+        raise UserError(f"{verb}: is done sooner than Ray is asked. Leave --executor out.")
     if shard != "0/1":
         raise UserError("--shard: ray shards by itself. Leave it out, and say --workers N.")
     for stage in VERBS[verb]:

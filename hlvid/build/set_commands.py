@@ -99,7 +99,10 @@ def take_in(
     ] = False,
     work: WorkFolder = Path("work"),
 ) -> None:
-    """Take over what people wrote: checked first, and all of a source or nothing."""
+    """Take over what people wrote: checked first, and all of a source or nothing.
+
+    Runs once: every question is held against those that are there.
+    """
     from hlvid.build import annotate
     from hlvid.build.questions import Draft, Reply, read_file
 
@@ -213,7 +216,10 @@ def controls(as_json: AsJson = False) -> None:
 
 
 def split(spec: Spec, work: WorkFolder = Path("work"), as_json: AsJson = False) -> None:
-    """Decide split, number and letters of what is new; what was decided before never moves."""
+    """Decide split, number and letters of what is new; what was decided before never moves.
+
+    Runs once: it holds all questions against each other and appends to one file.
+    """
     from collections import Counter
 
     from hlvid.build.split import lock_path
@@ -238,7 +244,10 @@ def package(
     work: WorkFolder = Path("work"),
     as_json: AsJson = False,
 ) -> None:
-    """Write the folder to publish: parquet, clips, card, Croissant, digests."""
+    """Write the folder to publish: parquet, clips, card, Croissant, digests.
+
+    Runs once: it writes one folder, which is there whole or not at all.
+    """
     from hlvid.build.package import package as make
 
     manifest = make(_open(work, spec), out)

@@ -90,6 +90,8 @@ def test_a_takedown_by_command(shop):
         (["probe", "--executor", "spark"], "--executor: 'spark' is not known"),
         (["fetch", "--executor", "ray"], "fetch: stays on one host"),
         (["probe", "--executor", "ray", "--shard", "0/2"], "--shard: ray shards by itself"),
+        (["lint", "--executor", "ray"], "lint: is done sooner than Ray is asked"),
+        (["audit", "--executor", "ray"], "audit: asks its models where it is typed"),
         (["fetch", "--shard", "0/2"], "fetch: cannot be sharded"),
         (["probe", "--shard", "2/2"], "--shard: '2/2' is not a shard"),
         (["run", "--until", "lunch"], "--until: 'lunch' is not a verb"),

@@ -1,9 +1,12 @@
 """The same manifests on Ray. Ray takes 270 MB and is not installed for the tests."""
 
 import pytest
+from typer.testing import CliRunner
 
+from hlvid.build.rebuild import rebuild
 from hlvid.build.report import content_digests, reconcile
-from hlvid.build.stages import STAGES
+from hlvid.build.telling import ORDER
+from hlvid.cli import app
 
 pytestmark = pytest.mark.ray
 
@@ -16,21 +19,24 @@ def on_ray():
     ray.shutdown()
 
 
-def test_a_cluster_gives_what_one_process_gives(workshop, clips, on_ray):
-    from hlvid.build.engine import run_stage
-    from hlvid.build.ray_executor import run_on_ray
-
-    workshop.take(clips.make(), clips.make(name="short", num_frames=6))
+def test_a_cluster_gives_what_one_process_gives(workshop, clips, waves, on_ray):
+    workshop.take(
+        clips.make(),
+        clips.make(name="other", pictures=[waves(number) for number in range(30)]),
+        clips.make(name="short", num_frames=6),
+    )
     here = workshop.run()
-    spec = workshop.spec
     folder = workshop.folder / "cluster"
-    for stage in STAGES:
-        if stage.runs_on == "cores":
-            shards = 1 if stage.needs_all else 2
-            run_on_ray(folder, spec, stage.name, num_shards=shards)
-        run_stage(workshop.open("cluster"), stage)
+    for verb in ORDER[: ORDER.index("lint")]:
+        words = [verb, str(workshop.spec), "--work", str(folder)]
+        if verb in ("probe", "clip", "index", "dedup"):
+            words += ["--executor", "ray", "--workers", "2"]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.output
     there = workshop.open("cluster")
     assert content_digests(there) == content_digests(here)
     assert reconcile(there, verify=True) == []
-    names = {path.name for path in (folder / "journal" / "probe").iterdir()}
-    assert names <= {"0-of-2.jsonl", "1-of-2.jsonl"}
+    assert rebuild(there, num_workers=2).differences == ()
+    for stage in ("probe", "fingerprint"):
+        names = {path.name for path in (folder / "journal" / stage).iterdir()}
+        assert names <= {"0-of-2.jsonl", "1-of-2.jsonl"}
