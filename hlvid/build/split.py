@@ -3,19 +3,20 @@
 The lock is a JSON Lines file beside the spec, to which lines are only ever appended. A question's
 number, split and letters are decided once, by digests under the spec's salt, and then copied from
 line to line: later versions never move them. It is written from what was settled, and everything
-that is published is made from it.
+that is published is made from it. Each line holds the rules that decided, so that whoever has the
+lock can see that nobody chose by hand.
 """
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from hlvid.build.adjudicate import ADJUDICATE, Settled
 from hlvid.build.codes import State
+from hlvid.build.deciding import Decisions, Policy, Undecided, keyed_digest
 from hlvid.build.dedup import DEDUP
 from hlvid.build.questions import Draft, read_file
 from hlvid.build.records import Text
@@ -28,6 +29,9 @@ from hlvid.types import Count, Identifier, Record, Sha256
 
 LOCK_FILE = "splits.lock.jsonl"
 MAX_LOCK_LINES = 1_000_000
+
+_DECIDED = ("number", "split", "order", "policy")
+"""Of a line: what is decided once."""
 
 Event = Literal["added", "changed", "withdrawn", "restored"]
 
@@ -50,6 +54,8 @@ class LockLine(Record):
     category: Text
     content_sha256: Sha256
     """Of all of it that is published, the bytes of its clip included."""
+    policy: Policy | None = None
+    """What split and order follow from; None where they are those of a release of others."""
     reason: Text | None = None
     """Why it was withdrawn."""
 
@@ -60,6 +66,13 @@ class LockLine(Record):
         if (self.event == "withdrawn") != (self.reason is not None):
             raise ValueError(f"event {self.event} contradicts the presence of a reason")
         return self
+
+    @property
+    def undecided(self) -> Undecided:
+        """What of it its split and order follow from."""
+        return Undecided(
+            self.question_id, self.category, len(self.order), self.group_id, self.sources
+        )
 
     @property
     def letter(self) -> str:
@@ -93,6 +106,12 @@ class Member:
         """From what was settled."""
         clip_sha256 = settled.clip.file.sha256
         return cls(settled.draft, settled.group_id, settled.category, clip_sha256, sources)
+
+    @property
+    def undecided(self) -> Undecided:
+        """What of it decides about its split and letters."""
+        num = len(self.draft.choices)
+        return Undecided(self.draft.question_id, self.category, num, self.group_id, self.sources)
 
 
 class Lock:
@@ -138,15 +157,34 @@ class Lock:
             return
         if (before.event == "withdrawn") != (line.event == "restored"):
             raise UserError(f"{where}: question {line.question_id} is {line.event} out of turn.")
-        for field in ("number", "split", "order"):
+        for field in _DECIDED:
             if getattr(before, field) != getattr(line, field):
                 raise UserError(
                     f"{where}: {field} of question {line.question_id} was moved. "
                     "Put back the lock as it was: what is in it never changes."
                 )
 
+    def unfounded(self) -> Iterator[str]:
+        """The questions whose split or letters do not follow from the policy in their line."""
+        before = Lock()
+        decisions: Decisions | None = None
+        for line in self.lines:
+            if line.event == "added" and line.policy is not None:
+                decisions = decisions or before.decisions()
+                if decisions.take(line.undecided, line.policy) != (line.split, line.order):
+                    decisions = None
+                    yield line.question_id
+            else:
+                decisions = None
+            before._append(line)
+
     def extend(
-        self, members: Sequence[Member], gone: Mapping[str, str], rules: SplitRules
+        self,
+        members: Sequence[Member],
+        gone: Mapping[str, str],
+        rules: SplitRules,
+        *,
+        group_by_channel: bool = False,
     ) -> list[LockLine]:
         """Append what is new, changed, withdrawn or restored.
 
@@ -154,19 +192,25 @@ class Lock:
             members: All questions that are to be in the set.
             gone: Question -> why it is not.
             rules: Version, salt and shares for what is new.
+            group_by_channel: Whether the groups of the members are of whole channels.
 
         Returns:
             The lines that were appended.
 
         Raises:
             UserError: The version is older than the last one, a locked question is neither a
-                member nor gone, its number of options changed, or clips of two splits have turned
-                out to belong together.
+                member nor gone, its number of options changed, clips of two splits have turned
+                out to belong together, or channels that were kept together no longer are.
         """
         if version_key(rules.version) < version_key(self.version):
             raise UserError(
                 f"split.version: {rules.version} is older than {self.version} in {LOCK_FILE}. "
                 "Allowed is that version or a newer one."
+            )
+        if not group_by_channel and any(p.group_by_channel for p in self._policies()):
+            raise UserError(
+                f"dedup.group_by_channel: is false, and {LOCK_FILE} was made with true. Allowed is "
+                "true: what it kept together would be parted."
             )
         by_id = {member.draft.question_id: member for member in members}
         added = [m for m in members if m.draft.question_id not in self.last]
@@ -177,20 +221,24 @@ class Lock:
         ]
         for line in lines:
             self._append(line)
-        splits = self._splits_of_groups()
-        balance = _Balance(self.active)
+        decisions = self.decisions()
+        policy = Policy(salt=rules.salt, shares=rules.shares, group_by_channel=group_by_channel)
         number = max((line.number for line in self.last.values()), default=-1) + 1
         for member in sorted(added, key=lambda m: keyed_digest(rules.salt, m.draft.question_id)):
-            kin = (member.group_id, *member.sources)
-            known = [splits[name] for name in kin if name in splits]
-            split = known[0] if known else split_of(member.group_id, rules)
-            for name in kin:
-                splits.setdefault(name, split)
-            order = balance.letters(member, split, rules.salt)
-            lines.append(_line(member, rules.version, "added", number, split, order))
+            split, order = decisions.take(member.undecided, policy)
+            decided = {"number": number, "split": split, "order": order, "policy": policy}
+            lines.append(_line(member, rules.version, "added", decided))
             self._append(lines[-1])
             number += 1
         return lines
+
+    def _policies(self) -> Iterator[Policy]:
+        return (line.policy for line in self.lines if line.policy is not None)
+
+    def decisions(self) -> Decisions:
+        """What goes on from here."""
+        taken = ((line.split, line.category, line.order.index(0)) for line in self.active)
+        return Decisions(self._splits_of_groups(), taken)
 
     def _splits_of_groups(self) -> dict[str, str]:
         """Each group and each source of a group -> its split, though all of it was withdrawn."""
@@ -208,29 +256,6 @@ class Lock:
             for name in (line.group_id, *line.sources):
                 found.setdefault(name, line.split)
         return found
-
-
-class _Balance:
-    """Keeps the right options spread evenly over the letters, in each split and category."""
-
-    def __init__(self, lines: Sequence[LockLine]) -> None:
-        self._counts: dict[tuple[str, str], list[int]] = {}
-        for line in lines:
-            self._of(line.split, line.category)[line.order.index(0)] += 1
-
-    def _of(self, split: str, category: str) -> list[int]:
-        return self._counts.setdefault((split, category), [0] * 26)
-
-    def letters(self, member: Member, split: str, salt: str) -> tuple[int, ...]:
-        """The order of a question's options: by digest, the right one at a letter that is rare."""
-        num = len(member.draft.choices)
-        counts = self._of(split, member.category)
-        name = member.draft.question_id
-        places = sorted(range(num), key=lambda i: keyed_digest(salt, f"{name}:letter:{i}"))
-        place = min(places, key=lambda i: (counts[i], places.index(i)))
-        counts[place] += 1
-        wrong = sorted(range(1, num), key=lambda i: keyed_digest(salt, f"{name}:option:{i}"))
-        return (*wrong[:place], 0, *wrong[place:])
 
 
 def _follow(
@@ -260,19 +285,16 @@ def _follow(
     if event == "changed" and before.holds(member) and sources == before.sources:
         return None
     member = replace(member, sources=sources)
-    return _line(member, rules.version, event, before.number, before.split, before.order)
+    decided = {field: getattr(before, field) for field in _DECIDED}
+    return _line(member, rules.version, event, decided)
 
 
-def _line(
-    member: Member, version: str, event: Event, number: int, split: str, order: tuple[int, ...]
-) -> LockLine:
+def _line(member: Member, version: str, event: Event, decided: Mapping[str, Any]) -> LockLine:
     return LockLine(
+        **decided,
         version=version,
         event=event,
         question_id=member.draft.question_id,
-        number=number,
-        split=split,
-        order=order,
         group_id=member.group_id,
         sources=member.sources,
         category=member.category,
@@ -283,26 +305,6 @@ def _line(
 def content_sha256(draft: Draft, clip_sha256: str | None) -> str:
     """Digest of all of a question that is published, the bytes of its clip included."""
     return digest({**draft.model_dump(mode="json", exclude={"author"}), "clip_sha256": clip_sha256})
-
-
-def keyed_digest(salt: str, name: str) -> bytes:
-    """What decides wherever a choice is free: BLAKE2b of a name under the salt."""
-    return hashlib.blake2b(name.encode(), key=salt.encode()[:64], digest_size=16).digest()
-
-
-def split_of(group_id: str, rules: SplitRules) -> str:
-    """The split of a group: of all groups, each split gets about its share.
-
-    Adding groups never moves others.
-    """
-    place = int.from_bytes(keyed_digest(rules.salt, f"group:{group_id}")[:8], "big") / 2**64
-    end = 0.0
-    names = sorted(rules.shares)
-    for name in names:
-        end += rules.shares[name]
-        if place < end:
-            return name
-    return names[-1]
 
 
 def version_key(version: str) -> tuple[int, ...]:
@@ -346,7 +348,8 @@ def split(work: Work) -> tuple[Lock, list[LockLine]]:
         before = lock.to_bytes()
         kin = _sources_of_groups(work)
         members = [Member.of(each, kin[each.group_id]) for _, each in work.passed(ADJUDICATE)]
-        lines = lock.extend(members, _gone(work), work.spec.split)
+        by_channel = work.spec.dedup.group_by_channel
+        lines = lock.extend(members, _gone(work), work.spec.split, group_by_channel=by_channel)
         if not lock.lines:
             raise UserError("split: no question is settled. See: hlvid-build questions SPEC.")
         after = lock.to_bytes()

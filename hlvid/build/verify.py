@@ -107,6 +107,8 @@ def _content(folder: Path, manifest: PackageManifest) -> Iterator[str]:
     lock = read_lock(folder / LOCK_FILE)
     if version_key(manifest.version) < version_key(lock.version):
         yield f"{MANIFEST_FILE}: version {manifest.version} is older than {lock.version}"
+    for name in lock.unfounded():
+        yield f"{LOCK_FILE}: split and letters of question {name} do not follow from its policy"
     clips = read_jsonl(folder / CLIPS_FILE, ClipRow, max_records=MAX_VIDEOS)
     by_name = {clip.video_path: clip for clip in clips}
     found = {"lock": digest_records(lock.lines), "clips": digest_records(clips)}

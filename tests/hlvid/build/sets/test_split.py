@@ -5,8 +5,9 @@ import shutil
 
 import pytest
 
+from hlvid.build.deciding import split_of
 from hlvid.build.set_rules import SplitRules
-from hlvid.build.split import LOCK_FILE, Lock, Member, read_lock, split, split_of
+from hlvid.build.split import LOCK_FILE, Lock, Member, read_lock, split
 from hlvid.errors import UserError
 
 
@@ -77,6 +78,48 @@ def test_a_source_stays_in_its_split_when_its_questions_are_withdrawn(draft):
     now = {line.sources: line.split for line in lock.active}
     assert {split_of(m.group_id, rules) for m in new} == {"dev", "test"} == set(now.values())
     assert now == {(each[1],): split for each, split in before.items()}
+
+
+def test_splits_and_letters_follow_from_the_lock_alone(draft):
+    lock = Lock()
+    members = [
+        Member(draft(i, f"clip{i % 40}"), f"group{i % 20}", "av", sources=(f"s{i % 20}",))
+        for i in range(120)
+    ]
+    shares = {"dev": 0.4, "test": 0.6}
+    gone = {m.draft.question_id: "takedown" for m in members}
+    lock.extend(members[:60], {}, SplitRules(salt="s", shares=shares))
+    lock.extend(members[10:80], gone, SplitRules(version="1.1.0", salt="t", shares=shares))
+    lock.extend(members, {}, SplitRules(version="1.2.0", salt="t", shares={"test": 1.0}))
+    assert {line.event for line in lock.lines} == {"added", "withdrawn", "restored"}
+    assert list(lock.unfounded()) == []
+    for number in (0, 30, 75):
+        line = next(line for line in lock.lines if line.number == number)
+        one, other, *rest = line.order
+        for changes in (
+            {"order": (other, one, *rest)},
+            {"split": {"dev": "test", "test": "dev"}[line.split]},
+            {"policy": line.policy.model_copy(update={"salt": "u"})},
+        ):
+            mine = (line.question_id,)
+            forged = [
+                each.model_copy(update=changes) if each.question_id in mine else each
+                for each in lock.lines
+            ]
+            assert next(Lock(forged).unfounded(), None) == line.question_id, changes
+
+
+def test_channels_that_were_kept_together_are_not_parted_later(desk):
+    desk.shop.rules["dedup"] = {"group_by_channel": True}
+    desk.shop.run()
+    work, _ = desk.settled(num_each=1)
+    lock, _ = split(work)
+    assert {line.policy.group_by_channel for line in lock.active} == {True}
+    assert {line.policy.salt for line in lock.active} == {"pepper"}
+    desk.shop.rules["dedup"] = {"group_by_channel": False}
+    desk.shop.run()
+    with pytest.raises(UserError, match=r"^dedup\.group_by_channel: is false, and splits\.lock"):
+        split(desk.settle())
 
 
 def test_the_lock_names_the_sources_of_a_group(desk):

@@ -105,6 +105,12 @@ def forged_lock(out, rows):
     forge(out, LOCK_FILE, as_lines(lines), {"lock": content_sha256(lines)})
 
 
+def letters_by_hand(out, rows):
+    lines = records(out / LOCK_FILE)
+    lines[0]["policy"]["salt"] += "x"
+    forge(out, LOCK_FILE, as_lines(lines), {"lock": content_sha256(lines)})
+
+
 def longer_than_any(out, rows):
     lines = records(out / "test" / "questions.jsonl")
     for field in ("stem", "text"):
@@ -129,6 +135,7 @@ def split_that_is_not_locked(out, rows):
         (forged_clip_bytes, "is not the file in manifest.json"),
         (clip_that_is_no_number, "clips.jsonl:1: "),
         (forged_lock, "is not what splits.lock.jsonl holds"),
+        (letters_by_hand, "do not follow from its policy"),
         (longer_than_any, "field 'stem'"),
         (split_that_is_not_locked, "is no part of a package"),
     ],
