@@ -22,8 +22,8 @@ from measure import Rows, parser, result_file
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageEnhance
 
-from hlvid.build.dedup import HASH_SIDE, HASHED_SIZE, alike, as_signs
 from hlvid.build.detail import detail_decibels
+from hlvid.build.likeness import HASH_SIDE, HASHED_SIZE, alike, as_signs
 from hlvid.build.spec import DedupRules, ProbeRules
 
 BENCHMARK = "build_thresholds"

@@ -100,7 +100,10 @@ CODES: dict[str, Code] = {
     "length_unknown": _failed("Name num_bytes or sha256 in the spec, so that the end is known."),
     "too_large": _failed("Raise fetch.max_bytes, or leave it out."),
     "redirect_loop": _failed("The address leads nowhere; mend it in the spec."),
-    "source_changed": _failed("Its bytes are not those that are known; keep the old or drop it."),
+    "source_changed": _failed(
+        "Its bytes are not those that are known; fetch --accept-equivalent takes them where they "
+        "show the same."
+    ),
     "file_missing": _failed("Put the file where the spec says, then --retry."),
     "rate_limited": _later("Wait; the next run goes on."),
     "network": _later("The next run tries again."),

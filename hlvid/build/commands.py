@@ -48,6 +48,14 @@ Executor = Annotated[str, typer.Option(help=f"local, or ray for {', '.join(_ON_R
 Only = Annotated[str, typer.Option(help="One candidate or clip, by its id.")]
 Retry = Annotated[str, typer.Option(help="CODE,...: try again what ended so.")]
 Cookies = Annotated[Path | None, typer.Option(help="Cookie file for sites; never logged.")]
+Equivalent = Annotated[
+    bool,
+    typer.Option(
+        "--accept-equivalent",
+        help="Of fetch: take other bytes than before, where size, frames, length, keyframes and "
+        "pictures are the same.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON on stdout.")]
 
 
@@ -64,6 +72,8 @@ def register(app: typer.Typer) -> None:
         examples = [f"hlvid-build {verb} hlvid.toml"]
         if verb in _ON_ONE_HOST:
             examples.append(f"hlvid-build {verb} hlvid.toml --retry login_required --cookies c.txt")
+        if verb == "fetch":
+            examples.append("hlvid-build fetch hlvid.toml --accept-equivalent")
         if verb in (*_ON_RAY, "audit"):
             examples.append(f"hlvid-build {verb} hlvid.toml --shard $SLURM_ARRAY_TASK_ID/8")
         if verb in _ON_RAY:
@@ -127,17 +137,21 @@ def _make(verb: str) -> Any:  # noqa: ANN401  # a command, whose signature typer
         only: Only = "",
         retry: Retry = "",
         cookies: Cookies = None,
+        accept_equivalent: Equivalent = False,
         as_json: AsJson = False,
     ) -> None:
-        opened = _open(work, spec, cookies)
+        codes = _words(retry)
+        if accept_equivalent:
+            if verb != "fetch":
+                raise UserError("--accept-equivalent: is of fetch. Leave it out.")
+            codes.append("source_changed")
+        opened = _open(work, spec, cookies, accept_equivalent=accept_equivalent)
         if executor == "ray":
-            _run_on_ray(verb, work, spec, workers, shard, only, _words(retry))
+            _run_on_ray(verb, work, spec, workers, shard, only, codes)
             workers, shard = 1, "0/1"
         elif executor != "local":
             raise UserError(f"--executor: {executor!r} is not known. Allowed are local and ray.")
-        tallies = _run_verb(
-            opened, verb, workers=workers, shard=shard, only=only, retry=_words(retry)
-        )
+        tallies = _run_verb(opened, verb, workers=workers, shard=shard, only=only, retry=codes)
         tell(opened, spec, verb, tallies, as_json=as_json)
 
     return command
@@ -273,12 +287,14 @@ def rebuild(
         raise typer.Exit(1)
 
 
-def _open(work: Path, spec: Path, cookies: Path | None = None) -> "Work":
+def _open(
+    work: Path, spec: Path, cookies: Path | None = None, *, accept_equivalent: bool = False
+) -> "Work":
     from hlvid.build.work import Work
 
     if cookies is not None and not cookies.is_file():
         raise UserError("--cookies: is not a file. Allowed is a cookies.txt in Netscape's format.")
-    return Work.open(work, spec, cookies=cookies)
+    return Work.open(work, spec, cookies=cookies, accept_equivalent=accept_equivalent)
 
 
 def _words(text: str) -> list[str]:

@@ -1,20 +1,19 @@
 """Which clips show the same: hashes of frames at one a second, pairs, groups.
 
-`fingerprint` hashes the frames of a clip (perceptual hash of 256 bits, by the package ImageHash,
-2-clause BSD); `match` compares all clips with each other; `dedup` keeps the first of those that
-show the same, and puts together those that no split may part.
+`fingerprint` hashes the frames of a clip; `match` compares all clips with each other; `dedup` keeps
+the first of those that show the same, and puts together those that no split may part.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, TypeAdapter
 
 from hlvid.build.codes import Ended
 from hlvid.build.discover import DISCOVER
 from hlvid.build.index import INDEX
+from hlvid.build.likeness import HASHED_SIZE, NUM_BITS, alike, as_signs, picture_hash
 from hlvid.build.records import Clip, Fingerprint, Matches, Media, Pair, Placed
 from hlvid.build.spec import DedupRules, Spec
 from hlvid.build.stage import Desk, Item, Nothing, Stage, no_parameters
@@ -23,16 +22,8 @@ from hlvid.files import canonical_json, id_order, read_bytes
 from hlvid.types import Identifier, Record
 from hlvid.video import VideoReader
 
-HASH_SIDE = 16
-"""The square root of the number of bits."""
-NUM_BITS = HASH_SIDE**2
-HASHED_SIZE = (320, 180)
-"""Frames are made so small first, whatever their shape: one picture at two sizes gives one hash."""
-MIN_DEVIATION = 4.0
-"""Standard deviation of a frame's levels, 0 to 255: below, black is like black in every video."""
 MAX_HASHES_BYTES = 64 * 2**20
 
-Signs = npt.NDArray[np.float32]
 _Hashes = TypeAdapter(list[Annotated[str, Field(pattern=f"^[0-9a-f]{{{NUM_BITS // 4}}}$")]])
 
 
@@ -85,18 +76,12 @@ def _fingerprint(picture: Picture, parameters: Nothing, desk: Desk) -> Fingerpri
 
 def frame_hashes(reader: VideoReader) -> list[str]:
     """Hashes of the frames at 0 s, 1 s, ... of a video, in hex; empty frames are passed over."""
-    import imagehash
-    from PIL import Image
-
     seconds = (reader.index.pts - reader.index.pts[0]) * float(reader.index.time_base)
     moments = np.arange(int(seconds[-1]) + 1)
     # A frame is shown until the next one begins.
     numbers = np.unique(np.searchsorted(seconds, moments + 1e-9, "right") - 1)
-    found = []
-    for frame in reader.frames(numbers):
-        if frame.pixels.std() >= MIN_DEVIATION:
-            found.append(str(imagehash.phash(Image.fromarray(frame.pixels), HASH_SIDE)))
-    return found
+    hashes = (picture_hash(frame.pixels) for frame in reader.frames(numbers))
+    return [found for found in hashes if found is not None]
 
 
 # --- match ---------------------------------------------------------------------------------------
@@ -131,28 +116,6 @@ def read_hashes(desk: Desk, media: Media) -> list[str]:
     """The hashes of a clip from the store."""
     data = read_bytes(desk.store.path(media), max_bytes=MAX_HASHES_BYTES)
     return _Hashes.validate_json(data)
-
-
-def as_signs(hashes: Sequence[str]) -> Signs:
-    """(num_hashes, NUM_BITS) of -1 and 1: two rows' product tells how many bits they share."""
-    data = np.frombuffer(bytes.fromhex("".join(hashes)), dtype=np.uint8)
-    bits = np.unpackbits(data.reshape(len(hashes), NUM_BITS // 8), axis=1)
-    return bits.astype(np.float32) * 2 - 1
-
-
-def alike(one: Signs, other: Signs, max_distance: int) -> float:
-    """Share of the frames of the clip with fewer that have a like in the other; 0 without frames.
-
-    Args:
-        one: (n, NUM_BITS).
-        other: (m, NUM_BITS).
-        max_distance: Most bits in which two frames that are alike differ.
-    """
-    few, many = sorted((one, other), key=len)
-    if not len(few):
-        return 0.0
-    distances = (NUM_BITS - few @ many.T) / 2
-    return float((distances.min(axis=1) <= max_distance).mean())
 
 
 # --- dedup ---------------------------------------------------------------------------------------

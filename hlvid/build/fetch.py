@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from hlvid.build import sites
+from hlvid.build import journal, sites
 from hlvid.build.codes import Ended
 from hlvid.build.download import download
+from hlvid.build.likeness import check_equivalent
 from hlvid.build.pacing import persevere
-from hlvid.build.records import Asset, Kind, Locator, Pin, Text
+from hlvid.build.records import Asset, Kind, Locator, Pin, Probed, Text
 from hlvid.build.select import SELECT
 from hlvid.build.stage import Desk, Item, Nothing, Stage, no_parameters
 from hlvid.build.work import Work
+from hlvid.errors import UserError
+from hlvid.files import canonical_json, parse_record, sha256_file
 from hlvid.types import Identifier, Record
 from hlvid.video_file import NotAVideo, container_of
 
@@ -55,7 +58,24 @@ def _fetch(wanted: Wanted, parameters: Nothing, desk: Desk) -> Asset:
         container = None
         with suppress(NotAVideo):
             container = container_of(part)
-        return Asset(file=desk.store.put(part, pin=pin), container=container, format_id=format_id)
+        replaces = None
+        may_differ = desk.bench.accept_equivalent and not wanted.pin.sha256
+        if may_differ and pin is not None and sha256_file(part) != pin:
+            rules = desk.bench.spec.dedup
+            check_equivalent(part, _known(desk, pin), max_distance=rules.max_distance)
+            replaces, pin = pin, None
+        file = desk.store.put(part, pin=pin)
+        return Asset(file=file, container=container, format_id=format_id, replaces=replaces)
+
+
+def _known(desk: Desk, sha256: str) -> Probed:
+    """What `probe` found in a file that was there before."""
+    for line in journal.read_all(desk.bench.folder / "journal" / "probe"):
+        output = line.entry["output"]
+        if output is not None and output["file"]["sha256"] == sha256:
+            with suppress(UserError):
+                return parse_record(canonical_json(output), Probed, where="journal of probe")
+    raise Ended("source_changed", "and nothing is known of what the old file showed")
 
 
 def _download(wanted: Wanted, folder: Path, desk: Desk) -> Path:

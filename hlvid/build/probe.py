@@ -8,6 +8,7 @@ from hlvid.build.codes import Ended
 from hlvid.build.detail import Luma, detail_decibels
 from hlvid.build.discover import DISCOVER
 from hlvid.build.fetch import FETCH
+from hlvid.build.likeness import keyframes_sha256, picture_hash
 from hlvid.build.records import Media, Probed
 from hlvid.build.spec import ProbeRules, SelectRules, Spec
 from hlvid.build.stage import Desk, Item, Stage
@@ -61,8 +62,10 @@ def _probe(suspect: Suspect, rules: Rules, desk: Desk) -> Probed:
         with VideoReader(path, num_threads=1, accept_hdr=True) as reader:
             _check_info(reader.info, suspect, rules)
             numbers = places(reader.info.num_frames)
-            score = detail_decibels(_lumas(reader, numbers))
+            hashes: list[str | None] = []
+            score = detail_decibels(_lumas(reader, numbers, hashes))
             num_keyframes = int(reader.index.packets.is_key.sum())
+            keyframes = keyframes_sha256(reader.index)
             info = reader.info
     except UnsupportedVideo as error:
         raise Ended("codec", _without_name(error, path.name)) from None
@@ -74,7 +77,28 @@ def _probe(suspect: Suspect, rules: Rules, desk: Desk) -> Probed:
     least = rules.probe.min_detail_decibels
     if score < least:
         raise Ended("upscaled", f"{score:g} dB of fine detail; at least {least:g} are asked for")
-    return _probed(suspect.file, info, num_keyframes, score, numbers)
+    return Probed(
+        file=suspect.file,
+        width=info.width,
+        height=info.height,
+        codec=info.codec,
+        pixel_format=info.pixel_format,
+        bit_depth=info.bit_depth,
+        is_hdr=info.is_hdr,
+        matrix=info.matrix,
+        transfer=info.transfer,
+        is_full_range=info.is_full_range,
+        rotation_degrees=info.rotation_degrees,
+        fps=round(info.fps, 6),
+        is_variable_rate=info.is_variable_rate,
+        num_frames=info.num_frames,
+        num_keyframes=num_keyframes,
+        duration_seconds=round(info.duration_seconds, 6),
+        detail_decibels=score,
+        frames_decoded=numbers,
+        keyframes_sha256=keyframes,
+        hashes=tuple(hashes),
+    )
 
 
 def places(num_frames: int) -> tuple[int, ...]:
@@ -84,10 +108,11 @@ def places(num_frames: int) -> tuple[int, ...]:
     return tuple(sorted(number for number in wanted if 0 <= number < num_frames))
 
 
-def _lumas(reader: VideoReader, numbers: Sequence[int]) -> Iterator[Luma]:
-    """Luma of the first frame of each place; the others are decoded only to see that they can."""
+def _lumas(reader: VideoReader, numbers: Sequence[int], hashes: list[str | None]) -> Iterator[Luma]:
+    """Luma of the first frame of each place; of every frame its hash is noted."""
     last = -2
     for frame in reader.frames(numbers):
+        hashes.append(picture_hash(frame.pixels))
         if frame.index != last + 1:
             yield np.rint(frame.pixels @ _LUMA).astype(np.uint8)
         last = frame.index
@@ -115,31 +140,6 @@ def _check_info(info: VideoInfo, suspect: Suspect, rules: Rules) -> None:
         raise Ended("too_short", f"{seconds:.3f} s; {wanted.min_seconds:g} s are asked for")
 
 
-def _probed(
-    file: Media, info: VideoInfo, num_keyframes: int, score: float, numbers: tuple[int, ...]
-) -> Probed:
-    return Probed(
-        file=file,
-        width=info.width,
-        height=info.height,
-        codec=info.codec,
-        pixel_format=info.pixel_format,
-        bit_depth=info.bit_depth,
-        is_hdr=info.is_hdr,
-        matrix=info.matrix,
-        transfer=info.transfer,
-        is_full_range=info.is_full_range,
-        rotation_degrees=info.rotation_degrees,
-        fps=round(info.fps, 6),
-        is_variable_rate=info.is_variable_rate,
-        num_frames=info.num_frames,
-        num_keyframes=num_keyframes,
-        duration_seconds=round(info.duration_seconds, 6),
-        detail_decibels=score,
-        frames_decoded=numbers,
-    )
-
-
 def _without_name(error: Exception, name: str) -> str:
     """The sentence without the name of the file, which here is only its digest."""
     return str(error).removeprefix(f"{name}: ").partition(". ")[0]
@@ -147,7 +147,7 @@ def _without_name(error: Exception, name: str) -> str:
 
 PROBE: Stage[Suspect, Probed] = Stage(
     name="probe",
-    version=1,
+    version=2,
     output=Probed,
     inputs=_inputs,
     parameters=_rules,

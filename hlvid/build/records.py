@@ -126,6 +126,8 @@ class Asset(Output):
     container: Literal["mp4", "matroska"] | None
     """By its first bytes; None where these are of neither."""
     format_id: Text | None = None
+    replaces: Sha256 | None = None
+    """Digest of the file whose place it took, since it shows the same; see --accept-equivalent."""
 
     def media(self) -> Sequence[Media]:
         """The file."""
@@ -154,6 +156,10 @@ class Probed(Output):
     detail_decibels: float
     """See `hlvid.build.detail`."""
     frames_decoded: tuple[int, ...]
+    keyframes_sha256: Sha256
+    """Digest of the numbers of its keyframes."""
+    hashes: tuple[str | None, ...]
+    """Of each frame that was decoded, None for empty ones; see `hlvid.build.likeness`."""
 
 
 class Clip(Record):

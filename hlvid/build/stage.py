@@ -111,6 +111,7 @@ class Bench:
         spec_folder: What paths in the spec are relative to.
         store: The media.
         cookies: A cookie file for sites; None for none. Never logged, never changed.
+        accept_equivalent: Take other bytes of a source than before, where they show the same.
     """
 
     folder: Path
@@ -118,6 +119,7 @@ class Bench:
     spec_folder: Path
     store: Store
     cookies: Path | None = None
+    accept_equivalent: bool = False
 
 
 @dataclass(frozen=True)

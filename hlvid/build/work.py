@@ -86,6 +86,7 @@ class Work:
         spec_folder: What paths in the spec are relative to.
         beneath: A work folder whose media are read where this one has none.
         cookies: See `Bench`.
+        accept_equivalent: See `Bench`.
     """
 
     def __init__(
@@ -96,12 +97,14 @@ class Work:
         spec_folder: Path,
         beneath: "Work | None" = None,
         cookies: Path | None = None,
+        accept_equivalent: bool = False,
     ) -> None:
         self.folder = folder
         self.spec = spec
         self._beneath = beneath
         self._spec_folder = spec_folder
         self._cookies = cookies
+        self._accept_equivalent = accept_equivalent
         self.reload()
         self._tasks: dict[str, list[Task[Any]]] = {}
         self._lines: dict[str, dict[str, journal.Line]] = {}
@@ -116,17 +119,37 @@ class Work:
             beneath=self._beneath.store if self._beneath else None,
             banned=self.banned,
         )
-        self.bench = Bench(self.folder, self.spec, self._spec_folder, self.store, self._cookies)
+        self.bench = Bench(
+            self.folder,
+            self.spec,
+            self._spec_folder,
+            self.store,
+            self._cookies,
+            self._accept_equivalent,
+        )
 
     @classmethod
-    def open(cls, folder: Path, spec_path: Path, *, cookies: Path | None = None) -> "Work":
+    def open(
+        cls,
+        folder: Path,
+        spec_path: Path,
+        *,
+        cookies: Path | None = None,
+        accept_equivalent: bool = False,
+    ) -> "Work":
         """Read the spec and look at what was done.
 
         Raises:
             UserError: The spec, or a file of the folder, is not in order.
         """
         spec = read_spec(spec_path)
-        return cls(folder, spec, spec_folder=spec_path.absolute().parent, cookies=cookies)
+        return cls(
+            folder,
+            spec,
+            spec_folder=spec_path.absolute().parent,
+            cookies=cookies,
+            accept_equivalent=accept_equivalent,
+        )
 
     def journal_folder(self, stage: Stage[Any, Any]) -> Path:
         """Where a stage's journals lie."""

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from hlvid.build.clip import CLIP, copy, cut, packets_digest
-from hlvid.build.dedup import DEDUP, MATCH, alike, as_signs, frame_hashes, join, smallest
+from hlvid.build.dedup import DEDUP, MATCH, frame_hashes, join, smallest
 from hlvid.build.detail import detail_decibels
 from hlvid.build.index import INDEX
+from hlvid.build.likeness import alike, as_signs
 from hlvid.build.probe import PROBE, places
 from hlvid.build.report import candidate_endings
 from hlvid.build.spec import ClipRules, ProbeRules
