@@ -8,6 +8,8 @@ compared, `datasets` reads the package, and a reader sits it with gaze off and o
     .venv/bin/python benchmarks/prove.py --out prove --doc docs/build.md   # 300 s, as `make prove`
     .venv/bin/python benchmarks/prove.py --out prove --seconds 20 --target-seconds 15
 
+Killed at any moment, the same command goes on.
+
 The questions are those of hlvid-synthetic, whose evidence is known. The two blind annotators are
 scripts that read the author's key: they show the machinery, not agreement between people.
 """
@@ -15,6 +17,7 @@ scripts that read the author's key: they show the machinery, not agreement betwe
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -33,7 +36,7 @@ from PIL import Image
 from hlvid.build.probes import orders
 from hlvid.build.questions import Draft, Reply
 from hlvid.console import say
-from hlvid.files import canonical_json, read_jsonl, write_bytes, write_jsonl
+from hlvid.files import canonical_json, json_bytes, read_jsonl, write_bytes, write_jsonl
 from hlvid.types import Evidence, Question
 from hlvid.video import VideoReader
 
@@ -77,10 +80,11 @@ def prove(asked: argparse.Namespace) -> list[tuple[str, str]]:
     out = asked.out.resolve()
     os.environ["HLVID_CACHE"] = str(out / "cache")
     site, spec = out / "site", out / "spec.toml"
+    hold(out / "settings.json", asked)
     log: list[tuple[str, str]] = []
     run = partial(command, log, out)
     questions = make_sources(asked, out, site, run)
-    with serve(site) as address:
+    with serve(site, out / "port") as address:
         names = sorted(path.name for path in site.iterdir())
         spec.write_text(spec_text(asked, address, names))
         run("hlvid-build", "run", spec, "--until", "dedup", "--workers", asked.workers)
@@ -112,6 +116,16 @@ def prove(asked: argparse.Namespace) -> list[tuple[str, str]]:
     return log
 
 
+def hold(path: Path, asked: argparse.Namespace) -> None:
+    """Let no two proofs share a folder: what one has made, the other would take for its own."""
+    names = ("videos", "seconds", "target_seconds", "per_video", "audit")
+    settings = json_bytes({name: getattr(asked, name) for name in names})
+    if not path.exists():
+        write_bytes(path, [settings])
+    if path.read_bytes() != settings:
+        raise SystemExit(f"{path.parent}: holds a proof with other settings. Name another --out.")
+
+
 # --- sources -------------------------------------------------------------------------------------
 
 
@@ -125,17 +139,24 @@ def make_sources(asked: argparse.Namespace, out: Path, site: Path, run: Run) -> 
     )
     sound = sorted((out / "rendered" / "videos").iterdir())
     site.mkdir(exist_ok=True)
-    for path in sound:
-        write_bytes(site / path.name, [path.read_bytes()])
-    write_bytes(site / "copy.mp4", [sound[0].read_bytes()])
-    whole = sound[-1].read_bytes()
-    write_bytes(site / "cut.mp4", [whole[: len(whole) * 6 // 10]])
-    shorten(sound[-1], site / "short.mp4", asked.target_seconds / 2)
-    encode(site / "reencoded.mp4", frames(sound[-1], 1), crf=30)
+    first, last = sound[0], sound[-1]
     apart = 5
-    enlarged = (enlarge(frame) for frame in frames(sound[0], apart))
-    encode(site / "enlarged.mp4", enlarged, seconds_a_frame=apart)
-    encode(site / "hdr.mp4", frames(sound[0], 10 * apart), seconds_a_frame=10 * apart, is_hdr=True)
+    enlarged = (enlarge(frame) for frame in frames(first, apart))
+    makers: dict[str, Callable[[Path], None]] = {
+        **{path.name: partial(shutil.copyfile, path) for path in sound},
+        "copy.mp4": partial(shutil.copyfile, first),
+        "cut.mp4": partial(cut_short, last),
+        "short.mp4": partial(shorten, last, seconds=asked.target_seconds / 2),
+        "reencoded.mp4": partial(encode, frames(last, 1), crf=30),
+        "enlarged.mp4": partial(encode, enlarged, seconds_a_frame=apart),
+        "hdr.mp4": partial(
+            encode, frames(first, 10 * apart), seconds_a_frame=10 * apart, is_hdr=True
+        ),
+    }
+    for name, make in makers.items():
+        if not (site / name).exists():
+            make(out / "making.mp4")
+            (out / "making.mp4").replace(site / name)
     return read_jsonl(out / "rendered" / "questions.jsonl", Question)
 
 
@@ -154,8 +175,8 @@ def enlarge(pixels: np.ndarray) -> np.ndarray:
 
 
 def encode(
-    path: Path,
     pixels: Iterable[np.ndarray],
+    path: Path,
     *,
     crf: int = 23,
     seconds_a_frame: int = 1,
@@ -179,6 +200,12 @@ def encode(
             frame.pts, frame.time_base = number, 1 / rate
             output.mux(stream.encode(frame))
         output.mux(stream.encode())
+
+
+def cut_short(source: Path, target: Path) -> None:
+    """What is left of a file when its end is missing."""
+    whole = source.read_bytes()
+    target.write_bytes(whole[: len(whole) * 6 // 10])
 
 
 def shorten(source: Path, target: Path, seconds: float) -> None:
@@ -221,14 +248,23 @@ def spec_text(asked: argparse.Namespace, address: str, names: Sequence[str]) -> 
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[str]:
-    """Serve a folder on the loopback address; gives the address."""
+def serve(folder: Path, note: Path) -> Iterator[str]:
+    """Serve a folder on the loopback address; gives the address, the same whenever it is served.
+
+    A source is known by its address: under another one, everything would be made anew.
+    """
+    port = int(note.read_text()) if note.exists() else 0
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=os.fspath(folder))) as host:
+    try:
+        host = ThreadingHTTPServer(("127.0.0.1", port), partial(Quiet, directory=str(folder)))
+    except OSError:
+        raise SystemExit(f"{note}: port {port} is taken. End what listens on it.") from None
+    with host:
+        write_bytes(note, [str(host.server_address[1]).encode()])
         threading.Thread(target=host.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{host.server_address[1]}"
         host.shutdown()
