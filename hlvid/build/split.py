@@ -29,6 +29,7 @@ from hlvid.types import Count, Identifier, Record, Sha256
 
 LOCK_FILE = "splits.lock.jsonl"
 MAX_LOCK_LINES = 1_000_000
+MAX_TURNS = 1000
 
 _DECIDED = ("number", "split", "order", "policy")
 """Of a line: what is decided once."""
@@ -165,12 +166,22 @@ class Lock:
                 )
 
     def unfounded(self) -> Iterator[str]:
-        """The questions whose split or letters do not follow from the policy in their line."""
-        before = Lock()
+        """The questions whose split or letters do not follow from the policy in their line.
+
+        Raises:
+            UserError: Questions were added in more turns than are looked at.
+        """
+        before, num_turns = Lock(), 0
         decisions: Decisions | None = None
         for line in self.lines:
             if line.event == "added" and line.policy is not None:
-                decisions = decisions or before.decisions()
+                if decisions is None:
+                    decisions, num_turns = before.decisions(), num_turns + 1
+                if num_turns > MAX_TURNS:
+                    raise UserError(
+                        f"{LOCK_FILE}: adds questions in more than {MAX_TURNS} turns. That is the "
+                        "most that is looked at."
+                    )
                 if decisions.take(line.undecided, line.policy) != (line.split, line.order):
                     decisions = None
                     yield line.question_id
