@@ -19,10 +19,12 @@ from PIL import Image
 from evaluators.canvas import Canvas, Shape, scratch_array
 from evaluators.examinee import Examinee, View
 from evaluators.gazing import failure
+from evaluators.ledger import Ledger
 from evaluators.mapping import num_slices
 from evaluators.timing import Stopwatch
 from gaze.selectors import Kept
 from hlvid.errors import UserError
+from hlvid.files import digest
 from hlvid.types import ArmSettings, Probe, ProbeAnswer, Question
 from hlvid.video import VideoReader, frames_sha256
 
@@ -36,6 +38,7 @@ def answer_all(
     examinee: Examinee,
     probes: Sequence[Probe],
     *,
+    ledger: Ledger | None = None,
     tell: Callable[[int], None] = lambda num: None,
 ) -> list[ProbeAnswer]:
     """Ask a model every probe; what cannot be answered says why.
@@ -43,20 +46,32 @@ def answer_all(
     Args:
         examinee: Who is asked.
         probes: In any order, each once.
+        ledger: Keeps what was replied, so that a later call goes on; None keeps nothing.
         tell: Called after each look with the number of probes that it answered.
 
     Returns:
         One answer a probe, in their order.
     """
     by_look: dict[Look, list[Probe]] = {}
-    for probe in probes:
-        by_look.setdefault(_look(probe) if examinee.sees_video else (), []).append(probe)
     found: dict[str, ProbeAnswer] = {}
+    for probe in probes:
+        known = None if ledger is None else ledger.get(_key(examinee, probe.probe_id))
+        if known is None:
+            by_look.setdefault(_look(probe) if examinee.sees_video else (), []).append(probe)
+        else:
+            found[probe.probe_id] = _made(examinee, probe, str(known))
+    tell(len(found))
     for together in by_look.values():
         for answer in _answer(examinee, together):
             found[answer.probe_id] = answer
+            if ledger is not None and answer.response is not None:
+                ledger.append(_key(examinee, answer.probe_id), answer.response)
         tell(len(together))
     return [found[probe.probe_id] for probe in probes]
+
+
+def _key(examinee: Examinee, probe_id: str) -> str:
+    return f"{probe_id}/{digest(examinee.model)}"
 
 
 def _look(probe: Probe) -> Look:

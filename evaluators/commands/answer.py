@@ -22,12 +22,13 @@ def answer(
 
     Example: hlvid-eval answer --model ocr probes.jsonl answers.jsonl
 
-    A spec names this command under [audit.models], and hlvid-build audit runs it. Exit codes: 0
-    all answered, 3 some probes failed, 1 all failed.
+    A spec names this command under [audit.models], and hlvid-build audit runs it. Killed, the
+    same command goes on. Exit codes: 0 all answered, 3 some probes failed, 1 all failed.
     """
     from evaluators import models
     from evaluators.answering import answer_all
     from evaluators.engine import quiet
+    from evaluators.ledger import Ledger
     from hlvid.files import read_jsonl, write_jsonl
     from hlvid.types import Probe
 
@@ -38,8 +39,11 @@ def answer(
         seed=seed, options={name: value for name, value in options.items() if value}
     )
     bar = Progress(len(asked), f"{model} answers")
-    found = answer_all(examinee, asked, tell=bar.advance)
-    write_jsonl(answers, found)
+    unfinished = answers.with_name(f".{answers.name}.unfinished")
+    with Ledger(unfinished) as ledger:
+        found = answer_all(examinee, asked, ledger=ledger, tell=bar.advance)
+        write_jsonl(answers, found)
+        unfinished.unlink()
     failed = [each for each in found if each.error is not None]
     if failed:
         say(f"{len(failed)} of {len(found)} probes failed, the first with: {failed[0].error}")

@@ -8,7 +8,6 @@ a model.
 
 import shlex
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from hlvid.build.questions import ANSWERS_FOLDER, MAX_ANSWERS, add, read_answers
 from hlvid.build.records import Output
 from hlvid.build.set_rules import AuditRules
 from hlvid.build.spec import Spec
-from hlvid.build.stage import Desk, Item, Stage
+from hlvid.build.stage import Desk, Item, Stage, scratch_name
 from hlvid.build.work import Work
 from hlvid.errors import UserError
 from hlvid.files import digest, shown, write_jsonl
@@ -172,8 +171,11 @@ def ask(
             probes += [p for p in asked if not _has_replied(p, known.get(p.probe_id))]
     if not probes:
         return 0
-    with tempfile.TemporaryDirectory(prefix="hlvid-audit-") as scratch:
-        files = Path(scratch) / "probes.jsonl", Path(scratch) / "answers.jsonl"
+    name = digest([rules.models[model], [probe.probe_id for probe in probes]])
+    # What a command that is killed leaves here, it may go on with.
+    with Desk(work.bench, scratch_name("asking", name)).scratch(keep=True) as scratch:
+        files = scratch / "probes.jsonl", scratch / "answers.jsonl"
+        files[1].unlink(missing_ok=True)
         write_jsonl(files[0], probes)
         _run(rules.models[model], *files, timeout_seconds=timeout_seconds)
         said = read_file(files[1], ProbeAnswer, max_lines=MAX_ANSWERS)

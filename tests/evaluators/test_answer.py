@@ -7,6 +7,7 @@ import pytest
 
 from evaluators.answering import answer_all
 from evaluators.examinee import Answer, Examinee
+from evaluators.ledger import Ledger
 from hlvid.datasets import read
 from hlvid.files import digest, read_jsonl, sha256_file, write_jsonl
 from hlvid.grading import extract_letter
@@ -74,6 +75,35 @@ def test_frames_size_and_crop_are_those_of_the_probe(exam):
     assert all(view.frame(0) is not None for view in (whole, small, cut))
 
 
+class Tired(Eyes):
+    """Is killed at its third look."""
+
+    def watch(self, view, clock):
+        if len(self.views) == 2:
+            raise KeyboardInterrupt
+        return super().watch(view, clock)
+
+
+def test_what_was_replied_before_a_kill_is_not_asked_again(exam, tmp_path):
+    question = exam.questions[0]
+    probes = [
+        make_probe(exam, question, "single-frame", frame_seconds=(second,))
+        for second in (0.5, 1.5, 2.5)
+    ]
+    with Ledger(tmp_path / "kept") as ledger, pytest.raises(KeyboardInterrupt):
+        answer_all(Tired(), probes, ledger=ledger)
+    eyes = Eyes()
+    with Ledger(tmp_path / "kept") as ledger:
+        answers = answer_all(eyes, probes, ledger=ledger)
+    assert [a.response for a in answers] == ["look 1", "look 2", "look 1"]
+    assert len(eyes.views) == 1
+    others = Eyes()
+    others.model = ModelId(name="others", kind="control")
+    with Ledger(tmp_path / "kept") as ledger:
+        answer_all(others, probes, ledger=ledger)
+    assert len(others.views) == 3
+
+
 def test_what_cannot_be_shown_fails_alone(exam, tmp_path):
     question = exam.questions[0]
     broken = tmp_path / "broken.mp4"
@@ -107,6 +137,7 @@ def test_a_real_reader_reads_where_it_is_shown_the_words(exam, hlvid_eval, tmp_p
     ]
     assert said == [None, question.answer, question.answer, None]
     assert {a.model.name for a in answers} == {"ocr"}
+    assert {path.name for path in tmp_path.iterdir()} == {"probes.jsonl", "a.jsonl"}
 
 
 def test_a_wrong_file_is_one_sentence(hlvid_eval, tmp_path):

@@ -365,6 +365,7 @@ def test_a_model_that_fails_is_one_sentence(desk, draft, command, said):
     with pytest.raises(UserError, match=said):
         ask_all(desk.shop.open())
     assert not (desk.folder / "answers").exists()
+    assert len(list((desk.shop.folder / "work" / "scratch").glob("asking-*"))) == 1
     work = desk.settle()
     assert questions_told(work)[0]["code"] == "unanswered"
 
