@@ -1,11 +1,13 @@
 """Task packs: a folder with clips, questions and one page, for one person; and what comes back.
 
 A pack needs a browser and Python, nothing of this project: `python3 serve.py` in it opens the page.
+Its tasks are there as JSON Lines, too, and JSON Lines is what comes back, from the page or not.
 Whoever answers sees neither which option is right nor where the author saw it.
 """
 
 import re
 import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -33,11 +35,13 @@ from hlvid.build.rows import video_name
 from hlvid.build.work import Work
 from hlvid.datasets import Benchmark
 from hlvid.errors import UserError
-from hlvid.files import read_json, shown, write_bytes, write_json
+from hlvid.files import read_json, shown, write_bytes, write_json, write_jsonl
 from hlvid.types import Identifier, Record, Seconds, Sha256
 from hlvid.video import VideoReader
 
 PACK_FILE = "pack.json"
+TASKS_FILE = "tasks.jsonl"
+"""The tasks of the pack, one a line, for whoever answers with tools of their own."""
 ANSWERS_FILE = "answers.jsonl"
 PACKS_FOLDER = "packs"
 """Of the work folder: every pack as it was handed out, by its id."""
@@ -218,12 +222,16 @@ def _record_path(work: Work, pack: Pack) -> Path:
 def _write(folder: Path, pack: Pack, paths: Mapping[str, Path]) -> Pack:
     if folder.exists():
         raise UserError(f"{folder}: is there already. Name a new folder for the pack.")
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
     for file, video_id in {task.file: task.video_id for task in pack.tasks}.items():
-        link_or_copy(paths[video_id], folder / file)
+        link_or_copy(paths[video_id], part / file)
     page = resources.files("hlvid.build") / "task_pack"
     for name in _PAGE_FILES:
-        write_bytes(folder / name, [(page / name).read_bytes()])
-    write_json(folder / PACK_FILE, pack)
+        write_bytes(part / name, [(page / name).read_bytes()])
+    write_jsonl(part / TASKS_FILE, pack.tasks)
+    write_json(part / PACK_FILE, pack)
+    part.rename(folder)
     return pack
 
 

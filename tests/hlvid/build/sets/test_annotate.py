@@ -14,6 +14,8 @@ from hlvid.build.annotate import (
     ANSWERS_FILE,
     PACK_FILE,
     PACKS_FOLDER,
+    TASKS_FILE,
+    Task,
     export,
     export_release,
     import_pack,
@@ -63,8 +65,21 @@ def test_a_pack_to_answer_tells_neither_the_answer_nor_the_place(desk, draft, tm
     known = {d.question_id: d.choices[0] for d in drafts}
     places = {t.question.choices.index(known[t.question.question_id]) for t in pack.tasks}
     assert places == {0, 1, 2, 3}
-    text = (tmp_path / "bob" / PACK_FILE).read_text()
-    assert "boxes" not in text and "author" not in text
+    for name in (PACK_FILE, TASKS_FILE):
+        text = (tmp_path / "bob" / name).read_text()
+        assert "boxes" not in text and "author" not in text
+    assert read_jsonl(tmp_path / "bob" / TASKS_FILE, Task) == list(pack.tasks)
+
+
+def test_a_pack_that_was_killed_half_way_is_made_anew(desk, tmp_path):
+    half = tmp_path / ".ann.part" / "videos"
+    half.mkdir(parents=True)
+    (half / "other.mp4").write_bytes(b"half")
+    pack = export(desk.shop.open(), tmp_path / "ann", kind="write", annotator="ann")
+    assert {f"videos/{p.name}" for p in (tmp_path / "ann" / "videos").iterdir()} == {
+        task.file for task in pack.tasks
+    }
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
 @pytest.mark.parametrize(
