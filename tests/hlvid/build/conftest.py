@@ -2,14 +2,17 @@
 
 import gzip
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
+import sys
 import threading
 import time
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import unquote
 
@@ -336,6 +339,18 @@ def steps():
 @pytest.fixture(scope="session")
 def photograph_windows():
     return windows
+
+
+@pytest.fixture
+def writable_hub():
+    """A hub on the loopback address with an empty dataset 'me/exam', to publish to."""
+    path = Path(__file__).parents[2] / "hub_writing.py"
+    spec = importlib.util.spec_from_file_location("hub_writing", path)
+    module = sys.modules["hub_writing"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.WritableHub() as hub:
+        hub.add("me/exam", {".gitattributes": b"x", "old.txt": b"old", "README.md": b"---\n---\n"})
+        yield hub
 
 
 def waves_of(number):

@@ -1,6 +1,5 @@
 """Publishing, rehearsed with the real client against a hub on the loopback address."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -13,21 +12,6 @@ from hlvid.build.rows import default_parquet, default_row, question_of
 from hlvid.build.split import LOCK_FILE
 
 REPO = "me/exam"
-
-
-def load(name):
-    path = Path(__file__).parents[3] / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def writable_hub():
-    with load("hub_writing").WritableHub() as hub:
-        hub.add(REPO, {".gitattributes": b"x", "old.txt": b"old", "README.md": b"---\n---\n"})
-        yield hub
 
 
 @pytest.fixture
