@@ -16,7 +16,7 @@ demo: .venv/eval.stamp
 	  --gaze both --selector detail,random-matched --budget 0.1 --out demo/runs
 	$(BIN)/hlvid-leaderboard build demo/runs --questions demo/data --out demo/site
 
-# From a spec to a package, offline, on sources of 300 s: some hours on two cores.
+# From a spec to a package, offline, on sources of 300 s: some hours on two cores; killed, it goes on.
 prove: .venv/all.stamp
 	$(BIN)/python benchmarks/prove.py --out prove --doc docs/build.md
 
