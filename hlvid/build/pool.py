@@ -4,34 +4,20 @@ A task that ends its process (out of memory, a decoder's crash) is tried once mo
 put under quarantine, so that it cannot keep the others from being done.
 """
 
-import multiprocessing
-import os
-import signal
-import threading
-import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-    wait,
-)
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing.synchronize import Event
 from typing import Any
 
 from hlvid.build.codes import Ended
 from hlvid.build.pacing import Pacer
 from hlvid.build.performing import Finished, finish, perform
 from hlvid.build.stage import Bench, Task
+from hlvid.processes import POLL_SECONDS, worker_processes
 
 Done = tuple[Task[Any], Finished]
 _Running = dict[Future[Finished], Task[Any]]
-_POLL_SECONDS = 0.5
 
 
 def in_this_process(tasks: Sequence[Task[Any]], bench: Bench) -> Generator[Done, None, None]:
@@ -48,7 +34,7 @@ def in_processes(
     while left:
         running: _Running = {}
         try:
-            with _processes(min(num_workers, len(left))) as pool:
+            with worker_processes(min(num_workers, len(left))) as pool:
                 yield from _flow(
                     left, running, lambda task: pool.submit(perform, task, bench), num_workers
                 )
@@ -93,7 +79,7 @@ def _flow(
             except BrokenProcessPool:
                 left.appendleft(task)
                 raise
-        done, _ = wait(running, _POLL_SECONDS, return_when=FIRST_COMPLETED)
+        done, _ = wait(running, POLL_SECONDS, return_when=FIRST_COMPLETED)
         for future in done:
             finished = future.result()
             yield running.pop(future), finished
@@ -101,39 +87,7 @@ def _flow(
 
 def _alone(task: Task[Any], bench: Bench) -> Finished:
     try:
-        with _processes(1) as pool:
+        with worker_processes(1) as pool:
             return pool.submit(perform, task, bench).result()
     except BrokenProcessPool:
         return finish(task, Ended("worker_killed", "twice"), {})
-
-
-@contextmanager
-def _processes(num_workers: int) -> Iterator[Executor]:
-    """A pool whose processes end at once when their work is not wanted any more."""
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    pool = ProcessPoolExecutor(
-        num_workers,
-        mp_context=context,
-        initializer=_start_worker,
-        initargs=(os.getpid(), stop),
-    )
-    try:
-        yield pool
-    except BaseException:
-        stop.set()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker(parent: int, stop: Event) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent, stop), daemon=True).start()
-
-
-def _end_with(parent: int, stop: Event) -> None:
-    """End this worker when the process that wants its work was killed, or wants it no more."""
-    while os.getppid() == parent and not stop.is_set():
-        time.sleep(_POLL_SECONDS)
-    os._exit(1)

@@ -32,7 +32,7 @@ def encode(frames: Iterable[NDArray[np.uint8]], path: Path, *, fps: int, credit:
         OSError: The disk is full, or the folder may not be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
+    sweep(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with av.open(str(temporary), "w", format="mp4", options={"fflags": "+bitexact"}) as file:
@@ -71,7 +71,7 @@ def _open_stream(
     return stream
 
 
-def _sweep(path: Path) -> None:
+def sweep(path: Path) -> None:
     """Take away what processes that were killed left of this video."""
     for part in path.parent.glob(f".{path.name}.*.part"):
         number = part.name.removesuffix(".part").rpartition(".")[2]

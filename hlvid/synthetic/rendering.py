@@ -3,14 +3,10 @@
 import filecmp
 import functools
 import hashlib
-import multiprocessing
 import os
 import shutil
-import signal
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -26,13 +22,13 @@ from numpy.typing import NDArray
 from hlvid import datasets
 from hlvid.errors import UserError
 from hlvid.files import cache_dir, digest, read_json, sha256_file, write_json
+from hlvid.processes import POLL_SECONDS, spawning, worker_processes
 from hlvid.synthetic import drawing, encoding, generation, photographs
 from hlvid.synthetic.scene import RenderSettings
 from hlvid.types import Record, Sha256, Video
 
 BYTES_PER_KEYFRAME, BYTES_PER_FRAME = 2_200_000, 500_000
 """What a frame takes on the disk at most, as measured; to say early that a disk is too small."""
-_POLL_SECONDS = 0.5
 
 
 class _Note(Record):
@@ -102,7 +98,11 @@ def render(
             on_progress(num_drawn, num_frames)
 
     indices = [videos.index(video) for video in missing]
-    _draw_all(store, settings, indices, num_workers=num_workers or _num_cores(), tell=tell)
+    try:
+        _draw_all(store, settings, indices, num_workers=num_workers or _num_cores(), tell=tell)
+    finally:
+        for video in missing:
+            encoding.sweep(_path(store, video))
     if folder.resolve() != store.resolve():
         for video in videos:
             _put(_path(store, video), _path(folder, video))
@@ -192,24 +192,19 @@ def _draw_all(
     """Draw some videos into the cache, each in a process of its own."""
     if not indices:
         return
-    context = multiprocessing.get_context("spawn")
-    counter = context.Value("q", 0)
+    counter = spawning().Value("q", 0)
     told = 0
-    pool = ProcessPoolExecutor(
-        min(num_workers, len(indices)),
-        mp_context=context,
-        initializer=_start_worker,
-        initargs=(counter, os.getpid()),
-    )
+    num = min(num_workers, len(indices))
     try:
-        running = {pool.submit(_draw, store, settings, index) for index in indices}
-        while running:
-            done, running = wait(running, _POLL_SECONDS, return_when=FIRST_COMPLETED)
-            for future in done:
-                future.result()
-            if counter.value > told:
-                tell(counter.value - told)
-                told = counter.value
+        with worker_processes(num, prepare=_count_in, arguments=(counter,)) as pool:
+            running = {pool.submit(_draw, store, settings, index) for index in indices}
+            while running:
+                done, running = wait(running, POLL_SECONDS, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+                if counter.value > told:
+                    tell(counter.value - told)
+                    told = counter.value
     except BrokenProcessPool:
         raise UserError(
             "render: a process was killed, perhaps for want of memory. Try --workers 1.",
@@ -217,32 +212,15 @@ def _draw_all(
         ) from None
     except OSError as error:
         raise UserError(f"{store}: cannot be written ({error.strerror}).", exit_code=1) from None
-    finally:
-        counter.value = _STOP
-        pool.shutdown(cancel_futures=True)
 
 
 _counter: "Synchronized[int] | None" = None
-"""In a worker: where it counts the frames that it has drawn, or `_STOP`."""
-_STOP = -(2**62)
+"""In a worker: where it counts the frames that it has drawn."""
 
 
-class _StoppedError(Exception):
-    """The videos are not wanted any more."""
-
-
-def _start_worker(counter: "Synchronized[int]", parent: int) -> None:
+def _count_in(counter: "Synchronized[int]") -> None:
     global _counter
     _counter = counter
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """End this worker when the process that wants its videos was killed."""
-    while os.getppid() == parent:
-        time.sleep(_POLL_SECONDS)
-    os._exit(1)
 
 
 def _draw(store: Path, settings: RenderSettings, index: int) -> None:
@@ -261,8 +239,6 @@ def _counted(frames: Iterator[NDArray[numpy.uint8]]) -> Iterator[NDArray[numpy.u
         if _counter is not None:
             with _counter.get_lock():
                 _counter.value += 1
-                if _counter.value < 0:
-                    raise _StoppedError
 
 
 def _put(source: Path, target: Path) -> None:
