@@ -45,6 +45,7 @@ class Patient:
         num_frames: To sample.
         out: Folder for runs.
         verify: Read all packets and digests of all videos.
+        prefetch: The next video's frames lie beside those of one that is sat.
     """
 
     model: str
@@ -56,6 +57,7 @@ class Patient:
     num_frames: int
     out: Path
     verify: bool
+    prefetch: bool = False
 
 
 def diagnose(patient: Patient) -> Iterator[Check]:
@@ -167,8 +169,10 @@ def _disk(patient: Patient) -> Check:
     place = patient.out.absolute()
     while not place.is_dir():
         place = place.parent
-    free, needed = shutil.disk_usage(place).free, LARGEST_FRAME_BYTES * patient.num_frames
-    said = f"{free / 1e9:.1f} GB free for runs and the frames of a 4K video ({needed / 1e9:.1f} GB)"
+    free = shutil.disk_usage(place).free
+    needed = (1 + patient.prefetch) * LARGEST_FRAME_BYTES * patient.num_frames
+    whose = "two 4K videos" if patient.prefetch else "a 4K video"
+    said = f"{free / 1e9:.1f} GB free for runs and the frames of {whose} ({needed / 1e9:.1f} GB)"
     if free > needed:
         return Check("disk", "PASS", said)
     return Check("disk", "FAIL", said, "Free some space, choose another --out or fewer --frames.")

@@ -44,6 +44,7 @@ def doctor(
         num_frames=asked.frames,
         out=asked.out,
         verify=verify,
+        prefetch=asked.prefetch,
     )
     checks = []
     for check in diagnose(patient):
