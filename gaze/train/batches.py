@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from gaze.train.label_file import Entry, key_of
 from gaze.train.labels import Budgets, Labels, greedy
 from gaze.train.pyramid import Pyramid
 from gaze.train.sequences import Sequences
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -122,10 +125,10 @@ class LabelledBatches(Dataset[Batch]):
 
 
 def load(
-    batches: Dataset[Batch], numbers: range, *, num_workers: int, pins_memory: bool = False
-) -> Iterator[Batch]:
+    batches: Dataset[T], numbers: range, *, num_workers: int, pins_memory: bool = False
+) -> Iterator[T]:
     """Batches in order, made ahead by worker processes; none for this process alone."""
-    loader: DataLoader[Batch] = DataLoader(
+    loader: DataLoader[T] = DataLoader(
         batches,
         batch_size=None,
         sampler=numbers,

@@ -5,8 +5,6 @@ Defaults are the paper's (arXiv 2603.12254, appendix B) where it gives a value.
 
 from __future__ import annotations
 
-import json
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,11 +15,9 @@ from gaze.train.grpo import GrpoSettings
 from gaze.train.labels import Budgets
 from gaze.train.ntp import NtpSettings
 from gaze.train.pyramid import Pyramid
-from hlvid.errors import UserError
-from hlvid.files import MAX_JSON_BYTES, digest, parse_record, read_bytes
+from gaze.train.slices import Count, SliceSettings, read_config
 from hlvid.types import Record
 
-Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0)]
 
 
@@ -83,29 +79,19 @@ class DataSettings(Record):
     num_scenes: Count = 24
 
 
-class TrainSettings(Record):
+class TrainSettings(SliceSettings):
     """One stage of training.
 
     The paper goes 150 times through its labels and 3 times through its clips; here clips do not
     end, and steps are counted. The optimiser is Adam in both stages, as in the released first one;
-    the paper names none for the second.
+    the paper names none for the second. It tells no final learning rate either, the default is the
+    released code's; and no largest norm of a gradient.
     """
 
     stage: Literal["ntp", "grpo"]
-    steps: Count
-    seed: Annotated[int, Field(ge=0)] = 0
     batch_size: Count = 256
     """Clips of a forward, on each process. The paper's step has 256 clips in both stages; the
     released commands have 1024 in the first and 64 in the second."""
-    accumulate: Count = 1
-    """Forwards of a step."""
-    learning_rate: Annotated[float, Field(gt=0)] = 5e-4
-    final_learning_rate: Annotated[float, Field(ge=0)] = 1e-5
-    """Reached linearly; the paper does not tell it, the released code has this."""
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
-    clip_norm: Annotated[float, Field(gt=0)] | None = None
-    """Largest norm of a gradient; the paper tells none."""
-    precision: Literal["fp32", "bf16"] = "fp32"
     start: str | None = None
     """Checkpoint folder to begin with, such as the first stage's best."""
     model: ModelSettings = ModelSettings()
@@ -113,23 +99,7 @@ class TrainSettings(Record):
     budgets: Budgets = Budgets()
     ntp: NtpSettings = NtpSettings()
     grpo: GrpoSettings = GrpoSettings()
-    log_every: Count = 10
-    save_every: Count = 100
-    """Steps; a slice ends after one of these."""
-    validate_every: Count = 500
     validation_clips: Count = 32
-
-    def learning_rate_at(self, step: int) -> float:
-        """Linear from nothing over the warm-up, then linear down to the last step's."""
-        if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / self.warmup_steps
-        done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
-        return self.learning_rate + done * (self.final_learning_rate - self.learning_rate)
-
-    @property
-    def sha256(self) -> str:
-        """Of all that the curve depends on."""
-        return digest(self.model_dump(mode="json", exclude={"log_every"}))
 
 
 def read_settings(path: Path) -> TrainSettings:
@@ -138,16 +108,4 @@ def read_settings(path: Path) -> TrainSettings:
     Raises:
         UserError: There is no such file, or it is not one of ours.
     """
-    shipped = Path(__file__).parent / "configs"
-    if not path.exists() and path.parent == Path() and (shipped / f"{path}.toml").is_file():
-        path = shipped / f"{path}.toml"
-    elif not path.exists():
-        names = ", ".join(sorted(file.stem for file in shipped.glob("*.toml")))
-        raise UserError(f"--config {path}: there is no such file. Shipped are {names}.")
-    data = read_bytes(path, max_bytes=MAX_JSON_BYTES)
-    if path.suffix == ".toml":
-        try:
-            data = json.dumps(tomllib.loads(data.decode())).encode()
-        except (ValueError, TypeError) as error:
-            raise UserError(f"{path.name}: is not TOML ({error}).") from None
-    return parse_record(data, TrainSettings, where=path.name)
+    return read_config(path, TrainSettings, shipped=Path(__file__).parent / "configs")

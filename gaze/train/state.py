@@ -87,7 +87,7 @@ def load_state(path: Path, model: nn.Module, optimiser: Optimizer) -> Progress:
     progress = parse_record(
         metadata.get("progress", "").encode(), Progress, where=f"{path.name}: progress"
     )
-    _fill_moments(model, optimiser)
+    fill_moments(model, optimiser)
     wanted = dict(_moments(model, optimiser))
     wanted |= {f"model.{name}": value for name, value in model.named_parameters()}
     check_shapes(
@@ -108,7 +108,7 @@ def _moments(model: nn.Module, optimiser: Optimizer) -> Iterator[tuple[str, Tens
             yield f"optimiser.{kind}.{name}", value
 
 
-def _fill_moments(model: nn.Module, optimiser: Optimizer) -> None:
+def fill_moments(model: nn.Module, optimiser: Optimizer) -> None:
     """Give a fresh Adam the moments that its first step would."""
     for parameter in model.parameters():
         optimiser.state[parameter] = {
