@@ -106,21 +106,27 @@ def read_config(path: Path, type_: type[T], *, shipped: Path) -> T:
 
 
 class Course(Protocol):
-    """What is trained, on what, and how it is judged.
+    """What is trained, on what, and how it is judged."""
 
-    Attributes:
-        settings: Of the run.
-        model: Its parameters are what is trained and kept.
-        objective: Gives "loss" and what else is told, all scalars, for a batch.
-        weight_decay: Of the optimiser.
-        rests: Whether some parameters are without a gradient in some steps.
-    """
+    @property
+    def model(self) -> nn.Module:
+        """Its parameters are what is trained and kept."""
+        ...
 
-    settings: Any
-    model: nn.Module
-    objective: nn.Module
-    weight_decay: float
-    rests: bool
+    @property
+    def objective(self) -> nn.Module:
+        """Gives "loss" and what else is told, all scalars, for a batch."""
+        ...
+
+    @property
+    def weight_decay(self) -> float:
+        """Of the optimiser."""
+        ...
+
+    @property
+    def rests(self) -> bool:
+        """Whether some parameters are without a gradient in some steps."""
+        ...
 
     def batches(self) -> Dataset[Any]:
         """Batches by number; each has `number` and `to(device)`."""
@@ -132,6 +138,10 @@ class Course(Protocol):
 
     def begin_step(self, step: int) -> None:
         """Told of a step before its batches."""
+        ...
+
+    def summarise(self, values: Mapping[str, float]) -> dict[str, float]:
+        """What is told of a step, from the means of what `objective` gave."""
         ...
 
     def validate(self, step: int, device: torch.device) -> Mapping[str, float]:
@@ -291,7 +301,8 @@ class _Run:
         self.progress = self.progress.model_copy(update={"step": self.progress.step + 1})
         if self.progress.step % settings.log_every and self.progress.step != settings.steps:
             return {}
-        return self._means(totals) | {"learning_rate": rate, "seconds_a_step": self._pace()}
+        told = self.course.summarise(self._means(totals))
+        return told | {"learning_rate": rate, "seconds_a_step": self._pace()}
 
     def _means(self, totals: Mapping[str, Tensor]) -> dict[str, float]:
         """Of all forwards of a step, on all processes."""

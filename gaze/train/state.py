@@ -78,15 +78,7 @@ def load_state(path: Path, model: nn.Module, optimiser: Optimizer) -> Progress:
     Raises:
         UserError: The file is damaged, or of another model.
     """
-    try:
-        with safe_open(path, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-            found = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}). Delete it to begin anew.") from None
-    progress = parse_record(
-        metadata.get("progress", "").encode(), Progress, where=f"{path.name}: progress"
-    )
+    progress, found = _read(path)
     fill_moments(model, optimiser)
     wanted = dict(_moments(model, optimiser))
     wanted |= {f"model.{name}": value for name, value in model.named_parameters()}
@@ -99,6 +91,28 @@ def load_state(path: Path, model: nn.Module, optimiser: Optimizer) -> Progress:
         for key, value in wanted.items():
             value.copy_(found[key])
     return progress
+
+
+def read_progress(path: Path) -> Progress:
+    """Where the run of a state is.
+
+    Raises:
+        UserError: There is none, or it is damaged.
+    """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            found = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}). Delete it to begin anew.") from None
+    progress = parse_record(
+        metadata.get("progress", "").encode(), Progress, where=f"{path.name}: progress"
+    )
+    return progress, found
 
 
 def _moments(model: nn.Module, optimiser: Optimizer) -> Iterator[tuple[str, Tensor]]:
