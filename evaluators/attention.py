@@ -63,7 +63,8 @@ def attend_segments(
     Returns:
         (1, rows, heads, size), and None for the weights.
     """
-    if query.device.type == "cuda":
+    # The kernels have no gradient: in training, segments of a length share a call on CUDA too.
+    if query.device.type == "cuda" and not query.requires_grad:
         rows = _attend_cuda(query, key, value, cu_seq_lens_q, max_length_q)
         return rows.unsqueeze(0), None
     return _attend_by_length(query, key, value, cu_seq_lens_q, scaling), None

@@ -1,4 +1,4 @@
-"""A tokenizer of bytes and a processor around it, for models with random values.
+"""A tokenizer of bytes and a processor around it, for `qwen3-mini` and models with random values.
 
 It needs no file: every byte of the text is a token, and so is every control token. A prompt has
 about four times the text tokens that the published tokenizer would make of it.
@@ -18,9 +18,11 @@ CONTROL = (
 )
 CHAT_TEMPLATE = (
     "{% for turn in messages %}<|im_start|>{{ turn.role }}{{ '\n' }}"
+    "{% if turn.content is string %}{{ turn.content }}{% else %}"
     "{% for part in turn.content %}{% if part.type == 'video' %}"
     "<|vision_start|><|video_pad|><|vision_end|>"
-    "{% else %}{{ part.text }}{% endif %}{% endfor %}<|im_end|>{{ '\n' }}{% endfor %}"
+    "{% elif part.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+    "{% else %}{{ part.text }}{% endif %}{% endfor %}{% endif %}<|im_end|>{{ '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant{{ '\n' }}{% endif %}"
 )
 
@@ -61,7 +63,7 @@ def make_processor(model_type: str) -> Any:  # noqa: ANN401
     is_3 = model_type == "qwen3_vl"
     processor = Qwen3VLProcessor if is_3 else Qwen2_5_VLProcessor
     return processor(
-        image_processor=Qwen2VLImageProcessor(),
+        image_processor=Qwen2VLImageProcessor(patch_size=16 if is_3 else 14),
         tokenizer=make_tokenizer(),
         video_processor=Qwen3VLVideoProcessor() if is_3 else Qwen2VLVideoProcessor(),
         chat_template=CHAT_TEMPLATE,

@@ -68,7 +68,7 @@ def generate(
     ids, mask, positions = _batch(prompts, pad_id=_pad_id(model))
     length = ids.shape[1]
     shown = [one.to(str(device)) for one in features if one is not None]
-    encoded = {} if not shown else {"mm_encoder_outputs": {"video": _as_encoded(shown)}}
+    encoded = {} if not shown else {"mm_encoder_outputs": {"video": as_encoded(shown)}}
     with torch.inference_mode(), ExitStack() as stack:
         out = model.generate(
             input_ids=ids.to(device),
@@ -101,7 +101,7 @@ def _batch(prompts: Sequence[Prompt], *, pad_id: int) -> tuple[Tensor, Tensor, T
     return ids, mask, positions
 
 
-def _as_encoded(features: Sequence[Features]) -> SimpleNamespace:
+def as_encoded(features: Sequence[Features]) -> SimpleNamespace:
     """What transformers expects of an encoder: a list of videos' tokens, and of each layer's."""
     layers = zip(*(one.deepstack for one in features), strict=True)
     return SimpleNamespace(
