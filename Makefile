@@ -1,4 +1,4 @@
-# make demo | prove | test | test-pages | check | bench | bench-long | bench-report | bench-upstream | table | train-autogaze | gpu-check | clean
+# make demo | prove | test | test-pages | check | bench | bench-long | bench-report | bench-upstream | table | train-autogaze | train-mini | gpu-check | clean
 # (README.md says what each does)
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,8 +7,9 @@ DEMO_SECONDS ?= 100
 DEMO_FRAMES ?= 6
 TRAIN_MINUTES ?= 100
 TRAIN_RUN ?= training/autogaze-mini
+MINI_RUN ?= training/qwen3-mini
 
-.PHONY: demo prove test test-pages check bench bench-long bench-report bench-upstream table train-autogaze gpu-check clean
+.PHONY: demo prove test test-pages check bench bench-long bench-report bench-upstream table train-autogaze train-mini gpu-check clean
 
 demo: .venv/eval.stamp
 	$(BIN)/hlvid-build render --out demo/data --videos $(DEMO_VIDEOS) --seconds $(DEMO_SECONDS) --seed 0
@@ -62,6 +63,11 @@ table: .venv/eval.stamp
 train-autogaze: .venv/all.stamp
 	$(BIN)/hlvid-gaze train ntp --config mini-ntp --out $(TRAIN_RUN)/ntp --max-minutes $(TRAIN_MINUTES) && \
 	$(BIN)/hlvid-gaze train grpo --config mini-grpo --out $(TRAIN_RUN)/grpo --max-minutes $(TRAIN_MINUTES) || \
+	test $$? -eq 3
+
+# Goes on from the last state too, on a GPU where there is one.
+train-mini: .venv/all.stamp
+	$(BIN)/hlvid-eval train mini --config mini --out $(MINI_RUN) --max-minutes $(TRAIN_MINUTES) || \
 	test $$? -eq 3
 
 gpu-check:

@@ -10,6 +10,7 @@ from evaluators.commands.listing import models, recall, tasks
 from evaluators.commands.planning import perf, plan
 from evaluators.commands.reproducing import fetch, presets, reproduce
 from evaluators.commands.sit import compare, score, sit
+from evaluators.commands.train import training
 from hlvid import console
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ for command in (
     answer,
 ):
     app.command()(command)
+app.add_typer(training, name="train")
 
 
 def main() -> NoReturn:

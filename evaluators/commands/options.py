@@ -73,7 +73,9 @@ class Asked:
             help="Sit off a second time: no difference below that of both is an effect.",
         ),
     ] = False
-    weights: Annotated[str, typer.Option(help="PATH or hub id of the model's weights.")] = ""
+    weights: Annotated[
+        str, typer.Option(help="PATH or hub id of the model's weights, or mini.")
+    ] = ""
     load_format: Annotated[
         str, typer.Option(help="weights, or dummy: random values, latency only.")
     ] = ""

@@ -22,7 +22,7 @@ from evaluators.models.qwen.streams import (
     show,
 )
 from evaluators.models.qwen.tower import Features, Tower, most_changed
-from evaluators.models.qwen.weights import LoadFormat, device_of, load, missing_weights
+from evaluators.models.qwen.weights import MINI, LoadFormat, device_of, load, missing_weights
 from evaluators.pruning import ROWS, Stream
 from evaluators.task import GENERATION
 from evaluators.timing import Stopwatch
@@ -56,7 +56,7 @@ class Qwen(Examinee):
 
     Args:
         seed: Of the run; draws random values of `dummy`.
-        weights: A folder, a hub id, or a size for `dummy`; '' for the default.
+        weights: A folder, a hub id, 'mini', or a size for `dummy`; '' for the default.
         load_format: 'weights', or 'dummy' for random values: latency only.
         device: Where to run; '' for CUDA where there is one.
         canvas: 'native', 'WIDTHxHEIGHT', or 'Np' for a shorter side of N at most.
@@ -122,8 +122,9 @@ class Qwen(Examinee):
     @classmethod
     def missing(cls, options: Mapping[str, str]) -> list[str]:
         """The weights, and that there is no GPU to run them on."""
-        told = missing_weights(options.get("weights", ""), options.get("load_format", "weights"))
-        if told and not torch.cuda.is_available():
+        name = options.get("weights", "")
+        told = missing_weights(name, options.get("load_format", "weights"))
+        if told and name not in MINI and not torch.cuda.is_available():
             told.append("No CUDA device is here either, without which this model is very slow.")
         return told
 

@@ -19,6 +19,11 @@ from hlvid.types import ModelId
 FAMILIES = ("qwen2_5_vl", "qwen3_vl")
 """The `model_type` of weights that are understood."""
 DEFAULT = "Qwen/Qwen2.5-VL-7B-Instruct"
+MINI = ("mini", "qwen3-mini")
+"""The small model that this repository trained and ships."""
+SHIPPED = Path(__file__).parents[1] / "qwen3-mini"
+"""Its folder in the package."""
+MINI_LICENSE = "Apache-2.0"
 DIMENSIONS = Path(__file__).parent / "dimensions"
 DEVICE_MAPS = ("auto", "balanced", "sequential")
 """transformers' own ways of spreading a model over devices."""
@@ -70,7 +75,8 @@ def load(
     """Load a model onto a device, or over several: 16-bit floats on CUDA, 32-bit floats elsewhere.
 
     Args:
-        weights: A folder, a hub id, or with 'dummy' one of `dimensions()`; '' for the default.
+        weights: A folder, a hub id, 'mini' for the model that ships, or with 'dummy' one of
+            `dimensions()`; '' for the default.
         load_format: 'dummy' for random values at the real size.
         device: 'cpu', 'cuda', 'cuda:1'.
         seed: Of random values.
@@ -114,8 +120,7 @@ def load(
     except (OSError, ValueError, KeyError, ImportError) as error:
         told = " ".join(str(error).split())[:300]
         raise UserError(f"--weights {name}: cannot be loaded ({told}).") from None
-    known = _known(name)
-    about = describe("qwen", name, folder, None if known is None else known.license)
+    about = describe("qwen", name, folder, _license(name))
     return Loaded(_ready(model), processor, about)
 
 
@@ -205,12 +210,37 @@ def missing_weights(weights: str, load_format: str) -> list[str]:
 
 def _folder(name: str) -> Path:
     """Where weights lie, or how large they are, under what licence, and what can be done."""
+    if name in MINI:
+        return _shipped()
     known = _known(name)
     return find_folder(
         name,
         about="" if known is None else f"{known.num_bytes / 1e9:.1f} GB, {known.license}",
         else_=", or measure latency only with --load-format dummy",
     )
+
+
+def _shipped() -> Path:
+    """Where the small model lies in this package.
+
+    Raises:
+        UserError: It is not trained yet.
+    """
+    if (SHIPPED / "model.safetensors").is_file():
+        return SHIPPED
+    raise UserError(
+        "--weights mini: qwen3-mini (5 million parameters, Apache-2.0) is not in this package. "
+        "Train it with 'make train-mini', then 'hlvid-eval train publish training/qwen3-mini', or "
+        "measure latency only with --weights small-qwen3-vl --load-format dummy."
+    )
+
+
+def _license(name: str) -> str | None:
+    """Of the weights, where it is known."""
+    known = _known(name)
+    if name in MINI:
+        return MINI_LICENSE
+    return None if known is None else known.license
 
 
 def _known(name: str) -> Dimensions | None:

@@ -1,0 +1,95 @@
+"""Training the MLLM that ships: `hlvid-eval train mini`, and `publish` of what came of it."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evaluators.commands.options import PARTIAL
+from hlvid.console import say
+
+training = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+@training.callback()
+def train() -> None:
+    """Train the MLLM that ships, in slices that go on where they were stopped."""
+
+
+@training.command(
+    epilog="\b\n"
+    "hlvid-eval train mini --config mini --out training/qwen3-mini --max-minutes 100\n"
+    "Several GPUs: accelerate launch -m evaluators.commands.train mini --out training/qwen3-mini\n"
+)
+def mini(
+    config: Annotated[
+        Path, typer.Option(help="TOML or JSON file, or one that ships: mini, mini-long.")
+    ] = Path("mini"),
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("training/qwen3-mini"),
+    max_minutes: Annotated[
+        float | None, typer.Option(min=0, help="Stop after so long; the next call goes on.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that draw batches.")] = 1,
+) -> None:
+    """Go on with qwen3-mini from its last state, or begin. Exit code 3: there is more to do."""
+    from evaluators.engine import quiet
+
+    quiet()
+    from evaluators.train.course import train as go_on
+    from evaluators.train.settings import read_settings
+
+    settings = read_settings(config)
+
+    def tell(step: int, values: Mapping[str, float]) -> None:
+        parts = [f"{name} {value:.4g}" for name, value in sorted(values.items())]
+        name = settings.stage_at(step - 1).name
+        say(f"{name}, step {step}/{settings.steps}: {', '.join(parts)}")
+
+    done = go_on(settings, out, max_minutes=max_minutes, num_workers=workers, tell=tell)
+    if done.is_main:
+        steps = done.progress.step - done.first_step
+        say(
+            f"{steps} steps in {done.seconds / 60:.1f} minutes, {done.progress.step} of "
+            f"{settings.steps} done" + ("" if done.is_done else ": call again to go on")
+        )
+        sys.stdout.write(json.dumps(done.progress.model_dump(mode="json"), sort_keys=True) + "\n")
+    if not done.is_done:
+        raise typer.Exit(PARTIAL)
+
+
+@training.command(
+    epilog="\b\n"
+    "hlvid-eval train publish training/qwen3-mini --config mini\n"
+    "hlvid-eval train publish training/qwen3-mini --fit docs/mini/fit.json\n"
+)
+def publish(
+    run: Annotated[Path, typer.Argument(help="Folder of the run.")],
+    config: Annotated[Path, typer.Option(help="What it was trained with.")] = Path("mini"),
+    out: Annotated[
+        Path | None, typer.Option(help="Checkpoint folder; by default where 'mini' is looked for.")
+    ] = None,
+    fit: Annotated[
+        Path | None, typer.Option(help="What benchmarks/fit_mini.py wrote, for the card.")
+    ] = None,
+    is_last: Annotated[
+        bool, typer.Option("--last", help="The last state instead of the best by validation.")
+    ] = False,
+) -> None:
+    """Write a run's model, with its card, as a directory that stock transformers loads."""
+    from evaluators.engine import quiet
+
+    quiet()
+    from evaluators.models.qwen.weights import SHIPPED
+    from evaluators.train.publishing import publish as write
+
+    written = write(run, config, out or SHIPPED, fit=fit, is_last=is_last)
+    say(f"{written.folder}: {written.num_bytes / 1e6:.1f} MB, {written.num_parameters} parameters")
+
+
+if __name__ == "__main__":
+    from hlvid import console
+
+    console.run(training)
