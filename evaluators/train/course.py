@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import nn
 from torch.utils.data import Dataset
 
 from evaluators.train.batches import Batch, Batches
@@ -69,6 +70,11 @@ class Lessons:
 
         per_step = self.settings.accumulate * PartialState().num_processes
         return Batches(self.settings, per_step=per_step)
+
+    def share(self, name: str, parameter: nn.Parameter) -> float:
+        """All of it for every parameter."""
+        del name, parameter
+        return 1.0
 
     def begin_step(self, step: int) -> None:
         """Nothing of it but the batch depends on the step."""

@@ -55,9 +55,9 @@ def draw_curves(settings: MiniSettings, log: Sequence[Mapping[str, Any]]) -> str
     for number, (name, points) in enumerate(sorted(curves.items())):
         colour = COLOURS[number % len(COLOURS)]
         dashes = ' stroke-dasharray="5 3"' if number >= len(COLOURS) else ""
-        line = " ".join(place(step, value) for step, value in points)
+        path = " ".join(place(step, value) for step, value in points)
         parts.append(
-            f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>'
+            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>'
         )
         y = TOP + 14 + 17 * number
         parts.append(f'<text x="{LEFT + wide + 12}" y="{y}" fill="{colour}">{escape(name)}</text>')

@@ -114,7 +114,7 @@ class Answering(nn.Module):
     def _matches(self, hidden: Tensor, matches: Tensor) -> Tensor:
         """Mean binary cross-entropy over bytes of options; 0 where there are none."""
         is_told = matches != IGNORED
-        given = self.model.match(hidden[is_told].float()).squeeze(-1).float()
+        given: Tensor = self.model.match(hidden[is_told].float()).squeeze(-1).float()
         if given.numel() == 0:
             return given.sum()
         return F.binary_cross_entropy_with_logits(given, matches[is_told].float())

@@ -195,7 +195,8 @@ def _fitness(fit: Fitness | None) -> list[str]:
 
 
 def _stage_rows(settings: MiniSettings, log: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    rows, end = [], 0
+    rows: list[tuple[str, ...]] = []
+    end = 0
     for stage in settings.stages:
         start, end = end, end + stage.steps
         prefix = f"validation_{stage.name}_"
