@@ -76,8 +76,8 @@ def load(name: str, *, data: Path | None = None) -> Benchmark:
     file = folder if folder.suffix == ".jsonl" else folder / QUESTIONS_FILE
     if not file.is_file():
         raise UserError(
-            f"benchmark {shown(name)}: is not known. Allowed are {', '.join(BUILT_IN)}, "
-            f"a folder with {MANIFEST_FILE} or {QUESTIONS_FILE}, and such a file."
+            f"benchmark {shown(name)}: is not known. Allowed are {', '.join(BUILT_IN)} "
+            f"and a folder with {MANIFEST_FILE} or {QUESTIONS_FILE}, or that file."
         )
     alone = read_alone(file, root=data or file.parent)
     if is_built_in(alone.name):
