@@ -11,8 +11,9 @@ from evaluators.arms import OFF
 from evaluators.examinee import Examinee
 from evaluators.gazing import Donors
 from evaluators.halting import Halt
+from evaluators.item import Item
 from evaluators.ledger import Ledger
-from evaluators.sitting import Item, Room
+from evaluators.sitting import Room
 from evaluators.task import GENERATION
 from hlvid.console import say
 from hlvid.datasets import Benchmark, MissingVideo, load

@@ -15,8 +15,9 @@ from lmms_eval.api.model import lmms
 from evaluators import variants
 from evaluators.arms import from_generation_kwargs
 from evaluators.gazing import Donors
+from evaluators.item import Item
 from evaluators.models import find
-from evaluators.sitting import Item, Room, sit
+from evaluators.sitting import Room, sit
 from evaluators.task import to_question
 from gaze.reading import send_nothing
 from hlvid.console import say

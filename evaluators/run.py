@@ -9,11 +9,12 @@ from evaluators.engine import evaluate, quiet
 from evaluators.exam import SCRATCH_FOLDER, Exam, Settings, prepare
 from evaluators.examinee import INFEASIBLE
 from evaluators.halting import INTERRUPTED, Stopped, on_signals
+from evaluators.item import Item
 from evaluators.ledger import Ledger
 from evaluators.plan import find_plan
 from evaluators.provenance import provenance, timed_on
 from evaluators.ranks import Ranks, find_ranks
-from evaluators.sitting import Item, Room, num_left
+from evaluators.sitting import Room, num_left
 from hlvid.console import progress, say
 from hlvid.errors import UserError
 from hlvid.grading import grade_all, summarize

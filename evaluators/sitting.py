@@ -27,6 +27,7 @@ from evaluators.gazing import (
     reads_question,
 )
 from evaluators.halting import CannotGoOn, Halt
+from evaluators.item import Item, LookKey
 from evaluators.ledger import Ledger
 from evaluators.mapping import to_frames
 from evaluators.timing import Stopwatch, charge, peak_memory_bytes, reset_peak_memory
@@ -41,45 +42,13 @@ from hlvid.types import (
     Evidence,
     FrameSettings,
     Prediction,
-    Question,
     Record,
     TokenCounts,
 )
 
-LookKey = tuple[str, ...]
-"""What a look at a video is told by: the arm's name and, where that is read, the question's id."""
-
 TIMED_ON = "timed_on"
 """Stands beside each answer and look in the ledger."""
 UNTIMED: Mapping[str, Any] = {"stage_ms": {}, "peak_memory_bytes": None}
-
-
-@dataclass(frozen=True)
-class Item:
-    """One question for one arm.
-
-    Args:
-        question: With its answer, for examinees that are told.
-        arm: What is asked with.
-        video: Path of the file; None where it is missing.
-        problem: Why it is missing.
-    """
-
-    question: Question
-    arm: ArmSettings
-    video: Path | None
-    problem: str = ""
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What the item's prediction is found under."""
-        return self.question.question_id, self.arm.name
-
-    @property
-    def look(self) -> LookKey:
-        """What the look that it needs is found under."""
-        asked = (self.question.question_id,) if reads_question(self.arm) else ()
-        return self.arm.name, *asked
 
 
 class Sight(Record):

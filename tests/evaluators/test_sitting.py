@@ -15,8 +15,9 @@ from evaluators.exam import evidence_by_video, first_questions, video_paths
 from evaluators.examinee import Answer, Examinee
 from evaluators.gazing import Donors
 from evaluators.halting import CannotGoOn, Halt, Stopped
+from evaluators.item import Item
 from evaluators.ledger import Ledger
-from evaluators.sitting import Item, Room, num_left, sit
+from evaluators.sitting import Room, num_left, sit
 from gaze.selectors import catalog
 from hlvid.datasets import read
 from hlvid.types import FrameSettings, ModelId
