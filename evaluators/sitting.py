@@ -265,7 +265,7 @@ def _choose(
         return dict.fromkeys(looks, choose_all(place, [OFF], room.halt)[OFF.name])
     shared = [item.arm for item in looks.values() if not reads_question(item.arm)]
     room.donors.remember(place.video_id, choose_all(place, shared, room.halt))
-    chosen = {}
+    chosen: dict[LookKey, Chosen | Failure] = {}
     for look, item in looks.items():
         asked = replace(place, question=item.question.text)
         chosen |= {look: choose_all(asked, [item.arm], room.halt)[item.arm.name]}

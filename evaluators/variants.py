@@ -130,7 +130,7 @@ def to_generation_kwargs(arm: ArmSettings) -> dict[str, Any]:
     """What a task sends beside `evaluators.arms.to_generation_kwargs`."""
     if arm.variant is None:
         return {}
-    spends = {} if arm.budget is None else {"budget": arm.budget}
+    spends: dict[str, Any] = {} if arm.budget is None else {"budget": arm.budget}
     if arm.partner is not None:
         partner = partner_of(arm)
         assert partner is not None
