@@ -1,4 +1,4 @@
-# make demo | prove | test | test-pages | check | bench | bench-long | bench-report | bench-upstream | table | train-autogaze | train-mini | gpu-check | clean
+# make demo | prove | test | test-pages | check | bench | bench-long | bench-report | bench-upstream | table | train-autogaze | publish-autogaze | train-mini | gpu-check | clean
 # (README.md says what each does)
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,12 +9,12 @@ TRAIN_MINUTES ?= 100
 TRAIN_RUN ?= training/autogaze-mini
 MINI_RUN ?= training/qwen3-mini
 
-.PHONY: demo prove test test-pages check bench bench-long bench-report bench-upstream table train-autogaze train-mini gpu-check clean
+.PHONY: demo prove test test-pages check bench bench-long bench-report bench-upstream table train-autogaze publish-autogaze train-mini gpu-check clean
 
 demo: .venv/eval.stamp
 	$(BIN)/hlvid-build render --out demo/data --videos $(DEMO_VIDEOS) --seconds $(DEMO_SECONDS) --seed 0
 	$(BIN)/hlvid-eval --model ocr --benchmark hlvid-synthetic --data demo/data --frames $(DEMO_FRAMES) \
-	  --gaze both --selector detail,random-matched --budget 0.1 --out demo/runs
+	  --gaze both --selector autogaze,random-matched,detail:autogaze --gaze-weights mini --budget 0.1 --out demo/runs
 	$(BIN)/hlvid-leaderboard build demo/runs --questions demo/data --out demo/site
 
 # From a spec to a package, offline, on sources of 300 s: some hours on two cores; killed, it goes on.
@@ -41,6 +41,7 @@ bench: .venv/all.stamp
 	$(BIN)/python benchmarks/paper_grid.py > /dev/null
 	$(BIN)/python benchmarks/mllm_break_even.py > /dev/null
 	$(BIN)/python benchmarks/gaze_memory.py > /dev/null
+	$(BIN)/python benchmarks/bench_train.py > /dev/null
 	$(BIN)/python benchmarks/bench_video.py > /dev/null
 
 # 1,024 frames of 4K in one prompt, decoded as they are read: no disk beyond the clip's.
@@ -62,8 +63,12 @@ table: .venv/eval.stamp
 # Goes on from the last state, wherever that was written. Exit code 3 says that there is more to do.
 train-autogaze: .venv/all.stamp
 	$(BIN)/hlvid-gaze train ntp --config mini-ntp --out $(TRAIN_RUN)/ntp --max-minutes $(TRAIN_MINUTES) && \
-	$(BIN)/hlvid-gaze train grpo --config mini-grpo --out $(TRAIN_RUN)/grpo --max-minutes $(TRAIN_MINUTES) || \
+	$(BIN)/hlvid-gaze train grpo --config mini-grpo --out $(TRAIN_RUN)/grpo --max-minutes $(TRAIN_MINUTES) && \
+	$(BIN)/hlvid-gaze train grpo --config mini-grpo-only --out $(TRAIN_RUN)/grpo-only --max-minutes $(TRAIN_MINUTES) || \
 	test $$? -eq 3
+
+publish-autogaze: .venv/all.stamp
+	$(BIN)/python benchmarks/autogaze_mini.py
 
 # Goes on from the last state too, on a GPU where there is one.
 train-mini: .venv/all.stamp

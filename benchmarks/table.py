@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from gaze.evidence import RECALLED_COVER
 from hlvid.console import say
 from hlvid.datasets import load
 from hlvid.files import write_bytes
 from hlvid.runs import GradedRun, grade_run, read_run
-from hlvid.statistics import accuracy_interval, mean_difference
+from hlvid.statistics import accuracy_interval, mean_difference, rank_agreement
 from hlvid.types import Outcome, Question
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,6 +37,11 @@ SELECTORS = (
     "random", "uniform", "centre", "centre-frame", "change", "detail", "text", "oracle",
     "transplanted:detail",
 )  # fmt: skip
+GAZE, WEIGHTS = ("autogaze", "autogaze-native"), "mini"
+"""AutoGaze with the weights that ship; before the reader the first, beside as many random tokens.
+"""
+GAZE_FOLDER = "autogaze"
+"""Of its evidence recall, in the table's folder: a call of `recall` writes one file."""
 RECALL_FILE = "recall_rows.jsonl"
 BLIND = ("gold", "random-letter", "text-only")
 
@@ -54,6 +60,20 @@ def run_missing(out: Path) -> None:
     budgets = ",".join(f"{budget:g}" for budget in BUDGETS)
     gaze = ("--gaze", "both", "--selector", selectors, "--budget", budgets)
     command("hlvid-eval", "--model", "ocr", *both, *gaze)
+    weights = ("--gaze-weights", WEIGHTS)
+    there = (*both[:-1], out / GAZE_FOLDER)
+    measured = command(
+        "hlvid-eval", "recall", *there, "--selector", ",".join(GAZE), *weights, "--json"
+    )
+    write_bytes(ROOT / out / GAZE_FOLDER / RECALL_FILE, [measured])
+    selectors = ("--selector", f"{GAZE[0]},{matched(GAZE[0])}")
+    gaze = ("--gaze", "on", *selectors, "--budget", budgets, *weights)
+    command("hlvid-eval", "--model", "ocr", *both, *gaze)
+
+
+def matched(selector: str) -> str:
+    """The control that spends at random what a selector spent."""
+    return f"random-matched:{selector}"
 
 
 def command(program: str, *arguments: object) -> bytes:
@@ -80,6 +100,16 @@ def graded_runs(folder: Path, questions: Sequence[Question]) -> dict[tuple[str, 
 def correct(run: GradedRun) -> np.ndarray:
     """1 where the run is right, (questions,)."""
     return np.array([grade.outcome is Outcome.CORRECT for grade in run.grades], dtype=float)
+
+
+def recalled(run: GradedRun, questions: Sequence[Question]) -> np.ndarray:
+    """1 where the evidence was kept, (questions,); what the reader saw decides, not `recall`."""
+    by_id = {prediction.question_id: prediction for prediction in run.predictions}
+    found = [by_id[question.question_id] for question in questions]
+    return np.array(
+        [one.temporal_hit == 1 and (one.spatial_cover or 0) >= RECALLED_COVER for one in found],
+        dtype=float,
+    )
 
 
 def percent(value: float) -> str:
@@ -113,7 +143,8 @@ def reader_rows(
     arms = [("off", None)] + [
         (f"{selector}@{budget:g}", budget)
         for budget in BUDGETS
-        for selector in (*SELECTORS, RANDOM)
+        for selector in (*SELECTORS, RANDOM, GAZE[0], matched(GAZE[0]))
+        if ("ocr", f"{selector}@{budget:g}") in runs
     ]
     rows = []
     for name, budget in arms:
@@ -141,9 +172,15 @@ def reader_part(runs: dict[tuple[str, str], GradedRun], questions: Sequence[Ques
     """The reader's table with its caption; a sentence where its runs are not there yet."""
     if ("ocr", "off") not in runs:
         return ["The reader's table is not there yet: it takes hours, and `make table` makes it."]
+    mini = ""
+    if ("ocr", f"{GAZE[0]}@{BUDGETS[0]:g}") in runs:
+        mini = (
+            f"`{GAZE[0]}` has the weights that ship (`{WEIGHTS}`), and is held against "
+            f"`{matched(GAZE[0])}`. "
+        )
     return [
-        "The **reader** sees only what each selector keeps. Against "
-        f"`{RANDOM}`: paired difference in points at the same number of tokens. "
+        f"The **reader** sees only what each selector keeps. Against random: paired difference in "
+        f"points to `{RANDOM}`, at the same number of tokens. {mini}"
         "† is shown where the answer is, but not the words by which the question names the "
         "thing; these runs are of an older rule, which served small evidence first. "
         "‡ shares the reader's own text detector.",
@@ -163,9 +200,12 @@ def against_random(
     name: str,
 ) -> str:
     """Paired difference to the mean over the seeds of random-matched, in points."""
-    if name.startswith(RANDOM):
+    if name.startswith(matched("")):
         return ""
-    names = [f"{RANDOM}@{budget:g}" + (f"#{seed}" if seed else "") for seed in SEEDS[budget]]
+    if name.startswith(GAZE[0]):
+        names = [f"{matched(GAZE[0])}@{budget:g}"]
+    else:
+        names = [f"{RANDOM}@{budget:g}" + (f"#{seed}" if seed else "") for seed in SEEDS[budget]]
     reference = np.mean([correct(runs["ocr", other]) for other in names], axis=0)
     found = mean_difference(scores, reference, videos)
     return f"{100 * found.difference:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
@@ -190,11 +230,38 @@ def blind_rows(runs: dict[tuple[str, str], GradedRun], videos: Sequence[str]) ->
     return [[f"`{model}`", with_interval(correct(runs[model, "off"]), videos)] for model in BLIND]
 
 
-def recall_rows(path: Path) -> list[list[str]]:
+def agreement_part(
+    runs: dict[tuple[str, str], GradedRun], questions: Sequence[Question]
+) -> list[str]:
+    """Whether evidence recall and the reader rank selectors alike."""
+    if ("ocr", "off") not in runs:
+        return []
+    videos = [question.video_id for question in questions]
+    told = []
+    for budget in BUDGETS:
+        names = [f"{selector}@{budget:g}" for selector in (*SELECTORS, GAZE[0])]
+        arms = [runs["ocr", name] for name in names if ("ocr", name) in runs]
+        arms = [run for run in arms if not run.record.arm.privileged]
+        recalls = [recalled(run, questions) for run in arms]
+        found = rank_agreement(recalls, [correct(run) for run in arms], videos)
+        if found.tau is None:
+            told.append(f"at {budget:.0%} one of them tells no selector from another")
+            continue
+        interval = "" if found.low is None else f" [{found.low:+.2f}, {found.high:+.2f}]"
+        told.append(f"at {budget:.0%} {found.tau:+.2f}{interval} over {len(arms)} selectors")
+    return [
+        "",
+        "Do evidence recall and the reader rank selectors alike? Kendall's tau-b of the two, "
+        f"resampled by video: {'; '.join(told)}.",
+    ]
+
+
+def recall_rows(folder: Path) -> list[list[str]]:
     """Evidence recall of every selector and budget, with its two factors."""
-    rows = []
-    for line in path.read_text().splitlines():
-        row = json.loads(line)
+    rows, files = [], (folder / RECALL_FILE, folder / GAZE_FOLDER / RECALL_FILE)
+    lines = [line for file in files if file.is_file() for line in file.read_text().splitlines()]
+    found = {row["arm"]: row for row in map(json.loads, lines)}
+    for _, row in sorted(found.items()):
         recall = percent(row["recall"])
         if row["low"] is not None:
             recall += f" [{percent(row['low'])}, {percent(row['high'])}]"
@@ -204,9 +271,9 @@ def recall_rows(path: Path) -> list[list[str]]:
     return rows
 
 
-def recall_part(path: Path) -> list[str]:
+def recall_part(folder: Path) -> list[str]:
     """The table of evidence recall with its caption; nothing where it is not measured yet."""
-    if not path.is_file():
+    if not (folder / RECALL_FILE).is_file():
         return ["Evidence recall is not there yet: `make table` measures it."]
     return [
         "**Evidence recall**, no model: share of questions whose evidence is at least 90 % kept "
@@ -214,7 +281,7 @@ def recall_part(path: Path) -> list[str]:
         "",
         *markdown(
             ("arm", "recall", "temporal hit", "recalled given hit", "mean cover given hit"),
-            recall_rows(path),
+            recall_rows(folder),
         ),
     ]
 
@@ -232,12 +299,13 @@ def readme_part(folder: Path, questions: Sequence[Question]) -> str:
             "percent, 95 % intervals clustered by video.",
             "",
             *reader_part(runs, questions),
+            *agreement_part(runs, questions),
             "",
             "Models that **never see** the video (25 is chance; `gold` is told the answers):",
             "",
             *markdown(("model", "accuracy"), blind_rows(runs, videos)),
             "",
-            *recall_part(folder / RECALL_FILE),
+            *recall_part(folder),
         ]
     )
 

@@ -1,8 +1,9 @@
 """Which checkpoint is meant: its folder, what it says of itself, its digest. Nothing heavy here.
 
-A checkpoint is named by a folder or a hub id. In a record, and wherever the same one must be met
-again, the name is pinned by what it held: `nvidia/AutoGaze#loss=videomae&sha256=...`. A pinned name
-is loaded as a plain one is, and refused where the files are no longer those.
+A checkpoint is named by a folder, by a hub id, or as the one that the package carries: `mini`
+(`autogaze-mini/` beside this file, with its card). In a record, and wherever the same one must be
+met again, the name is pinned by what it held: `nvidia/AutoGaze#loss=videomae&sha256=...`. A pinned
+name is loaded as a plain one is, and refused where the files are no longer those.
 """
 
 import functools
@@ -17,6 +18,9 @@ from hlvid.errors import UserError
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
+MINI = "mini"
+"""Names the checkpoint that ships; a folder of that name is `./mini`."""
+_MINI_FOLDER = Path(__file__).parent / "autogaze-mini"
 RELEASED = "nvidia/AutoGaze"
 RELEASED_SIZE = "13 MB"
 RELEASED_TERMS = "NVIDIA's source code licence: non-commercial research only"
@@ -78,7 +82,7 @@ def find_checkpoint(weights: str | Path) -> Checkpoint:
     """Find a checkpoint and read its configuration.
 
     Args:
-        weights: A folder or a hub id; pinned or not.
+        weights: `mini`, a folder or a hub id; pinned or not.
 
     Raises:
         MissingWeights: It is neither a folder nor in reach of the hub.
@@ -112,14 +116,16 @@ def tell_terms(checkpoint: Checkpoint) -> None:
 
 
 def _folder(name: str) -> Path:
+    if name == MINI:
+        return _MINI_FOLDER
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
     looks_like_id = name.count("/") == 1 and not name.startswith((".", "/", "~"))
     if folder.exists() or not looks_like_id:
         raise UserError(
-            f"{name}: this is no checkpoint directory. Allowed are a folder with {CONFIG_NAME} and "
-            f"{WEIGHTS_NAME}, or a hub id like {RELEASED}."
+            f"{name}: this is no checkpoint directory. Allowed are {MINI}, which comes with the "
+            f"package, a folder with {CONFIG_NAME} and {WEIGHTS_NAME}, or a hub id like {RELEASED}."
         )
     return _from_hub(name)
 

@@ -39,7 +39,9 @@ Selector = Annotated[str, typer.Option(help="See 'hlvid-gaze selectors'.")]
 Weights = Annotated[
     str | None,
     typer.Option(
-        "--gaze-weights", "--weights", help="Folder or hub id; nvidia/AutoGaze by default."
+        "--gaze-weights",
+        "--weights",
+        help="mini, a folder or a hub id; nvidia/AutoGaze by default.",
     ),
 ]
 Budget = Annotated[
@@ -55,9 +57,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 @app.callback(
     epilog="\b\nExamples:\n"
     "hlvid-gaze selectors\n"
-    "hlvid-gaze run street.mp4 --weights autogaze-weights --frames 64 --out gaze.npz\n"
+    "hlvid-gaze run street.mp4 --weights mini --frames 64 --out gaze.npz\n"
     "hlvid-gaze show street.mp4 --selector detail --budget 0.05 --frames 32 --out gaze.html\n"
-    "hlvid-gaze info autogaze-weights\n"
+    "hlvid-gaze info mini\n"
 )
 def gaze() -> None:
     """Choose which tokens of a video are worth encoding."""
@@ -83,7 +85,7 @@ def selectors(as_json: AsJson = False) -> None:
 
 @app.command(
     epilog="\b\n"
-    "hlvid-gaze run street.mp4 --weights autogaze-weights --frames 64 --out gaze.npz\n"
+    "hlvid-gaze run street.mp4 --weights mini --frames 64 --out gaze.npz\n"
     "hlvid-gaze run street.mp4 --selector change --budget 0.1 --frames 64 --out gaze.npz\n"
     "hlvid-gaze run street.mp4 --selector change-unbounded --threshold 0.05 --frames 64\n"
 )
@@ -133,7 +135,7 @@ def run(  # noqa: PLR0913
 
 @app.command(
     epilog="\b\n"
-    "hlvid-gaze show street.mp4 --weights autogaze-weights --frames 32 --out gaze.html\n"
+    "hlvid-gaze show street.mp4 --weights mini --frames 32 --out gaze.html\n"
     "hlvid-gaze show street.mp4 --selector detail --budget 0.05 --frames 32 --out gaze.png\n"
 )
 def show(  # noqa: PLR0913
@@ -166,11 +168,9 @@ def show(  # noqa: PLR0913
     say(f"{_summary(gazed)}: {out}")
 
 
-@app.command(
-    epilog="\b\nhlvid-gaze info autogaze-weights\nhlvid-gaze info nvidia/AutoGaze --json\n"
-)
+@app.command(epilog="\b\nhlvid-gaze info mini\nhlvid-gaze info nvidia/AutoGaze --json\n")
 def info(
-    weights: Annotated[str, typer.Argument(help="Folder or hub id.")] = "nvidia/AutoGaze",
+    weights: Annotated[str, typer.Argument(help="mini, a folder or a hub id.")] = "nvidia/AutoGaze",
     as_json: AsJson = False,
 ) -> None:
     """Tell what a checkpoint of AutoGaze is: sizes, scales, what stops it, licence, digests."""
@@ -187,7 +187,7 @@ def info(
 
 @app.command(
     epilog="\b\n"
-    "hlvid-gaze verify --weights autogaze-weights\n"
+    "hlvid-gaze verify --weights mini\n"
     "hlvid-gaze verify --weights W --upstream AutoGaze --upstream-python env/bin/python\n"
 )
 def verify(
@@ -230,13 +230,15 @@ def verify(
 @app.command(
     epilog="\b\n"
     "hlvid-gaze bench --clips 1,4 --frames 16\n"
-    "hlvid-gaze bench --weights autogaze-weights --clips '' --resolution 3840x2160 --json\n"
+    "hlvid-gaze bench --weights mini --clips '' --resolution 3840x2160 --json\n"
 )
 def bench(
     weights: Annotated[
         str | None,
         typer.Option(
-            "--gaze-weights", "--weights", help="Folder or hub id; random ones by default."
+            "--gaze-weights",
+            "--weights",
+            help="mini, a folder or a hub id; random ones by default.",
         ),
     ] = None,
     clips: Annotated[str, typer.Option(help="N,...: clips at once.")] = "1,4",

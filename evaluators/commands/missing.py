@@ -8,7 +8,8 @@ from hlvid.errors import UserError
 if TYPE_CHECKING:
     from evaluators.commands.options import Asked
 
-CONTROLS = ("--selector", "detail,random-matched")
+GAZE = ("--gaze", "both", "--selector", "autogaze,random-matched")
+"""What is shown instead: the gaze that ships, beside as many random tokens."""
 
 
 def check(asked: "Asked") -> None:
@@ -19,7 +20,7 @@ def check(asked: "Asked") -> None:
     """
     from evaluators import models
     from evaluators.report import command
-    from gaze.checkpoint import MissingWeights
+    from gaze.checkpoint import MINI, MissingWeights
     from hlvid.datasets import HLVID_SYNTHETIC, is_built_in
 
     instead, had = asked.without_arms(), asked.gaze == "off"
@@ -39,7 +40,9 @@ def check(asked: "Asked") -> None:
         instead = replace(instead, benchmark=HLVID_SYNTHETIC, data=None)
     if not told:
         return
-    what = ("--gaze", "off") if had else ("--gaze", "both", *CONTROLS)
+    what = ("--gaze", "off") if had else GAZE
+    if not had:
+        instead = replace(instead, gaze_weights=instead.gaze_weights or MINI)
     runs_here = command(instead, *what)
     if instead.benchmark == HLVID_SYNTHETIC:
         runs_here = f"{_render()}{runs_here}"

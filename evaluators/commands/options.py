@@ -31,7 +31,7 @@ Budget = Annotated[str, typer.Option(help="R,...: shares of the native tokens, i
 Frames = Annotated[int, typer.Option(min=1, max=100_000, help="Frames to sample from a video.")]
 GazeWeights = Annotated[
     str | None,
-    typer.Option(help="PATH or hub id of AutoGaze's weights; nvidia/AutoGaze by default."),
+    typer.Option(help="AutoGaze's weights: mini, PATH or hub id; nvidia/AutoGaze by default."),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Ask the first N questions only.")]
 Name = Annotated[

@@ -13,7 +13,7 @@ from hlvid.console import say
 from hlvid.errors import UserError
 
 Config = Annotated[
-    Path, typer.Option(help="TOML or JSON file, or one that ships: mini-ntp, mini-grpo.")
+    Path, typer.Option(help="TOML or JSON file, or one that ships, such as mini-ntp.")
 ]
 Out = Annotated[Path, typer.Option(help="Folder of the run.")]
 Minutes = Annotated[
@@ -134,7 +134,7 @@ def labels(
 
 
 def evaluate(
-    weights: Annotated[str, typer.Option(help="Checkpoint: a folder or a hub id.")],
+    weights: Annotated[str, typer.Option(help="Checkpoint: mini, a folder or a hub id.")],
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("evaluation"),
     also: Annotated[
         list[str] | None, typer.Option(help="NAME=WEIGHTS, for the ratio that a loss needs.")

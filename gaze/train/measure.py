@@ -111,7 +111,7 @@ def measure(
     """Measure a checkpoint on held-out clips.
 
     Args:
-        weights: Folder or hub id.
+        weights: `mini`, folder or hub id.
         out: Folder to write.
         also: Other checkpoints, for the ratio that a loss needs.
         folder: Real videos that were not trained on; by default films that an installed package

@@ -73,7 +73,8 @@ def test_without_weights_each_missing_part_is_said_and_a_command_that_runs(hlvid
     assert "'nowhere'" in line
     _, _, runs_here = line.partition("This runs here: ")
     assert "hlvid-eval --model ocr --benchmark hlvid-synthetic --gaze " in runs_here
-    assert runs_here.endswith("--selector detail,random-matched --frames 4 --out runs")
+    gaze = "--selector autogaze,random-matched --frames 4 --out runs --gaze-weights mini"
+    assert runs_here.endswith(gaze)
 
 
 def test_recall_of_autogaze_stands_beside_the_others(tiny, tmp_path):

@@ -303,7 +303,7 @@ def test_the_bare_command_names_what_is_missing_and_the_command_that_runs(
     words = shlex.split(command)
     assert words[:9] == [
         *("hlvid-eval", "--model", "ocr", "--benchmark", "hlvid-synthetic"),
-        *("--gaze", "both", "--selector", "detail,random-matched"),
+        *("--gaze", "both", "--selector", "autogaze,random-matched"),
     ]
     shutil.copytree(tiny, tmp_path / "cache" / "hlvid-synthetic")
     manifest = tmp_path / "cache" / "hlvid-synthetic" / "benchmark.json"
@@ -311,8 +311,8 @@ def test_the_bare_command_names_what_is_missing_and_the_command_that_runs(
     ran = hlvid_eval(*words[1:], "--limit", 2, "--json", env=bare, cwd=tmp_path)
     assert [row["arm"] for row in ran["runs"]] == [
         "off",
-        "detail@0.1",
-        "random-matched:detail@0.1",
+        "autogaze",
+        "random-matched:autogaze",
     ]
 
 

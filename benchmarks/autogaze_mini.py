@@ -1,0 +1,263 @@
+"""Publish the checkpoint that the training runs have come to, measure it, and write its card.
+
+`make publish-autogaze` after `make train-autogaze`. The best of all runs on validation clips is
+calibrated on such clips and goes to gaze/autogaze-mini/ with its card; its measurement on held-out
+clips, beside controls and beside the best of the other runs, to docs/autogaze-mini/.
+No number of the card is written by hand.
+
+    python benchmarks/autogaze_mini.py
+    python benchmarks/autogaze_mini.py --card    # only the card and its pictures
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from measure import Row  # noqa: E402
+from plot import curves  # noqa: E402
+from table import markdown  # noqa: E402
+
+from gaze.checkpoint import find_checkpoint  # noqa: E402
+from gaze.info import describe  # noqa: E402
+from gaze.train import films, scenes  # noqa: E402
+from gaze.train.calibrate import Calibration  # noqa: E402
+from gaze.train.journal import NAME as LOG  # noqa: E402
+from gaze.train.measure import Measurement, measure, publish  # noqa: E402
+from gaze.train.settings import TrainSettings, read_settings  # noqa: E402
+from gaze.train.slices import BEST  # noqa: E402
+from gaze.train.start import begin  # noqa: E402
+from gaze.train.state import write_model  # noqa: E402
+from hlvid.console import say  # noqa: E402
+from hlvid.files import read_json, write_bytes  # noqa: E402
+from hlvid.synthetic import photographs  # noqa: E402
+
+RUNS = Path("training", "autogaze-mini")
+STAGES = {"ntp": "mini-ntp", "grpo": "mini-grpo", "grpo-only": "mini-grpo-only"}
+"""Folder of each run, and the configuration that ships."""
+CHECKPOINT = Path("gaze", "autogaze-mini")
+DOCS = Path("docs", "autogaze-mini")
+TRAINING, VALIDATION = "training.svg", "validation.svg"
+SMOOTHED = 10
+"""Lines of a log that a point of the training curve is the mean of."""
+
+
+def log_of(run: str) -> list[Row]:
+    """The lines of a run's log; none where there is no such run."""
+    path = ROOT / RUNS / run / LOG
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def best_of(log: Sequence[Row]) -> Row:
+    """The line of a log at which the model was best on validation clips."""
+    return min((row for row in log if "validation_loss" in row), key=_loss)
+
+
+def published() -> str:
+    """The run whose best is published."""
+    logs = {run: log_of(run) for run in STAGES}
+    able = {run: log for run, log in logs.items() if any("validation_loss" in r for r in log)}
+    if not able:
+        sys.exit(f"{RUNS}: holds no run that was validated. Run make train-autogaze first.")
+    return min(able, key=lambda run: _loss(best_of(able[run])))
+
+
+def hours(log: Sequence[Row], settings: TrainSettings) -> float:
+    """What the steps of a run took together."""
+    paces = [row["seconds_a_step"] for row in log if "seconds_a_step" in row]
+    return sum(paces) * settings.log_every / 3600
+
+
+def make(num_clips: int, num_frames: int, num_scenes: int) -> None:
+    """Publish and measure."""
+    chosen = published()
+    publish(ROOT / RUNS / chosen / BEST, ROOT / CHECKPOINT, ratio=0.1, num_clips=num_clips)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = read_settings(Path(STAGES["ntp"]))
+        pyramid = settings.model.pyramid()
+        write_model(Path(folder), begin(settings, loss_kind=pyramid.kind))
+        also = {"untrained": folder}
+        also |= {
+            run: str(ROOT / RUNS / run / BEST)
+            for run in STAGES
+            if run != chosen and (ROOT / RUNS / run / BEST).is_dir()
+        }
+        measure(
+            "mini",
+            ROOT / DOCS,
+            also=also,
+            folder=None,
+            num_clips=num_clips,
+            num_frames=num_frames,
+            num_scenes=num_scenes,
+        )
+
+
+def pictures() -> None:
+    """What the runs said of themselves, step by step."""
+    logs = {run: log for run in STAGES if (log := log_of(run))}
+    training = {}
+    for run, name in (("ntp", "cross_entropy"), ("grpo", "reconstruction")):
+        rows = [row for row in logs.get(run, []) if name in row]
+        training[f"{run}: {name.replace('_', ' ')}"] = [
+            (part[-1]["step"], statistics.fmean(row[name] for row in part))
+            for start in range(0, len(rows), SMOOTHED)
+            if (part := rows[start : start + SMOOTHED])
+        ]
+    validation = {
+        run: [(row["step"], row["validation_loss"]) for row in log if "validation_loss" in row]
+        for run, log in logs.items()
+    }
+    for name, title, lines in (
+        (TRAINING, "What is minimised, on training clips", training),
+        (VALIDATION, "Loss at 10 % kept, on validation clips", validation),
+    ):
+        write_bytes(ROOT / DOCS / name, [curves(lines, title, x_label="steps").encode()])
+
+
+def card() -> str:
+    """The model card."""
+    told = describe(find_checkpoint("mini"))
+    measured = read_json(ROOT / DOCS / "evaluation.json", Measurement)
+    calibration = read_json(ROOT / CHECKPOINT / "calibration.json", Calibration)
+    if measured.weights_sha256 != told["sha256"]:
+        sys.exit(f"{DOCS}: measures another checkpoint. Run this without --card.")
+    weights = ROOT / CHECKPOINT / "model.safetensors"
+    rows = []
+    for run, config in STAGES.items():
+        if not (log := log_of(run)):
+            continue
+        settings = read_settings(Path(config))
+        best = best_of(log)
+        rows.append(
+            [
+                f"`{run}`",
+                f"{log[-1]['step']:,} of {settings.steps:,}",
+                f"{settings.batch_size}",
+                f"{hours(log, settings):.1f}",
+                f"{best['validation_loss']:.4f} at {best['step']:,}",
+            ]
+        )
+    return "\n".join(
+        [
+            "---",
+            "license: apache-2.0",
+            "library_name: hlvid",
+            "tags: [autogaze, video, token-selection]",
+            "---",
+            "# autogaze-mini",
+            "",
+            f"A model of the architecture of AutoGaze (arXiv 2603.12254) with {told['layers']} "
+            f"layers, {told['heads']} heads and {told['parameters']:,} parameters "
+            f"({weights.stat().st_size / 1e6:.1f} MB in half precision), trained by this project "
+            "from random values. It is not the released model and knows nothing of its weights. "
+            "Apache-2.0. `--gaze-weights mini` takes it, anywhere and offline.",
+            "",
+            "It is to be asked what gaze is asked: which cells of a frame are worth keeping. What "
+            "an MLLM answers with it is for `hlvid-eval` to find out; nothing here says it.",
+            "",
+            "## Data",
+            "",
+            *_data(read_settings(Path(STAGES["ntp"]))),
+            "",
+            "## Training",
+            "",
+            "`make train-autogaze` trained it and goes on with it; `make publish-autogaze` writes "
+            "all of this page and of [its measurement](../../docs/autogaze-mini/evaluation.md). "
+            "The configurations are in `gaze/train/configs`, the last states of the runs in "
+            f"`{RUNS.as_posix()}`. `ntp` predicts greedy gazes; `grpo` goes on from its best and "
+            "lowers the loss itself; `grpo-only` does so from random values, to be compared with. "
+            f"Published is the best of `{published()}`, which was chosen on validation clips.",
+            "",
+            *markdown(
+                ("run", "steps", "clips a step", "hours", "best loss at 10 % kept, at step"), rows
+            ),
+            "",
+            f"![training](../../docs/autogaze-mini/{TRAINING})",
+            f"![validation](../../docs/autogaze-mini/{VALIDATION})",
+            "",
+            "## What it keeps, on held-out clips",
+            "",
+            (ROOT / DOCS / "evaluation.md").read_text(encoding="utf-8").rstrip(),
+            "",
+            "![synthetic clips](../../docs/autogaze-mini/synthetic.svg)",
+            "",
+            "## Threshold",
+            "",
+            f"It predicts the loss `{calibration.loss_kind}`; its default threshold is "
+            f"{calibration.threshold:g}. Its loss head was multiplied by {calibration.scale:.3f}, "
+            "so that asking for the default on validation clips gives it:",
+            "",
+            *markdown(
+                ("asked for", "given", "cells kept"),
+                [
+                    [f"{one.asked:.3f}", f"{one.given:.3f}", f"{one.ratio:.1%}"]
+                    for one in calibration.asked
+                ],
+            ),
+            "",
+            "## Limits",
+            "",
+            f"- The loss is not the paper's: `{calibration.loss_kind}` paints kept cells and "
+            "measures luma, and knows nothing of what a frame means.",
+            f"- It was trained on clips of {told['clip_frames']} frames and gazes at so many at "
+            "once; longer videos are cut.",
+            "- Few photographs and one renderer stand behind the clips, and intervals tell of "
+            "other clips of these, not of the world's videos.",
+            f"- It was trained at {told['positions']} positions, and says so in its `config.json`.",
+            "",
+        ]
+    )
+
+
+def _data(settings: TrainSettings) -> list[str]:
+    """What it was trained on, with authors and licences."""
+    data = settings.data
+    names = photographs.names("training")
+    pictures = [one for one in photographs.catalogue() if one.file in names]
+    rows = [[one.title, one.author, str(one.year), one.license] for one in pictures]
+    carried = ", ".join(name for name, split in films.CARRIED.items() if split == "training")
+    return [
+        f"Clips of {data.num_frames} frames drawn from seed {settings.seed}: {data.moving:.0%} pan "
+        f"and zoom over photographs, {data.scenes:.0%} are windows of {data.num_scenes} rendered "
+        f"scenes (their seed: {scenes.SEEDS['training']:,}), {data.films:.0%} are cut from "
+        f"{carried} (Big Buck Bunny, Blender Foundation, CC-BY-3.0) as {films.CARRIER} carries it. "
+        "Photographs that are reserved for benchmarks and held-out clips are never opened.",
+        "",
+        *markdown(("photograph", "author", "year", "licence"), rows),
+    ]
+
+
+def _loss(row: Row) -> float:
+    return float(row["validation_loss"])
+
+
+def main() -> None:
+    """Do what the command line asks for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--card", action="store_true", help="only write the card and its pictures")
+    parser.add_argument("--clips", type=int, default=96, help="of each set")
+    parser.add_argument("--frames", type=int, default=16, help="of a clip")
+    parser.add_argument("--scenes", type=int, default=24, help="to cut clips from")
+    asked = parser.parse_args()
+    if not asked.card:
+        make(asked.clips, asked.frames, asked.scenes)
+    pictures()
+    write_bytes(ROOT / CHECKPOINT / "README.md", [card().encode()])
+    say(f"{CHECKPOINT}: published. Next: hlvid-gaze show VIDEO --weights mini --out gaze.html")
+
+
+if __name__ == "__main__":
+    main()
