@@ -97,6 +97,7 @@ class Stage(Record):
         distracts: Most distracting tokens for each that is about the question.
         crowds: Share of looks that show whole other signs too.
         moves: Share of looks whose slices hold two different frames.
+        plain: Share of looks at signs that are dark on light, straight and clean.
     """
 
     name: Annotated[str, Field(pattern="^[a-z][a-z0-9-]*$")]
@@ -111,6 +112,7 @@ class Stage(Record):
     distracts: Weight = 0.0
     crowds: Share = 0.0
     moves: Share = 0.1
+    plain: Share = 0.0
 
     @model_validator(mode="after")
     def _asks_something(self) -> Self:

@@ -28,6 +28,8 @@ PILLOW = "pillow"
 FACES = (*FONTS, PILLOW)
 MIN_CAPITAL, MAX_CAPITAL = 15, 38
 """Height of a capital letter in pixels; the renderer's small text has 18 to 32."""
+PAPER: Colour = (225, 225, 220)
+INK: Colour = (30, 30, 34)
 _MARGIN = 5
 _MIN_CONTRAST = 70.0
 Matrix = NDArray[np.float64]
@@ -72,6 +74,7 @@ def draw_sign(
     place: tuple[int, int, int] = (0, 0, 0),
     most: tuple[int, int] = (8, 12),
     is_exact: bool = False,
+    is_plain: bool = False,
 ) -> Cells:
     """Draw a sign.
 
@@ -83,20 +86,23 @@ def draw_sign(
         place: As in `cells_of`.
         most: Rows and columns of the largest sign.
         is_exact: Whether it has that size.
+        is_plain: Whether it is dark on light, seen straight, and clean: easy to begin with.
     """
     set_lines, rows, cols = _set(rng, lines, most, is_exact)
     width, height = cols * SIDE, rows * SIDE
     image = _behind(rng, split, width, height)
-    if colour or rng.random() < 0.7:
+    if is_plain:
+        image.paste(_jittered(rng, PAPER, 20), (0, 0, width, height))
+    elif colour or rng.random() < 0.7:
         _lay_plate(rng, image, COLOURS[colour] if colour else _any_colour(rng))
-    warp = _warp(rng, width, height)
+    warp = None if is_plain else _warp(rng, width, height)
     glyphs: list[Glyph] = []
     about: list[Box] = []
     marks: list[tuple[Box, str]] = []
     counted: list[Box] = []
     for number, one in enumerate(set_lines):
         box = _moved_box(warp, (one.x, one.y - one.capital, one.x + one.width, one.y))
-        ink = _ink(rng, image, box)
+        ink = _jittered(rng, INK, 20) if is_plain else _ink(rng, image, box)
         if one.line.text:
             glyphs += _write(image, one, ink, warp, number)
         elif one.line.mark:
@@ -110,7 +116,7 @@ def draw_sign(
         if one.line.is_about:
             x0, y0, x1, y1 = box
             about.append((x0 - 3, y0 - 3, x1 + 3, y1 + 3))
-    pixels = worn(rng, image)
+    pixels = np.asarray(image) if is_plain else worn(rng, image)
     return cells_of(pixels, glyphs, about=about, marks=marks, counted=counted, place=place)
 
 

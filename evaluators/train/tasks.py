@@ -179,12 +179,12 @@ def _look(rng: np.random.Generator, signs: Sequence[_Sign], stage: Stage, split:
     """Signs somewhere on a canvas, of which a random part is shown."""
     num_slices = min(stage.slices, int(rng.integers(1, stage.slices + 1)))
     rows, cols = (ROWS, COLS) if rng.random() < 0.5 else _grid(rng)
-    moves = rng.random() < stage.moves
+    moves, is_plain = rng.random() < stage.moves, rng.random() < stage.plain
     parts: list[list[Cells]] = [[] for _ in range(num_slices)]
     for number, sign in enumerate(signs):
         into = parts[number % num_slices]
         for _ in range(8):
-            cells = _drawn(rng, sign, split, rows, cols, moves=moves)
+            cells = _drawn(rng, sign, split, (rows, cols), moves=moves, is_plain=is_plain)
             taken = np.concatenate([one.ids for one in into]) if into else np.empty(0)
             if not np.isin(cells.ids, taken).any():
                 break
@@ -193,7 +193,7 @@ def _look(rng: np.random.Generator, signs: Sequence[_Sign], stage: Stage, split:
     for many in parts:
         if not many:  # more slices than signs: one that shows no question's sign
             blank = _Sign((Line(words.draw_text(rng)),), "", Ask("", ""))
-            many = [_drawn(rng, blank, split, rows, cols, moves=moves)]
+            many = [_drawn(rng, blank, split, (rows, cols), moves=moves, is_plain=is_plain)]
         slices.append(_part(rng, Cells.join(many), stage))
     spacing = float(rng.uniform(0.5, 25.0))
     starts = np.arange(num_slices) * spacing + float(rng.uniform(0, 5.0))
@@ -202,13 +202,28 @@ def _look(rng: np.random.Generator, signs: Sequence[_Sign], stage: Stage, split:
 
 
 def _drawn(
-    rng: np.random.Generator, sign: _Sign, split: str, rows: int, cols: int, *, moves: bool
+    rng: np.random.Generator,
+    sign: _Sign,
+    split: str,
+    grid: tuple[int, int],
+    *,
+    moves: bool,
+    is_plain: bool,
 ) -> Cells:
     """A sign at a random place; of two frames, another one is there in one of them."""
+    rows, cols = grid
     most = min(8, rows - 1), min(12, cols - 1)
     top, left = int(rng.integers(rows - most[0])), int(rng.integers(cols - most[1]))
     place = top, left, cols
-    cells = draw_sign(rng, sign.lines, split=split, colour=sign.colour, place=place, most=most)
+    cells = draw_sign(
+        rng,
+        sign.lines,
+        split=split,
+        colour=sign.colour,
+        place=place,
+        most=most,
+        is_plain=is_plain,
+    )
     if not moves:
         return cells
     row, col = np.divmod(cells.ids, cols)

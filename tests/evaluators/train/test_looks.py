@@ -170,7 +170,7 @@ def test_no_string_of_a_benchmark_is_drawn(split):
         assert {split_of(text) for text in drawn} == {"training"}
         assert not theirs & set(drawn)
     for task in ("read", "several", "options", "exam"):
-        for _ in range(4 if task == "exam" else 30):
+        for _ in range(2 if task == "exam" else 15):
             _, asks = draw_task(rng, task, CROWD, split)
             for ask in asks:
                 has_options = task in ("options", "exam")
@@ -208,6 +208,14 @@ def test_reserved_photographs_are_never_opened():
     reserved = {photo.file for photo in photographs.catalogue() if photo.is_reserved}
     assert len(opened) >= 5 and opened <= set(photographs.names("training"))
     assert not opened & reserved
+
+
+def test_a_plain_sign_is_dark_on_light():
+    rng = np.random.default_rng(0)
+    sign = draw_sign(rng, [Line("WELL 24")], split="training", is_plain=True)
+    pixels = sign.pixels.astype(int)
+    assert pixels.min() < 60 and np.median(pixels) > 190
+    assert sorted(read_off(sign, None)) == sorted("WELL24")
 
 
 def test_both_frames_of_a_slice_may_differ():
