@@ -52,12 +52,18 @@ def training_batches(settings: TrainSettings) -> DrawnBatches | LabelledBatches:
 
     Raises:
         UserError: As `clips_of`, or no film has labels in the file that is named, or there is only
-            one: labels are of whole films, so that none would be left to validate with.
+            one: labels are of whole films, so that none would be left to validate with; or gains
+            are wanted of labels that hold none.
     """
     data, pyramid = settings.data, settings.model.pyramid()
     if data.labels is not None:
         if data.folder is None or settings.stage != "ntp":
             raise UserError("[data] labels: belong to a folder of videos and to the first stage.")
+        if settings.ntp.sharpness is not None:
+            raise UserError(
+                "[ntp] sharpness: needs what every cell gains, and files of labels tell the chosen "
+                "ones alone. Leave out sharpness, or labels."
+            )
         folder = Path(data.folder)
         if len(films_in(folder)) == 1:
             raise UserError(f"{folder}: holds one video. Labels need two: one is held out.")

@@ -88,6 +88,9 @@ def test_labels_of_a_folder_are_written_and_trained_on(videos, tmp_path):
     trained_on = {Path(source).name for sources in batches for source in sources}
     held_out = set(validation_batch(settings).sources)
     assert len(trained_on) == len(held_out) == 1 and not trained_on & held_out
+    sharp = settings.model_copy(update={"ntp": settings.ntp.model_copy(update={"sharpness": 4.0})})
+    with pytest.raises(UserError, match="sharpness"):
+        training_batches(sharp)
     (videos / held_out.pop()).unlink()
     with pytest.raises(UserError, match="Labels need two"):
         training_batches(settings)
