@@ -1,14 +1,11 @@
 """Training the MLLM that ships: `hlvid-eval train mini`, and `publish` of what came of it."""
 
-import json
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from evaluators.commands.options import PARTIAL
+from gaze.train.telling import go_on
 from hlvid.console import say
 
 training = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -38,26 +35,17 @@ def mini(
     from evaluators.engine import quiet
 
     quiet()
-    from evaluators.train.course import train as go_on
+    from evaluators.train.course import train as train_slice
     from evaluators.train.settings import read_settings
 
     settings = read_settings(config)
-
-    def tell(step: int, values: Mapping[str, float]) -> None:
-        parts = [f"{name} {value:.4g}" for name, value in sorted(values.items())]
-        name = settings.stage_at(step - 1).name
-        say(f"{name}, step {step}/{settings.steps}: {', '.join(parts)}")
-
-    done = go_on(settings, out, max_minutes=max_minutes, num_workers=workers, tell=tell)
-    if done.is_main:
-        steps = done.progress.step - done.first_step
-        say(
-            f"{steps} steps in {done.seconds / 60:.1f} minutes, {done.progress.step} of "
-            f"{settings.steps} done" + ("" if done.is_done else ": call again to go on")
-        )
-        sys.stdout.write(json.dumps(done.progress.model_dump(mode="json"), sort_keys=True) + "\n")
-    if not done.is_done:
-        raise typer.Exit(PARTIAL)
+    go_on(
+        lambda tell: train_slice(
+            settings, out, max_minutes=max_minutes, num_workers=workers, tell=tell
+        ),
+        settings.steps,
+        stage_at=lambda step: settings.stage_at(step - 1).name,
+    )
 
 
 @training.command(

@@ -2,12 +2,12 @@
 
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gaze.train.telling import go_on
 from hlvid import console
 from hlvid.console import say
 from hlvid.errors import UserError
@@ -20,8 +20,6 @@ Minutes = Annotated[
     float | None, typer.Option(min=0, help="Stop after so long; the next call goes on.")
 ]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that make batches.")]
-
-PARTIAL = 3
 
 training = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -77,27 +75,16 @@ def _train(
 ) -> None:
     from gaze.train.loop import train
     from gaze.train.settings import read_settings
-    from hlvid.memory import keep_memory
 
-    keep_memory()
     settings = read_settings(config)
     if settings.stage != stage:
         raise UserError(f"--config {config}: is of stage {settings.stage!r}, not {stage!r}.")
-
-    def tell(step: int, values: Mapping[str, float]) -> None:
-        parts = [f"{name} {value:.4g}" for name, value in sorted(values.items())]
-        say(f"step {step}/{settings.steps}: {', '.join(parts)}")
-
-    done = train(settings, out, max_minutes=max_minutes, num_workers=num_workers, tell=tell)
-    if done.is_main:
-        steps = done.progress.step - done.first_step
-        say(
-            f"{steps} steps in {done.seconds / 60:.1f} minutes, {done.progress.step} of "
-            f"{settings.steps} done" + ("" if done.is_done else ": call again to go on")
-        )
-        sys.stdout.write(json.dumps(done.progress.model_dump(mode="json"), sort_keys=True) + "\n")
-    if not done.is_done:
-        raise typer.Exit(PARTIAL)
+    go_on(
+        lambda tell: train(
+            settings, out, max_minutes=max_minutes, num_workers=num_workers, tell=tell
+        ),
+        settings.steps,
+    )
 
 
 def labels(
