@@ -1,8 +1,9 @@
 """Publish the checkpoint that the training runs have come to, measure it, and write its card.
 
-`make publish-autogaze` after `make train-autogaze`. The best of all runs on validation clips is
-calibrated on such clips and goes to gaze/autogaze-mini/ with its card; its measurement on held-out
-clips, beside controls and beside the best of the other runs, to docs/autogaze-mini/.
+`make publish-autogaze` after `make train-autogaze`. Of each run the best is judged on the same
+validation clips, which are as long as the held-out ones; the best of these is calibrated on such
+clips and goes to gaze/autogaze-mini/ with its card; its measurement on held-out clips, beside
+controls and beside the best of the other runs, to docs/autogaze-mini/.
 No number of the card is written by hand.
 
     python benchmarks/autogaze_mini.py
@@ -23,7 +24,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from measure import Row  # noqa: E402
-from plot import curves  # noqa: E402
 from table import markdown  # noqa: E402
 
 from gaze.checkpoint import find_checkpoint  # noqa: E402
@@ -31,21 +31,39 @@ from gaze.info import describe  # noqa: E402
 from gaze.train import films, scenes  # noqa: E402
 from gaze.train.calibrate import Calibration  # noqa: E402
 from gaze.train.journal import NAME as LOG  # noqa: E402
-from gaze.train.measure import Measurement, measure, publish  # noqa: E402
+from gaze.train.judging import chosen_losses  # noqa: E402
+from gaze.train.measure import (  # noqa: E402
+    Measurement,
+    load_model,
+    measure,
+    publish,
+    synthetic,
+)
+from gaze.train.pyramid import Pyramid  # noqa: E402
 from gaze.train.settings import TrainSettings, read_settings  # noqa: E402
 from gaze.train.slices import BEST  # noqa: E402
 from gaze.train.start import begin  # noqa: E402
 from gaze.train.state import write_model  # noqa: E402
 from hlvid.console import say  # noqa: E402
-from hlvid.files import read_json, write_bytes  # noqa: E402
+from hlvid.files import read_json, write_bytes, write_json  # noqa: E402
+from hlvid.plot import Line, log_axis, plot_lines, step_axis  # noqa: E402
 from hlvid.synthetic import photographs  # noqa: E402
+from hlvid.types import Record  # noqa: E402
 
 RUNS = Path("training", "autogaze-mini")
-STAGES = {"ntp": "mini-ntp", "grpo": "mini-grpo", "grpo-only": "mini-grpo-only"}
+STAGES = {
+    "ntp": "mini-ntp",
+    "ntp-8": "mini-ntp-8",
+    "grpo": "mini-grpo",
+    "grpo-only": "mini-grpo-only",
+}
 """Folder of each run, and the configuration that ships."""
 CHECKPOINT = Path("gaze", "autogaze-mini")
 DOCS = Path("docs", "autogaze-mini")
 TRAINING, VALIDATION = "training.svg", "validation.svg"
+STANDING = "standing.json"
+RATIO = 0.1
+"""Kept share of cells at which runs are compared and thresholds set."""
 SMOOTHED = 10
 """Lines of a log that a point of the training curve is the mean of."""
 
@@ -63,13 +81,31 @@ def best_of(log: Sequence[Row]) -> Row:
     return min((row for row in log if "validation_loss" in row), key=_loss)
 
 
-def published() -> str:
-    """The run whose best is published."""
-    logs = {run: log_of(run) for run in STAGES}
-    able = {run: log for run, log in logs.items() if any("validation_loss" in r for r in log)}
-    if not able:
+class Standing(Record):
+    """What the best of each run loses on the same validation clips."""
+
+    num_clips: int
+    num_frames: int
+    losses: dict[str, float]
+
+    @property
+    def best(self) -> str:
+        """The run that is published."""
+        return min(self.losses, key=self.losses.__getitem__)
+
+
+def standing(num_clips: int, num_frames: int) -> Standing:
+    """Judge the best of each run."""
+    pyramid = Pyramid()
+    held = synthetic("validation", num_clips, num_frames, num_scenes=4, size=pyramid.size)
+    losses = {}
+    for run in STAGES:
+        if (folder := ROOT / RUNS / run / BEST).is_dir():
+            model = load_model(str(folder), pyramid)
+            losses[run] = float(chosen_losses(model, held.pixels, pyramid, ratio=RATIO).mean())
+    if not losses:
         sys.exit(f"{RUNS}: holds no run that was validated. Run make train-autogaze first.")
-    return min(able, key=lambda run: _loss(best_of(able[run])))
+    return Standing(num_clips=num_clips, num_frames=num_frames, losses=losses)
 
 
 def hours(log: Sequence[Row], settings: TrainSettings) -> float:
@@ -80,18 +116,15 @@ def hours(log: Sequence[Row], settings: TrainSettings) -> float:
 
 def make(num_clips: int, num_frames: int, num_scenes: int) -> None:
     """Publish and measure."""
-    chosen = published()
-    publish(ROOT / RUNS / chosen / BEST, ROOT / CHECKPOINT, ratio=0.1, num_clips=num_clips)
+    judged = standing(num_clips, num_frames)
+    write_json(ROOT / DOCS / STANDING, judged)
+    chosen = judged.best
+    publish(ROOT / RUNS / chosen / BEST, ROOT / CHECKPOINT, ratio=RATIO, num_clips=num_clips)
     with tempfile.TemporaryDirectory() as folder:
         settings = read_settings(Path(STAGES["ntp"]))
-        pyramid = settings.model.pyramid()
-        write_model(Path(folder), begin(settings, loss_kind=pyramid.kind))
+        write_model(Path(folder), begin(settings, loss_kind=Pyramid.kind))
         also = {"untrained": folder}
-        also |= {
-            run: str(ROOT / RUNS / run / BEST)
-            for run in STAGES
-            if run != chosen and (ROOT / RUNS / run / BEST).is_dir()
-        }
+        also |= {run: str(ROOT / RUNS / run / BEST) for run in judged.losses if run != chosen}
         measure(
             "mini",
             ROOT / DOCS,
@@ -107,8 +140,9 @@ def pictures() -> None:
     """What the runs said of themselves, step by step."""
     logs = {run: log for run in STAGES if (log := log_of(run))}
     training = {}
-    for run, name in (("ntp", "cross_entropy"), ("grpo", "reconstruction")):
-        rows = [row for row in logs.get(run, []) if name in row]
+    for run, log in logs.items():
+        name = "reconstruction" if run.startswith("grpo") else "cross_entropy"
+        rows = [row for row in log if name in row]
         training[f"{run}: {name.replace('_', ' ')}"] = [
             (part[-1]["step"], statistics.fmean(row[name] for row in part))
             for start in range(0, len(rows), SMOOTHED)
@@ -120,15 +154,23 @@ def pictures() -> None:
     }
     for name, title, lines in (
         (TRAINING, "What is minimised, on training clips", training),
-        (VALIDATION, "Loss at 10 % kept, on validation clips", validation),
+        (VALIDATION, f"Loss at {RATIO:.0%} kept, on each run's validation clips", validation),
     ):
-        write_bytes(ROOT / DOCS / name, [curves(lines, title, x_label="steps").encode()])
+        points = [point for line in lines.values() for point in line]
+        drawn = plot_lines(
+            [Line(run, line) for run, line in lines.items()],
+            title=title,
+            x=step_axis(max(step for step, _ in points)),
+            y=log_axis(value for _, value in points),
+        )
+        write_bytes(ROOT / DOCS / name, [drawn.encode()])
 
 
 def card() -> str:
     """The model card."""
     told = describe(find_checkpoint("mini"))
     measured = read_json(ROOT / DOCS / "evaluation.json", Measurement)
+    judged = read_json(ROOT / DOCS / STANDING, Standing)
     calibration = read_json(ROOT / CHECKPOINT / "calibration.json", Calibration)
     if measured.weights_sha256 != told["sha256"]:
         sys.exit(f"{DOCS}: measures another checkpoint. Run this without --card.")
@@ -143,9 +185,10 @@ def card() -> str:
             [
                 f"`{run}`",
                 f"{log[-1]['step']:,} of {settings.steps:,}",
-                f"{settings.batch_size}",
+                f"{settings.batch_size} of {settings.data.num_frames} frames",
                 f"{hours(log, settings):.1f}",
-                f"{best['validation_loss']:.4f} at {best['step']:,}",
+                f"{best['step']:,}",
+                f"{judged.losses[run]:.4f}" if run in judged.losses else "",
             ]
         )
     return "\n".join(
@@ -168,19 +211,22 @@ def card() -> str:
             "",
             "## Data",
             "",
-            *_data(read_settings(Path(STAGES["ntp"]))),
+            *_data(read_settings(Path(STAGES[judged.best]))),
             "",
             "## Training",
             "",
             "`make train-autogaze` trained it and goes on with it; `make publish-autogaze` writes "
             "all of this page and of [its measurement](../../docs/autogaze-mini/evaluation.md). "
             "The configurations are in `gaze/train/configs`, the last states of the runs in "
-            f"`{RUNS.as_posix()}`. `ntp` predicts greedy gazes; `grpo` goes on from its best and "
-            "lowers the loss itself; `grpo-only` does so from random values, to be compared with. "
-            f"Published is the best of `{published()}`, which was chosen on validation clips.",
+            f"`{RUNS.as_posix()}`. `ntp` predicts greedy gazes, `ntp-8` goes on from its best with "
+            "clips of twice the length; `grpo` goes on from there and lowers the loss itself; "
+            "`grpo-only` does so from random values, to be compared with. Of each run the step "
+            f"that was best on its own validation clips is judged on {judged.num_clips} of "
+            f"{judged.num_frames} frames; published is `{judged.best}`, the best of these.",
             "",
             *markdown(
-                ("run", "steps", "clips a step", "hours", "best loss at 10 % kept, at step"), rows
+                ("run", "steps", "clips a step", "hours", "best at step", "loss at 10 % kept"),
+                rows,
             ),
             "",
             f"![training](../../docs/autogaze-mini/{TRAINING})",
@@ -228,10 +274,10 @@ def _data(settings: TrainSettings) -> list[str]:
     rows = [[one.title, one.author, str(one.year), one.license] for one in pictures]
     carried = ", ".join(name for name, split in films.CARRIED.items() if split == "training")
     return [
-        f"Clips of {data.num_frames} frames drawn from seed {settings.seed}: {data.moving:.0%} pan "
-        f"and zoom over photographs, {data.scenes:.0%} are windows of {data.num_scenes} rendered "
-        f"scenes (their seed: {scenes.SEEDS['training']:,}), {data.films:.0%} are cut from "
-        f"{carried} (Big Buck Bunny, Blender Foundation, CC-BY-3.0) as {films.CARRIER} carries it. "
+        f"Clips drawn from seed {settings.seed}: {data.moving:.0%} pan and zoom over photographs, "
+        f"{data.scenes:.0%} are windows of {data.num_scenes} rendered scenes (their seed: "
+        f"{scenes.SEEDS['training']:,}), {data.films:.0%} are cut from {carried} (Big Buck Bunny, "
+        f"Blender Foundation, CC-BY-3.0) as {films.CARRIER} carries it. "
         "Photographs that are reserved for benchmarks and held-out clips are never opened.",
         "",
         *markdown(("photograph", "author", "year", "licence"), rows),

@@ -1,21 +1,19 @@
-"""Pictures of measurements: the break-even map (towers by gazing ratios), and curves."""
+"""The break-even map, towers by gazing ratios, as a picture."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 
 from measure import Row
 
-from leaderboard.charts import Scale
+from hlvid.plot import Scale
 
 LEFT, TOP, CELL_WIDTH, CELL_HEIGHT = 250, 62, 92, 46
 PANEL_GAP = 40
 GAIN, LOSS, PAPER = (33, 102, 172), (178, 90, 20), (255, 255, 255)
 """Colours of ten times faster, ten times slower, and neither."""
-COLOURS = ("#0b5fa5", "#b25a14", "#5b8c5a", "#7a4fa3")
 STRENGTH = Scale(0.0, 1.0, 0.0, 0.75)
 """How far from white, by the decimal logarithm of the speed-up."""
 
@@ -37,43 +35,6 @@ def break_even_map(rows: Sequence[Row]) -> str:
     return _svg(
         "How many times faster gaze and tower are than the tower alone", width, height, parts
     )
-
-
-def curves(lines: Mapping[str, Sequence[tuple[float, float]]], title: str, *, x_label: str) -> str:
-    """An SVG of lines in one panel, each named at its end; the vertical axis is logarithmic.
-
-    Args:
-        lines: (x, y) by name, y above 0.
-        title: Of the picture.
-        x_label: Of the horizontal axis.
-    """
-    width, height, left, right, top, bottom = 720, 320, 64, 190, 40, 48
-    lines = {name: points for name, points in lines.items() if points}
-    points = [point for line in lines.values() for point in line]
-    low, high = min(y for _, y in points), max(y for _, y in points)
-    across = Scale(0.0, max(x for x, _ in points), left, width - right)
-    up = Scale(math.log(low / 1.05), math.log(high * 1.05), height - bottom, top)
-    parts = [_text(14, 22, title, size=15)]
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        value = low * (high / low) ** share
-        y = up.at(math.log(value))
-        parts.append(f'<path d="M{left} {y:.1f}H{width - right}" stroke="#ddd"/>')
-        parts.append(_text(left - 8, y + 4, f"{value:.3g}", anchor="end", size=11))
-        x = across.value_high * share
-        parts.append(_text(across.at(x), height - 26, f"{x:,.0f}", anchor="middle", size=11))
-    parts.append(_text((left + width - right) / 2, height - 8, x_label, anchor="middle"))
-    ends = []
-    for (name, line), colour in zip(lines.items(), itertools.cycle(COLOURS), strict=False):
-        path = " ".join(f"{across.at(x):.1f},{up.at(math.log(y)):.1f}" for x, y in line)
-        parts.append(
-            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
-        )
-        ends.append((up.at(math.log(line[-1][1])), across.at(line[-1][0]), name, colour))
-    last = -math.inf
-    for y, x, name, colour in sorted(ends):
-        last = max(y, last + 16)
-        parts.append(_text(x + 8, last + 4, name, colour=colour))
-    return _svg(title, width, height, parts)
 
 
 def _svg(title: str, width: int, height: int, parts: Sequence[str]) -> str:

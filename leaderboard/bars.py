@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from leaderboard.charts import Scale, Tick
+from hlvid.plot import Scale
+from leaderboard.charts import Tick
 from leaderboard.wording import MINUS
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from hlvid.plot import Scale
 from leaderboard.projections import KEPT, Projection
 
 CHARACTER_WIDTH = 6.9
@@ -102,21 +103,6 @@ class Scatter:
     x_label: str
     frontier: Line | None
     """Steps through the points that no other point beats in both directions."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A linear map from values to units of the drawing, clipped at its ends."""
-
-    value_low: float
-    value_high: float
-    low: float
-    high: float
-
-    def at(self, value: float) -> float:
-        """Where a value lies."""
-        share = (value - self.value_low) / (self.value_high - self.value_low)
-        return self.low + min(1.0, max(0.0, share)) * (self.high - self.low)
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from html import escape
-
 from gaze.train.evaluate import MIN_SOURCES, ORACLE, Estimate, Evaluation
-
-WIDTH, HEIGHT = 760, 460
-LEFT, RIGHT, TOP, BOTTOM = 64, 170, 36, 48
-COLOURS = ("#0b5fa5", "#8a8f98", "#c2571a", "#7a4fa3", "#b8860b", "#5b8c5a", "#22252a")
-Scale = Callable[[float], float]
-"""From a value to a place in the picture."""
-DODGE = 3.0
-"""Pixels between the whiskers of two arms at one ratio."""
+from hlvid.plot import Axis, Line, log_axis, plot_lines
 
 
 def table(evaluation: Evaluation) -> str:
@@ -58,90 +47,31 @@ def picture(evaluation: Evaluation) -> str:
     ratios = sorted({row.ratio for row in evaluation.rows})
     arms = list(dict.fromkeys(row.arm for row in evaluation.rows))
     values = [v for row in evaluation.rows for v in _ends(row.loss) if v > 0]
-    low, high = min(values) * 0.95, max(values) * 1.05
-
-    def x(ratio: float) -> float:
-        share = math.log(ratio / ratios[0]) / max(1e-9, math.log(ratios[-1] / ratios[0]))
-        return LEFT + 16 + share * (WIDTH - LEFT - RIGHT - 32)
-
-    def y(loss: float) -> float:
-        share = math.log(max(loss, low) / low) / math.log(high / low)
-        return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
-
-    parts = [*_frame(evaluation), *_axes(ratios, low, high, x, y)]
-    labels = _apart([y(evaluation.row(arm, ratios[-1]).loss.mean) for arm in arms])
-    for number, (arm, label) in enumerate(zip(arms, labels, strict=True)):
-        shift = DODGE * (number - (len(arms) - 1) / 2)
-        points = [(x(r) + shift, evaluation.row(arm, r).loss) for r in ratios]
-        parts += _line(arm, number, points, label, y)
-    return "\n".join([*parts, "</svg>"]) + "\n"
-
-
-def _frame(evaluation: Evaluation) -> list[str]:
-    name, kind = escape(evaluation.name), escape(evaluation.loss_kind)
-    return [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        'font-family="system-ui, sans-serif" font-size="13" fill="#22252a">',
-        f"<title>{name}: loss against kept ratio</title>",
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
-        f'<text x="{LEFT}" y="20">{name} clips: {kind} loss, lower is better</text>',
-        f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 10}" text-anchor="middle">'
-        "share of cells kept</text>",
-    ]
-
-
-def _axes(ratios: Sequence[float], low: float, high: float, x: Scale, y: Scale) -> list[str]:
-    parts = []
-    for tick in _ticks(low, high):
-        at = y(tick)
-        parts.append(f'<path d="M{LEFT} {at:.1f}H{WIDTH - RIGHT}" stroke="#e3e5e8"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{tick:g}</text>')
-    for ratio in ratios:
-        parts.append(
-            f'<text x="{x(ratio):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">'
-            f"{ratio:.0%}</text>"
+    lines = []
+    for arm in arms:
+        losses = [evaluation.row(arm, ratio).loss for ratio in ratios]
+        lines.append(
+            Line(
+                arm,
+                [(ratio, loss.mean) for ratio, loss in zip(ratios, losses, strict=True)],
+                whiskers=[_ends(loss) for loss in losses],
+                is_dashed=arm == ORACLE,
+            )
         )
-    return parts
-
-
-def _line(
-    arm: str, number: int, points: Sequence[tuple[float, Estimate]], label: float, y: Scale
-) -> list[str]:
-    """One arm: its line, points with whiskers, and its name at the right."""
-    colour = COLOURS[number % len(COLOURS)]
-    line = " ".join(f"{at:.1f},{y(loss.mean):.1f}" for at, loss in points)
-    dashes = ' stroke-dasharray="5 4"' if arm == ORACLE else ""
-    width = 2.5 if number == 0 else 1.5
-    parts = [
-        f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="{width}"{dashes}/>'
-    ]
-    for at, loss in points:
-        bottom, top = (y(end) for end in _ends(loss))
-        parts.append(f'<path d="M{at:.1f} {bottom:.1f}V{top:.1f}" stroke="{colour}"/>')
-        parts.append(f'<circle cx="{at:.1f}" cy="{y(loss.mean):.1f}" r="3" fill="{colour}"/>')
-    name = (
-        f'<text x="{WIDTH - RIGHT + 12}" y="{label + 4:.1f}" fill="{colour}">{escape(arm)}</text>'
+    return plot_lines(
+        lines,
+        title=f"{evaluation.name} clips: {evaluation.loss_kind} loss, lower is better",
+        x=Axis(
+            {ratio: f"{ratio:.0%}" for ratio in ratios},
+            (ratios[0], ratios[-1]),
+            "share of cells kept",
+            is_log=True,
+        ),
+        y=log_axis(values),
     )
-    return [*parts, name]
 
 
 def _ends(estimate: Estimate) -> tuple[float, float]:
     if estimate.low is None or estimate.high is None:
         return estimate.mean, estimate.mean
     return estimate.low, estimate.high
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    found = [float(f"{m}e{p}") for p in powers for m in (1, 2, 3, 5, 7)]
-    return [tick for tick in found if low <= tick <= high]
-
-
-def _apart(places: Sequence[float], gap: float = 16.0) -> list[float]:
-    """Heights of labels near their places, none over another."""
-    found = [0.0] * len(places)
-    last = -math.inf
-    for index in sorted(range(len(places)), key=lambda i: places[i]):
-        last = found[index] = max(places[index], last + gap)
-    return found
