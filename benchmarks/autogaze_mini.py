@@ -53,7 +53,7 @@ from hlvid.types import Record  # noqa: E402
 RUNS = Path("training", "autogaze-mini")
 STAGES = {
     "ntp": "mini-ntp",
-    "ntp-8": "mini-ntp-8",
+    "own": "mini-own",
     "grpo": "mini-grpo",
     "grpo-only": "mini-grpo-only",
 }
@@ -218,11 +218,12 @@ def card() -> str:
             "`make train-autogaze` trained it and goes on with it; `make publish-autogaze` writes "
             "all of this page and of [its measurement](../../docs/autogaze-mini/evaluation.md). "
             "The configurations are in `gaze/train/configs`, the last states of the runs in "
-            f"`{RUNS.as_posix()}`. `ntp` predicts greedy gazes, `ntp-8` goes on from its best with "
-            "clips of twice the length; `grpo` goes on from there and lowers the loss itself; "
-            "`grpo-only` does so from random values, to be compared with. Of each run the step "
-            f"that was best on its own validation clips is judged on {judged.num_clips} of "
-            f"{judged.num_frames} frames; published is `{judged.best}`, the best of these.",
+            f"`{RUNS.as_posix()}`. `ntp` predicts greedy gazes; `own` goes on from its best and "
+            "learns from what it gazes at itself (DAgger); `grpo` goes on from there and lowers "
+            "the loss itself; `grpo-only` does so from random values, to be compared with. Of "
+            "each run the step that was best on its own validation clips is judged on "
+            f"{judged.num_clips} of {judged.num_frames} frames; published is `{judged.best}`, the "
+            "best of these.",
             "",
             *markdown(
                 ("run", "steps", "clips a step", "hours", "best at step", "loss at 10 % kept"),

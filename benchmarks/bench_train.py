@@ -99,7 +99,7 @@ def main() -> None:
             key = {"frames": num_frames, "batch": num_clips}
             if not rows.find("data", **key):
                 clips = MovingClips("training", 0, num_frames)
-                batches = DrawnBatches(clips, num_clips, 0, Budgets(), Pyramid())
+                batches = DrawnBatches(clips, num_clips, 0, Budgets(), gazes="greedy")
                 batch = batches[0].to(device)  # it opens the photographs
                 found = by_turns(ways_of(batch, device), rounds=rounds, device=device)
                 for (stage, model, precision), times in found.items():

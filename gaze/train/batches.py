@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -16,10 +16,10 @@ from gaze.train.clips import Clips, draws
 from gaze.train.films import whole_film
 from gaze.train.label_file import Entry, key_of
 from gaze.train.labels import Budgets, Labels, greedy
-from gaze.train.pyramid import Pyramid
-from gaze.train.sequences import Sequences
+from gaze.train.pyramid import Pyramid, Table
 
 T = TypeVar("T")
+Gazes = Literal["none", "greedy", "greedy-gains", "own"]
 
 
 @dataclass(frozen=True)
@@ -31,46 +31,48 @@ class Batch:
         pixels: (B, T, 3, S, S) uint8.
         sources: What each clip was cut from.
         labels: Greedy gazes, where they were asked for.
+        budgets: (B, T) cells that each frame may keep, where they are drawn.
+        table: What any gaze loses, where gazes are found only while training.
     """
 
     number: int
     pixels: Tensor
     sources: tuple[str, ...]
     labels: Labels | None = None
+    budgets: Tensor | None = None
+    table: Table | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
-        pixels = self.pixels.to(device, non_blocking=True)
-        if self.labels is None:
-            return replace(self, pixels=pixels)
-        gains = self.labels.gains
-        labels = Labels(
-            Sequences(self.labels.sequences.ids.to(device)),
-            self.labels.losses.to(device),
-            None if gains is None else gains.to(device),
+        return replace(
+            self,
+            pixels=self.pixels.to(device, non_blocking=True),
+            labels=None if self.labels is None else self.labels.to(device),
+            budgets=None if self.budgets is None else self.budgets.to(device),
+            table=None if self.table is None else self.table.to(device),
         )
-        return replace(self, pixels=pixels, labels=labels)
 
 
 @dataclass(frozen=True)
 class DrawnBatches(Dataset[Batch]):
-    """Batches of drawn clips, with greedy labels found on the way where they are wanted.
+    """Batches of drawn clips, with budgets and with greedy labels found on the way where wanted.
 
     Args:
         clips: Where clips come from; batch b holds the clips ``b * size`` and following.
         size: Clips of a batch.
         seed: Of the budgets.
-        budgets: Cells that the labels may keep; None for no labels.
-        pyramid: What the labels lower.
-        keeps_gains: Whether the labels tell what other cells would have gained.
+        budgets: Cells that the frames may keep; None for pixels alone.
+        pyramid: The cells, and what labels lower.
+        gazes: What comes besides budgets: "greedy" labels, such with what other cells would have
+            gained ("greedy-gains"), or the table by which a model's "own" gazes are judged.
     """
 
     clips: Clips
     size: int
     seed: int = 0
     budgets: Budgets | None = None
-    pyramid: Pyramid | None = None
-    keeps_gains: bool = False
+    pyramid: Pyramid = field(default_factory=Pyramid)
+    gazes: Gazes = "none"
 
     def __getitem__(self, number: int) -> Batch:
         """One batch."""
@@ -78,16 +80,24 @@ class DrawnBatches(Dataset[Batch]):
         clips = [self.clips.clip(index) for index in indices]
         pixels = torch.from_numpy(np.stack([clip.pixels for clip in clips]))
         sources = tuple(clip.source for clip in clips)
-        if self.budgets is None or self.pyramid is None:
-            return Batch(number, pixels, sources)
-        num_cells, num_frames = sum(self.pyramid.cells_per_scale), pixels.shape[1]
-        drawn = [
-            self.budgets.draw(draws("budget", self.seed, index), num_frames, num_cells)
-            for index in indices
-        ]
+        batch = Batch(number, pixels, sources)
+        if self.budgets is None:
+            return batch
+        num_frames, num_cells = pixels.shape[1], sum(self.pyramid.cells_per_scale)
+        budgets = torch.tensor(
+            [
+                self.budgets.draw(draws("budget", self.seed, index), num_frames, num_cells)
+                for index in indices
+            ]
+        )
+        if self.gazes == "none":
+            return replace(batch, budgets=budgets)
         table = self.pyramid.table(pixels)
-        labels = greedy(table, torch.tensor(drawn), stops_early=True, keeps_gains=self.keeps_gains)
-        return Batch(number, pixels, sources, labels)
+        if self.gazes == "own":
+            return replace(batch, budgets=budgets, table=table)
+        keeps_gains = self.gazes == "greedy-gains"
+        labels = greedy(table, budgets, stops_early=True, keeps_gains=keeps_gains)
+        return replace(batch, budgets=budgets, labels=labels)
 
 
 @dataclass(frozen=True)

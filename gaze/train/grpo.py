@@ -47,8 +47,8 @@ class GrpoSettings(Record):
     """The threshold that sets the lengths, drawn evenly for each clip."""
     cap_ratio: Share = 0.75
     budget_share: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of clips whose lengths are drawn as the labels' are instead, so that every budget is
-    trained and not one loss alone; the paper has none."""
+    """Share of clips whose lengths are drawn as budgets of labels are instead, so that every
+    budget is trained and not one loss alone; the paper has none."""
     temperature_start: Annotated[float, Field(gt=0)] = 1.0
     temperature_end: Annotated[float, Field(gt=0)] = 0.01
     schedule: Literal["exponential", "linear"] = "exponential"
@@ -132,11 +132,10 @@ class PolicyGradient(nn.Module):
             threshold=torch.from_numpy(threshold).float().to(features.device),
         )
         lengths = found.count.clamp(min=1)
-        if batch.labels is None:
+        if batch.budgets is None:
             return lengths
         is_drawn = torch.from_numpy(rng.random(clips) < settings.budget_share).to(lengths.device)
-        drawn = batch.labels.sequences.count.clamp(min=1)
-        return torch.where(is_drawn.unsqueeze(1), drawn, lengths)
+        return torch.where(is_drawn.unsqueeze(1), batch.budgets, lengths)
 
     def _frames(self, batch: Batch) -> list[int]:
         num_frames = batch.pixels.shape[1]

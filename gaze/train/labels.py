@@ -72,6 +72,11 @@ class Labels:
         padded = [[[*f, *[0.0] * (longest - len(f))] for f in clip] for clip in losses]
         return cls(sequences, torch.tensor(padded, dtype=torch.float32).view(sequences.ids.shape))
 
+    def to(self, device: torch.device) -> Labels:
+        """The same on a device."""
+        gains = None if self.gains is None else self.gains.to(device)
+        return Labels(Sequences(self.sequences.ids.to(device)), self.losses.to(device), gains)
+
     def loss_lists(self) -> list[list[list[float]]]:
         """Plain losses, ``[clip][frame][slot]``."""
         counts = self.sequences.count.tolist()
@@ -97,10 +102,29 @@ def greedy(
             alone, and teaches nothing. Every frame keeps one cell at least.
         keeps_gains: Note what every other cell would have gained as well.
     """
+    return _search(table, budgets, None, stops_early=stops_early, keeps_gains=keeps_gains)
+
+
+def along(table: Table, gazes: Sequences) -> Labels:
+    """What finished gazes gained, and what every other cell would have gained at each step.
+
+    A frame ends, as in greedy search, once no cell lowers its loss.
+
+    Args:
+        table: Of the clips.
+        gazes: Any, no id twice in a frame.
+    """
+    return _search(table, gazes.count, gazes.ids, stops_early=True, keeps_gains=True)
+
+
+def _search(
+    table: Table, budgets: Tensor, chosen: Tensor | None, *, stops_early: bool, keeps_gains: bool
+) -> Labels:
     frames = []
     source = table.start()
     for frame in range(budgets.shape[1]):
-        found = _greedy_frame(table, source, frame, budgets[:, frame], stops_early)
+        given = None if chosen is None else chosen[:, frame]
+        found = _search_frame(table, source, frame, budgets[:, frame], given, stops_early)
         source = table.paint(source, frame, found.kept)
         frames.append(found)
     longest = max(len(found.ids) for found in frames)
@@ -135,9 +159,15 @@ class _Steps:
     kept: Tensor
 
 
-def _greedy_frame(
-    table: Table, source: Tensor, frame: int, budget: Tensor, stops_early: bool
+def _search_frame(
+    table: Table,
+    source: Tensor,
+    frame: int,
+    budget: Tensor,
+    chosen: Tensor | None,
+    stops_early: bool,
 ) -> _Steps:
+    """One frame, of the best cells or of chosen ones (B, M)."""
     cover, batch, device = table.cover, source.shape[0], source.device
     num_scales = cover.shape[0]
     first = 1 + frame * num_scales
@@ -160,6 +190,8 @@ def _greedy_frame(
         if not bool(is_going.any()):
             noted.pop()
             break
+        if chosen is not None:
+            cell = chosen[:, step].clamp(min=0)
         kept |= F.one_hot(cell, kept.shape[1]).bool() & is_going.unsqueeze(1)
         covers = (cover == cell.view(-1, 1, 1)) & is_going.view(-1, 1, 1)  # (B, L, N)
         changes = covers & (finest.unsqueeze(1) < scales)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gaze.model import AutoGaze
 from gaze.preprocess import normalize
 from gaze.train.batches import Batch
-from gaze.train.labels import Labels
+from gaze.train.labels import Labels, along
+from gaze.train.rollout import roll_out
 from gaze.train.sequences import score
 from hlvid.types import Record
 
@@ -35,12 +36,23 @@ class NtpSettings(Record):
         excludes_chosen: Whether an id that the frame has used already has no probability. The
             paper does not say; the released code leaves it its probability, though it can never be
             chosen. Excluding it makes what is learnt what is decoded.
+        own: Whether the sequences are what the model itself gazes at, and the targets what would
+            have been best there, as DAgger does it (Ross et al. 2011, arXiv 1011.0686): a model
+            that gazes meets what its own gazes left out, which greedy ones never show. For a model
+            that was taught greedy sequences before. Needs sharpness. False, the paper's.
     """
 
     loss_weight: float = 1.0
     loss_delta: Annotated[float, Field(gt=0)] | None = None
     sharpness: Annotated[float, Field(gt=0)] | None = None
     excludes_chosen: bool = False
+    own: bool = False
+
+    @model_validator(mode="after")
+    def _check_own(self) -> NtpSettings:
+        if self.own and self.sharpness is None:
+            raise ValueError("own: needs sharpness: one's own gazes are no targets")
+        return self
 
 
 class NextToken(nn.Module):
@@ -52,9 +64,10 @@ class NextToken(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The objective ("loss") and its parts, each a mean over the ids of the batch."""
-        assert batch.labels is not None, "the loader was asked for labels"
-        labels, sequences = batch.labels, batch.labels.sequences
         features, _ = self.model.encoder(normalize(batch.pixels))
+        labels = self._own(batch, features) if self.settings.own else batch.labels
+        assert labels is not None, "the loader was asked for labels"
+        sequences = labels.sequences
         scored = score(
             self.model.decoder,
             features,
@@ -74,6 +87,15 @@ class NextToken(nn.Module):
             "cross_entropy": nll.detach(),
             "loss_error": error.detach().sqrt(),
         }
+
+    @torch.no_grad()
+    def _own(self, batch: Batch, features: Tensor) -> Labels:
+        """Labels along what the model gazes at now."""
+        assert batch.table is not None, "the loader was asked for tables"
+        assert batch.budgets is not None, "the loader was asked for budgets"
+        with torch.autocast(features.device.type, enabled=False):
+            gazes = roll_out(self.model.decoder, features.float(), batch.budgets)
+            return along(batch.table, gazes)
 
     def _targets(self, labels: Labels) -> Tensor | None:
         """(B, T, M, cells) shares, or None for the greedy cells alone."""

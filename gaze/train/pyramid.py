@@ -144,6 +144,10 @@ class Table:
         """Cells of a frame, all scales together."""
         return int(self.cover.max()) + 1
 
+    def to(self, device: torch.device) -> Table:
+        """The same on a device."""
+        return Table(self.errors.to(device), self.cover.to(device))
+
     def repeat(self, times: int) -> Table:
         """Every clip `times` times in a row."""
         return Table(self.errors.repeat_interleave(times, 0), self.cover)

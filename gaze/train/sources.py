@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gaze.train.batches import Batch, DrawnBatches, LabelledBatches
+from gaze.train.batches import Batch, DrawnBatches, Gazes, LabelledBatches
 from gaze.train.clips import Clips, Mixture, Split
 from gaze.train.films import FilmClips, carried_films, films_in, films_of, folder_clips
 from gaze.train.label_file import key_of, read_labels
@@ -74,11 +74,12 @@ def training_batches(settings: TrainSettings) -> DrawnBatches | LabelledBatches:
             raise UserError(f"{data.labels}: has no label of a training video in {folder}.")
         return LabelledBatches(pairs, settings.batch_size, pyramid.size, settings.seed)
     clips = clips_of(data, "training", seed=settings.seed, size=pyramid.size)
-    needs_labels = settings.stage == "ntp" or settings.grpo.budget_share > 0
-    budgets = settings.budgets if needs_labels else None
-    keeps_gains = settings.stage == "ntp" and settings.ntp.sharpness is not None
+    gazes: Gazes = "none"
+    if settings.stage == "ntp":
+        is_soft = settings.ntp.sharpness is not None
+        gazes = "own" if settings.ntp.own else "greedy-gains" if is_soft else "greedy"
     return DrawnBatches(
-        clips, settings.batch_size, settings.seed, budgets, pyramid, keeps_gains=keeps_gains
+        clips, settings.batch_size, settings.seed, settings.budgets, pyramid, gazes=gazes
     )
 
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from gaze.train.label_file import Entry, key_of, read_labels, write_labels
-from gaze.train.labels import Budgets, greedy, greedy_slow
+from gaze.train.labels import Budgets, along, greedy, greedy_slow
 from gaze.train.pyramid import Pyramid
+from gaze.train.sequences import Sequences
 from hlvid.errors import UserError
 
 SMALL = Pyramid((1, 2, 3, 6), patch_size=8)
@@ -34,9 +35,16 @@ def test_losses_fall_and_are_those_of_the_reconstruction(pixels):
             assert noted[-1] == pytest.approx(float(final[clip, frame]), abs=1e-5)
 
 
-def test_gains_are_what_each_cell_would_have_lowered_the_loss_by(pixels):
+@pytest.mark.parametrize("gazes", ["greedy", "any"])
+def test_gains_are_what_each_cell_would_have_lowered_the_loss_by(pixels, gazes):
     table = SMALL.table(pixels(2, 2, SMALL.size, seed=3))
-    labels = greedy(table, torch.tensor([[5, 4], [3, 6]]), keeps_gains=True)
+    if gazes == "greedy":
+        labels = greedy(table, torch.tensor([[5, 4], [3, 6]]), keeps_gains=True)
+    else:
+        drawn = torch.stack([torch.randperm(SMALL_CELLS)[:5] for _ in range(4)]).view(2, 2, 5)
+        drawn[1, 0, 3:] = -1
+        labels = along(table, Sequences(drawn))
+        assert labels.sequences.ids.equal(drawn)
     before = torch.zeros(2, 2, SMALL_CELLS, dtype=torch.bool)
     for clip, frames in enumerate(labels.sequences.lists()):
         for frame, ids in enumerate(frames):
@@ -51,8 +59,26 @@ def test_gains_are_what_each_cell_would_have_lowered_the_loss_by(pixels):
                     assert float(gains[cell]) == pytest.approx(
                         0 if is_kept else max(0, gain), abs=2e-3
                     )
-                assert gains[chosen] == gains.max()
+                assert gazes == "any" or gains[chosen] == gains.max()
                 before[clip, frame, chosen] = True
+
+
+def test_labels_along_greedy_gazes_are_greedy_labels(pixels):
+    table = SMALL.table(pixels(2, 3, SMALL.size, seed=4))
+    budgets = torch.tensor([[5, 4, 1], [3, 6, 2]])
+    asked = greedy(table, budgets, stops_early=True, keeps_gains=True)
+    found = along(table, asked.sequences)
+    assert found.sequences.ids.equal(asked.sequences.ids)
+    assert found.losses.equal(asked.losses)
+    assert found.gains.equal(asked.gains)
+
+
+def test_losses_along_any_gazes_are_those_of_the_reconstruction(pixels):
+    table = SMALL.table(pixels(2, 2, SMALL.size, seed=5))
+    drawn = torch.stack([torch.randperm(SMALL_CELLS)[:6] for _ in range(4)]).view(2, 2, 6)
+    labels = along(table, Sequences(drawn))
+    last = labels.losses.gather(2, labels.sequences.count.sub(1).unsqueeze(2)).squeeze(2)
+    assert torch.allclose(last, table.losses(labels.sequences.mask(SMALL_CELLS)), atol=1e-6)
 
 
 def test_a_frame_that_shows_nothing_new_ends_early(pixels):

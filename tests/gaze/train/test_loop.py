@@ -168,10 +168,10 @@ def test_the_temperature_follows_its_schedule():
     assert linear.temperature(0.5) == pytest.approx(1.65)
 
 
-@pytest.mark.parametrize("name", ["mini-ntp", "mini-ntp-8", "mini-grpo", "mini-grpo-only"])
+@pytest.mark.parametrize("name", ["mini-ntp", "mini-own", "mini-grpo", "mini-grpo-only"])
 def test_shipped_configurations_are_read(name):
     settings = read_settings(Path(name))
-    assert settings.stage == name.split("-")[1]
+    assert settings.stage == ("grpo" if "grpo" in name else "ntp")
     assert settings.learning_rate_at(0) <= settings.learning_rate
     assert settings.learning_rate_at(settings.steps) == pytest.approx(settings.final_learning_rate)
 

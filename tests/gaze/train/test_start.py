@@ -3,12 +3,14 @@ from itertools import pairwise
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from gaze.preprocess import normalize
 from gaze.train.batches import Batch
-from gaze.train.labels import Labels, greedy
+from gaze.train.labels import Labels, along, greedy
 from gaze.train.loop import PIXEL_SHARE, train
 from gaze.train.ntp import NextToken, NtpSettings
+from gaze.train.rollout import roll_out
 from gaze.train.settings import ModelSettings, TrainSettings
 from gaze.train.start import begin
 from hlvid.files import parse_record
@@ -139,3 +141,23 @@ def test_one_loss_far_off_does_not_decide_a_step(pixels):
     num_ids = int(batch.labels.sequences.count.sum())
     assert squared > 9000 / num_ids
     assert linear < 0.5 * 2 * 100 / num_ids + 1
+
+
+def test_ones_own_gazes_are_labelled_by_what_would_have_been_best_there(pixels):
+    model, video = fresh(SMALL), pixels(2, 2, 32)
+    table, budgets = SMALL.pyramid().table(video), torch.tensor([[6, 4], [3, 8]])
+    settings = NtpSettings(sharpness=4.0, own=True)
+    batch = Batch(0, video, ("a", "b"), budgets=budgets, table=table)
+    with torch.no_grad():
+        features, _ = model.encoder(normalize(video))
+        gazes = roll_out(model.decoder, features, budgets)
+    assert gazes.count.equal(budgets)
+    by_hand = Batch(0, video, ("a", "b"), along(table, gazes))
+    asked = NextToken(model, settings.model_copy(update={"own": False}))(by_hand)
+    for name, value in NextToken(model, settings)(batch).items():
+        assert torch.allclose(value, asked[name]), name
+
+
+def test_ones_own_gazes_without_gains_are_refused():
+    with pytest.raises(ValidationError, match="own: needs sharpness"):
+        NtpSettings(own=True)
