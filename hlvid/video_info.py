@@ -24,6 +24,17 @@ from hlvid.video_file import (
 PQ, HLG, UNSPECIFIED = 16, 18, 2
 TRANSFERS = {1: "bt709", 6: "bt601", 13: "srgb", 14: "bt2020", 15: "bt2020", PQ: "pq", HLG: "hlg"}
 """Transfer characteristics by the number of ITU-T H.273."""
+PRIMARIES = {
+    1: "bt709",
+    4: "bt470m",
+    5: "bt601-625",
+    6: "bt601-525",
+    7: "smpte240m",
+    9: "bt2020",
+    11: "dci-p3",
+    12: "display-p3",
+}
+"""Colour primaries, numbered likewise."""
 HDR_SIDE_DATA = ("MASTERING_DISPLAY_METADATA", "DYNAMIC_HDR_PLUS", "DOVI_METADATA")
 
 
@@ -55,6 +66,8 @@ class VideoInfo:
     matrix: str
     """The colour matrix that is used: declared, or by the rule of `hlvid.pixels`."""
     transfer: str
+    primaries: str
+    """Told alone: nothing converts them, so wide ones look pale."""
     is_full_range: bool
     rotation_degrees: int
     """Clockwise turn of the stored frames: 0, 90, 180 or 270. Already done in what is read."""
@@ -96,7 +109,8 @@ def scan(path: Path) -> tuple[VideoInfo, FrameIndex]:
             if not packets.lacks_pts and first and frame.pts >= packets.pts[packets.first_key]:
                 break
         # The bitstream may declare what the container does not.
-        transfer = int(video.stream.codec_context.color_trc)
+        context = video.stream.codec_context
+        transfer, primaries = int(context.color_trc), int(context.color_primaries)
     if first is None:
         raise BrokenVideo(
             f"{path.name}: no frame can be decoded ({len(packets)} packets read). "
@@ -109,7 +123,7 @@ def scan(path: Path) -> tuple[VideoInfo, FrameIndex]:
         index = index_by_time(packets, stream.time_base, early_pts)
     if not len(index):
         raise BrokenVideo(f"{path.name}: no frame is shown. Fetch or render the file again.")
-    return _describe(path, stream, first, transfer, index), index
+    return _describe(path, stream, first, transfer, primaries, index), index
 
 
 def _read_stream(path: Path, video: OpenVideo) -> _Stream:
@@ -132,7 +146,12 @@ def _read_stream(path: Path, video: OpenVideo) -> _Stream:
 
 
 def _describe(
-    path: Path, stream: _Stream, first: av.VideoFrame, transfer: int, index: FrameIndex
+    path: Path,
+    stream: _Stream,
+    first: av.VideoFrame,
+    transfer: int,
+    primaries: int,
+    index: FrameIndex,
 ) -> VideoInfo:
     try:
         rotation_degrees, is_mirrored = orientation_of(first)
@@ -165,6 +184,7 @@ def _describe(
         or any(kind in first.side_data for kind in HDR_SIDE_DATA),
         matrix=MATRICES[matrix],
         transfer=TRANSFERS.get(transfer, "unspecified"),
+        primaries=PRIMARIES.get(primaries, "unspecified"),
         is_full_range=is_full_range(first),
         rotation_degrees=rotation_degrees,
         is_mirrored=is_mirrored,

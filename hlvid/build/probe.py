@@ -87,6 +87,7 @@ def _probe(suspect: Suspect, rules: Rules, desk: Desk) -> Probed:
         is_hdr=info.is_hdr,
         matrix=info.matrix,
         transfer=info.transfer,
+        primaries=info.primaries,
         is_full_range=info.is_full_range,
         rotation_degrees=info.rotation_degrees,
         fps=round(info.fps, 6),
@@ -147,7 +148,7 @@ def _without_name(error: Exception, name: str) -> str:
 
 PROBE: Stage[Suspect, Probed] = Stage(
     name="probe",
-    version=2,
+    version=3,
     output=Probed,
     inputs=_inputs,
     parameters=_rules,

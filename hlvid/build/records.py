@@ -146,6 +146,7 @@ class Probed(Output):
     is_hdr: bool
     matrix: Text
     transfer: Text
+    primaries: Text
     is_full_range: bool
     rotation_degrees: int
     fps: float

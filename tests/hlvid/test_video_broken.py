@@ -195,7 +195,13 @@ def test_hdr_is_refused_unless_accepted(clips, codec):
     colours = (9, 1, 9, 16)
     path = clips.make(codec, name="hdr", pixel_format="yuv420p10le", colours=colours)
     reader = VideoReader(path)
-    assert (reader.info.is_hdr, reader.info.transfer, reader.info.matrix) == (True, "pq", "bt2020")
+    info = reader.info
+    assert (info.is_hdr, info.transfer, info.matrix, info.primaries) == (
+        True,
+        "pq",
+        "bt2020",
+        "bt2020",
+    )
     with pytest.raises(HdrVideo, match=r"is HDR \(pq, 10 bits\)"):
         reader.frames([0])
     assert len(list(VideoReader(path, accept_hdr=True).frames([0, 5]))) == 2
