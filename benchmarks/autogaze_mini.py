@@ -33,6 +33,7 @@ from gaze.train.calibrate import Calibration  # noqa: E402
 from gaze.train.journal import NAME as LOG  # noqa: E402
 from gaze.train.judging import chosen_losses  # noqa: E402
 from gaze.train.measure import (  # noqa: E402
+    TARGET_RATIO,
     Measurement,
     load_model,
     measure,
@@ -62,8 +63,6 @@ CHECKPOINT = Path("gaze", "autogaze-mini")
 DOCS = Path("docs", "autogaze-mini")
 TRAINING, VALIDATION = "training.svg", "validation.svg"
 STANDING = "standing.json"
-RATIO = 0.1
-"""Kept share of cells at which runs are compared and thresholds set."""
 SMOOTHED = 10
 """Lines of a log that a point of the training curve is the mean of."""
 
@@ -102,7 +101,9 @@ def standing(num_clips: int, num_frames: int) -> Standing:
     for run in STAGES:
         if (folder := ROOT / RUNS / run / BEST).is_dir():
             model = load_model(str(folder), pyramid)
-            losses[run] = float(chosen_losses(model, held.pixels, pyramid, ratio=RATIO).mean())
+            losses[run] = float(
+                chosen_losses(model, held.pixels, pyramid, ratio=TARGET_RATIO).mean()
+            )
     if not losses:
         sys.exit(f"{RUNS}: holds no run that was validated. Run make train-autogaze first.")
     return Standing(num_clips=num_clips, num_frames=num_frames, losses=losses)
@@ -119,7 +120,7 @@ def make(num_clips: int, num_frames: int, num_scenes: int) -> None:
     judged = standing(num_clips, num_frames)
     write_json(ROOT / DOCS / STANDING, judged)
     chosen = judged.best
-    publish(ROOT / RUNS / chosen / BEST, ROOT / CHECKPOINT, ratio=RATIO, num_clips=num_clips)
+    publish(ROOT / RUNS / chosen / BEST, ROOT / CHECKPOINT, ratio=TARGET_RATIO, num_clips=num_clips)
     with tempfile.TemporaryDirectory() as folder:
         settings = read_settings(Path(STAGES["ntp"]))
         write_model(Path(folder), begin(settings, loss_kind=Pyramid.kind))
@@ -154,7 +155,11 @@ def pictures() -> None:
     }
     for name, title, lines in (
         (TRAINING, "What is minimised, on training clips", training),
-        (VALIDATION, f"Loss at {RATIO:.0%} kept, on each run's validation clips", validation),
+        (
+            VALIDATION,
+            f"Loss at {TARGET_RATIO:.0%} kept, on each run's validation clips",
+            validation,
+        ),
     ):
         points = [point for line in lines.values() for point in line]
         drawn = plot_lines(

@@ -8,7 +8,7 @@ from html import escape
 
 from measure import Row
 
-from hlvid.plot import Scale
+from hlvid.plot import Scale, draw_text
 
 LEFT, TOP, CELL_WIDTH, CELL_HEIGHT = 250, 62, 92, 46
 PANEL_GAP = 40
@@ -60,17 +60,19 @@ def _panel(
     for row in rows:
         cost.setdefault(row["tower"], row)
     towers = sorted(cost, key=lambda name: (cost[name]["parameters"], name))
-    parts = [_text(14, top + 24, f"A view of {view} pixels: times faster with gaze", size=15)]
+    parts = [draw_text(14, top + 24, f"A view of {view} pixels: times faster with gaze", size=15)]
     for column, ratio in enumerate(ratios):
         x = LEFT + CELL_WIDTH * (column + 0.5)
-        parts.append(_text(x, top + TOP - 10, f"gazing {100 * ratio:g} %", anchor="middle"))
+        parts.append(draw_text(x, top + TOP - 10, f"gazing {100 * ratio:g} %", anchor="middle"))
     for number, name in enumerate(towers):
         row = cost[name]
         y = top + TOP + CELL_HEIGHT * number
         frames = "" if row["frames"] == 16 else f", {row['frames']} frames"
         millions, seconds = row["parameters"] / 1e6, row["tower_off_ms"] / 1e3
-        parts.append(_text(14, y + 20, name))
-        parts.append(_text(14, y + 37, f"{millions:.0f} M, {seconds:.3g} s alone{frames}", size=11))
+        parts.append(draw_text(14, y + 20, name))
+        parts.append(
+            draw_text(14, y + 37, f"{millions:.0f} M, {seconds:.3g} s alone{frames}", size=11)
+        )
         for found in (row for row in rows if row["tower"] == name):
             parts += _cell(found, LEFT + CELL_WIDTH * ratios.index(found["gazing_ratio"]), y)
     return parts, TOP + CELL_HEIGHT * len(towers)
@@ -82,11 +84,11 @@ def _cell(row: Row, x: int, y: int) -> list[str]:
     parts = [
         f'<rect x="{x}" y="{y}" width="{CELL_WIDTH}" height="{CELL_HEIGHT}" '
         f'fill="{_colour(row["speed_up"])}" stroke="#fff"/>',
-        _text(middle, y + 20, f"{row['speed_up']:.3g}", anchor="middle", size=15),
+        draw_text(middle, y + 20, f"{row['speed_up']:.3g}", anchor="middle", size=15),
     ]
     if row["speed_up_low"] is not None:
         interval = f"{row['speed_up_low']:.3g} to {row['speed_up_high']:.3g}"
-        parts.append(_text(middle, y + 37, interval, anchor="middle", size=11))
+        parts.append(draw_text(middle, y + 37, interval, anchor="middle", size=11))
     return parts
 
 
@@ -96,13 +98,3 @@ def _colour(speed_up: float) -> str:
     end = GAIN if logarithm > 0 else LOSS
     mixed = (round(p + share * (e - p)) for p, e in zip(PAPER, end, strict=True))
     return "#" + "".join(f"{value:02x}" for value in mixed)
-
-
-def _text(
-    x: float, y: float, text: str, *, anchor: str = "start", size: int = 13, colour: str = ""
-) -> str:
-    fill = f' fill="{colour}"' if colour else ""
-    return (
-        f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" font-size="{size}"{fill}>'
-        f"{escape(text)}</text>"
-    )

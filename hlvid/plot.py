@@ -114,19 +114,21 @@ def plot_lines(
         'font-size="13" fill="#22252a">',
         f"<title>{escape(title)}</title>",
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
-        _text(LEFT, 20, title),
-        _text((LEFT + right) / 2, HEIGHT - 8, x.label, anchor="middle"),
+        draw_text(LEFT, 20, title),
+        draw_text((LEFT + right) / 2, HEIGHT - 8, x.label, anchor="middle"),
     ]
     for value, label in y.ticks.items():
         at = up.at(y.value(value))
         parts.append(f'<path d="M{LEFT} {at:.1f}H{right}" stroke="#e3e5e8"/>')
-        parts.append(_text(LEFT - 8, at + 4, label, anchor="end", size=11))
+        parts.append(draw_text(LEFT - 8, at + 4, label, anchor="end", size=11))
     for value, label in x.ticks.items():
-        parts.append(_text(across.at(x.value(value)), bottom + 18, label, anchor="middle", size=11))
+        parts.append(
+            draw_text(across.at(x.value(value)), bottom + 18, label, anchor="middle", size=11)
+        )
     for number, (value, label) in enumerate((marks or {}).items()):
         at = across.at(x.value(value))
         parts.append(f'<path d="M{at:.1f} {TOP}V{bottom}" stroke="#c9cdd2"/>')
-        parts.append(_text(at - 3, TOP + 10 + 12 * (number % 2), label, anchor="end", size=10))
+        parts.append(draw_text(at - 3, TOP + 10 + 12 * (number % 2), label, anchor="end", size=10))
     ends = []
     for number, line in enumerate(lines):
         shift = DODGE * (number - (len(lines) - 1) / 2) if inset else 0.0
@@ -148,13 +150,14 @@ def plot_lines(
     for index, (place, name, colour) in enumerate(ends):
         left = len(ends) - 1 - index
         last = max(last + LABEL_GAP, min(place, bottom - LABEL_GAP * left))
-        parts.append(_text(right + 12, last + 4, name, colour=colour))
+        parts.append(draw_text(right + 12, last + 4, name, colour=colour))
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _text(
+def draw_text(
     x: float, y: float, text: str, *, anchor: str = "start", size: int = 13, colour: str = ""
 ) -> str:
+    """An SVG text, escaped; x, y and size in units of the drawing, "" for its own colour."""
     fill = f' fill="{colour}"' if colour else ""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}"{fill}>'
