@@ -64,6 +64,7 @@ table: .venv/eval.stamp
 train-autogaze: .venv/all.stamp
 	$(BIN)/hlvid-gaze train ntp --config mini-ntp --out $(TRAIN_RUN)/ntp --max-minutes $(TRAIN_MINUTES) && \
 	$(BIN)/hlvid-gaze train ntp --config mini-own --out $(TRAIN_RUN)/own --max-minutes $(TRAIN_MINUTES) && \
+	$(BIN)/hlvid-gaze train ntp --config mini-own-16 --out $(TRAIN_RUN)/own-16 --max-minutes $(TRAIN_MINUTES) && \
 	$(BIN)/hlvid-gaze train grpo --config mini-grpo --out $(TRAIN_RUN)/grpo --max-minutes $(TRAIN_MINUTES) && \
 	$(BIN)/hlvid-gaze train grpo --config mini-grpo-only --out $(TRAIN_RUN)/grpo-only --max-minutes $(TRAIN_MINUTES) || \
 	test $$? -eq 3

@@ -55,6 +55,7 @@ RUNS = Path("training", "autogaze-mini")
 STAGES = {
     "ntp": "mini-ntp",
     "own": "mini-own",
+    "own-16": "mini-own-16",
     "grpo": "mini-grpo",
     "grpo-only": "mini-grpo-only",
 }
@@ -224,9 +225,10 @@ def card() -> str:
             "all of this page and of [its measurement](../../docs/autogaze-mini/evaluation.md). "
             "The configurations are in `gaze/train/configs`, the last states of the runs in "
             f"`{RUNS.as_posix()}`. `ntp` predicts greedy gazes; `own` goes on from its best and "
-            "learns from what it gazes at itself (DAgger); `grpo` goes on from there and lowers "
-            "the loss itself; `grpo-only` does so from random values, to be compared with. Of "
-            "each run the step that was best on its own validation clips is judged on "
+            "learns from what it gazes at itself (DAgger), `own-16` does so on longer clips; "
+            "`grpo` goes on from there and lowers the loss itself; `grpo-only` does so from "
+            "random values, to be compared with. Of each run the step that was best on its own "
+            "validation clips is judged on "
             f"{judged.num_clips} of {judged.num_frames} frames; published is `{judged.best}`, the "
             "best of these.",
             "",

@@ -1,8 +1,9 @@
 """Seconds a step of training, by stage, clip length, batch, size of the model and precision.
 
-The first stage is measured for the sizes of the shipped configuration and for the released ones;
-the second for the shipped ones. All ways of one batch take turns. What making a clip and its greedy
-label costs stands beside it: that is done by other processes.
+The first stage is measured for the sizes of the shipped configuration and for the released ones,
+along greedy gazes ("ntp") and, for the shipped ones, along the model's own ("own"); the second for
+the shipped ones. All ways of one batch take turns. What making a clip and its greedy label costs
+stands beside it: that is done by other processes.
 
     python benchmarks/bench_train.py    # writes benchmarks/results/bench_train.jsonl
     python benchmarks/bench_train.py --quick
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,19 +38,22 @@ from hlvid.memory import keep_memory  # noqa: E402
 BENCHMARK = "bench_train"
 BATCHES = ((2, 4), (4, 1), (4, 4), (4, 12), (8, 4), (16, 1), (16, 4))
 """Frames of a clip, and clips of a batch."""
-ROUNDS = 5
+ROUNDS = 3
 Way = tuple[str, str, str]
 """Stage, size of the model, precision."""
 
 
 def ways_of(batch: Batch, device: torch.device) -> dict[Way, Callable[[Clock], object]]:
     """A step of each way on a batch."""
-    ntp, grpo = read_settings(Path("mini-ntp")), read_settings(Path("mini-grpo"))
+    ntp, own, grpo = (read_settings(Path(f"mini-{name}")) for name in ("ntp", "own", "grpo"))
     released = ntp.model_copy(update={"model": ModelSettings()})
     of_way: dict[Way, TrainSettings] = {
         (name, size, precision): settings.model_copy(update={"precision": precision, "start": None})
         for name, size, settings in (
-            ("ntp", "mini", ntp), ("ntp", "released", released), ("grpo", "mini", grpo)
+            ("ntp", "mini", ntp),
+            ("ntp", "released", released),
+            ("own", "mini", own),
+            ("grpo", "mini", grpo),
         )
         for precision in ("fp32", "bf16")
     }  # fmt: skip
@@ -99,8 +104,9 @@ def main() -> None:
             key = {"frames": num_frames, "batch": num_clips}
             if not rows.find("data", **key):
                 clips = MovingClips("training", 0, num_frames)
-                batches = DrawnBatches(clips, num_clips, 0, Budgets(), gazes="greedy")
-                batch = batches[0].to(device)  # it opens the photographs
+                batches = DrawnBatches(clips, num_clips, 0, Budgets(), gazes="greedy-gains")
+                batch = batches[0]  # it opens the photographs
+                batch = replace(batch, table=Pyramid().table(batch.pixels)).to(device)
                 found = by_turns(ways_of(batch, device), rounds=rounds, device=device)
                 for (stage, model, precision), times in found.items():
                     ms = median_ms([ms for (ms,) in times])

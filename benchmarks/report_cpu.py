@@ -113,8 +113,9 @@ def training_part(rows: Sequence[Row]) -> list[str]:
     header = ("clips of frames", *(" ".join(way) for way in ways), "making the batch")
     return [
         "Seconds a step of the optimiser (medians, all ways of a batch in turns): the first stage "
-        "at the shipped and at the released sizes, the second at the shipped ones, from random "
-        "values. Making a batch, with its greedy labels, is done by other processes.",
+        "at the shipped and at the released sizes, the same along the model's own gazes (`own`), "
+        "and the second at the shipped sizes, all from random values. Making a batch, with its "
+        "greedy labels, is done by other processes.",
         "",
         *markdown(header, found),
         "",

@@ -168,7 +168,9 @@ def test_the_temperature_follows_its_schedule():
     assert linear.temperature(0.5) == pytest.approx(1.65)
 
 
-@pytest.mark.parametrize("name", ["mini-ntp", "mini-own", "mini-grpo", "mini-grpo-only"])
+@pytest.mark.parametrize(
+    "name", ["mini-ntp", "mini-own", "mini-own-16", "mini-grpo", "mini-grpo-only"]
+)
 def test_shipped_configurations_are_read(name):
     settings = read_settings(Path(name))
     assert settings.stage == ("grpo" if "grpo" in name else "ntp")
