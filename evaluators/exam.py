@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from evaluators import models
 from evaluators.arms import OFF
+from evaluators.best_off import check_choices, choose
 from evaluators.examinee import Examinee
 from evaluators.gazing import Donors
 from evaluators.halting import Halt
@@ -43,6 +44,7 @@ class Settings:
         options: Of the model, as typed: weights, load_format, canvas, pairing, ...
         repeat_off: Sit `off` a second time: how far both differ is the noise floor.
         prefetch: Decode the next video while one is sat: answers without times.
+        best_off: Folder of runs that chose the best off configuration; see `evaluators.best_off`.
     """
 
     model: str
@@ -57,6 +59,7 @@ class Settings:
     options: Mapping[str, str] = field(default_factory=dict)
     repeat_off: bool = False
     prefetch: bool = False
+    best_off: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -221,6 +224,9 @@ def prepare(settings: Settings) -> Exam:
     if settings.repeat_off and OFF not in settings.arms:
         raise UserError("--repeat-off: off is none of the arms. Use --gaze off or both.")
     examinee = model.make(seed=settings.seed, options=settings.options)
+    if (runs := settings.best_off) is not None:
+        choices = choose(runs, settings.arms)
+        check_choices(runs, choices, benchmark=benchmark.id, model=examinee.model)
     return Exam(settings, benchmark, sat, examinee)
 
 

@@ -194,6 +194,7 @@ def command(settings: Settings, *gaze: str) -> str:
         words += [f"--{name.replace('_', '-')}", *([] if is_flag else [value])]
     also = [arm.name for arm in settings.arms if arm.variant is not None]
     words += ["--also", ",".join(also)] if also else []
+    words += [] if settings.best_off is None else ["--best-off", str(settings.best_off)]
     words += ["--repeat-off"] if settings.repeat_off else []
     words += ["--prefetch"] if settings.prefetch else []
     return shlex.join(words)

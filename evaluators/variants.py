@@ -24,6 +24,7 @@ NOTES: Mapping[Variant, str] = {
     "blind": "sees nothing",
     "context-only": "sees the low-resolution context stream only",
     "fewer-frames": "whole pairs of frames, one at least",
+    "fewer-and-lower": "fewer pairs of frames on a smaller grid, as much less of each",
     "evs": "diagnostic: encodes all tokens and prunes after the tower; keeps one slice at least",
     "after-tower": "diagnostic: encodes all tokens and prunes after the tower",
 }
@@ -86,7 +87,8 @@ def missing_variants(
         for variant in REQUIRED
         if variant in known
     ]
-    return tuple(arm for arm in needed if arm not in arms)
+    names = {arm.name for arm in arms}
+    return tuple(arm for arm in needed if arm.name not in names)
 
 
 def make_variant(

@@ -22,7 +22,7 @@ from leaderboard.parallel import in_processes
 
 RANDOM_MATCHED = "random-matched"
 OFF = "off"
-OFF_VARIANTS = ("off-stock", "off-bare", "fewer-frames", "lower-resolution")
+OFF_VARIANTS = ("off-stock", "off-bare", "fewer-frames", "fewer-and-lower", "lower-resolution")
 """What else a model can be shown without gaze, where memory or context is too small for off."""
 PLANNED = "planned"
 KINDS = (OFF, RANDOM_MATCHED, PLANNED)

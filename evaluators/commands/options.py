@@ -63,9 +63,17 @@ class Asked:
         str,
         typer.Option(
             help="V,...: off-stock, off-bare, blind, context-only, after-tower[:ARM]; and "
-            "fewer-frames, lower-resolution, evs, each [@BUDGET], or :ARM to spend what ARM kept."
+            "fewer-frames, fewer-and-lower, lower-resolution, evs, each [@BUDGET], or :ARM to "
+            "spend what ARM kept."
         ),
     ] = ""
+    best_off: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of runs on another benchmark: the most accurate there of fewer-frames, "
+            "fewer-and-lower and lower-resolution, with what gaze kept, sits here too."
+        ),
+    ] = None
     repeat_off: Annotated[
         bool,
         typer.Option(
@@ -170,6 +178,7 @@ class Asked:
             options=self.options,
             repeat_off=self.repeat_off,
             prefetch=self.prefetch,
+            best_off=self.best_off,
         )
 
     def arms(self) -> "tuple[ArmSettings, ...]":
@@ -180,6 +189,7 @@ class Asked:
             UserError: An arm is not allowed.
         """
         from evaluators.arms import plan_arms
+        from evaluators.best_off import choose, with_chosen
         from evaluators.variants import plan_variants
 
         budgets = ratios(self.budget)
@@ -190,7 +200,10 @@ class Asked:
             threshold=self.threshold,
             weights=self.gaze_weights,
         )
-        return plan_variants(words(self.also), arms, budgets=budgets)
+        arms = plan_variants(words(self.also), arms, budgets=budgets)
+        if self.best_off is None:
+            return arms
+        return with_chosen(arms, choose(self.best_off, arms))
 
     def settings(self) -> "Settings":
         """What it means.

@@ -82,6 +82,10 @@ def reproduce(  # noqa: PLR0913
     out: Out = Path("runs"),
     limit: Limit = None,
     seed: Seed = 0,
+    best_off: Annotated[
+        Path | None,
+        typer.Option(help="Runs on another benchmark that choose the best off configuration."),
+    ] = None,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run code that comes with the weights.")
     ] = False,
@@ -123,6 +127,7 @@ def reproduce(  # noqa: PLR0913
         limit=limit or chosen.limit,
         seed=seed,
         trust_remote_code=trust_remote_code,
+        best_off=best_off,
     )
     _sit(_with_controls(asked) if chosen.with_controls else asked, chosen)
 

@@ -15,7 +15,7 @@ from hlvid.types import ArmSettings, RunRecord
 
 NOT_COMPARABLE = ("infeasible", "failed")
 """Status of a run that has no accuracy: gaze never wins because the other arm could not run."""
-OTHER_FRAMES = frozenset(("fewer-frames", "off-stock"))
+OTHER_FRAMES = frozenset(("fewer-frames", "fewer-and-lower", "off-stock"))
 OTHER_PIXELS = OTHER_FRAMES | {"lower-resolution"}
 """Variants of an arm that see other frames, or the same ones at another size, by what they are."""
 SAME_PROMPT = frozenset((None, "after-tower"))

@@ -145,17 +145,18 @@ Variant = Literal[
     "blind",
     "context-only",
     "fewer-frames",
+    "fewer-and-lower",
     "lower-resolution",
     "evs",
     "after-tower",
 ]
 """Arms beside `off` and the selectors. Without gaze: the stock processor's own size, keep-all
-without the context stream, no visual tokens, the context stream alone, a share of the frames, a
-share of the pixels, pruning by the tower's features. With gaze: the same tokens, dropped after the
+without the context stream, no visual tokens, the context stream alone, a share of the frames, of
+both, of the pixels, pruning by the tower's features. With gaze: the same tokens, dropped after the
 tower."""
 
 
-SPENDING: tuple[Variant, ...] = ("fewer-frames", "lower-resolution", "evs")
+SPENDING: tuple[Variant, ...] = ("fewer-frames", "fewer-and-lower", "lower-resolution", "evs")
 """Variants that spend a budget, or what a partner kept."""
 
 

@@ -29,7 +29,13 @@ OPTIONS = {"weights": "small-qwen3-vl", "load_format": "dummy", "device": "cpu"}
 GAZING = plan_arms("both", ["detail", "random-matched", "transplanted"], budgets=[0.1])
 ALSO = (
     *("off-stock", "off-bare", "blind", "context-only"),
-    *("fewer-frames@0.5", "lower-resolution@0.25", "evs@0.5", "after-tower:detail@0.1"),
+    *(
+        "fewer-frames@0.5",
+        "fewer-and-lower@0.5",
+        "lower-resolution@0.25",
+        "evs@0.5",
+        "after-tower:detail@0.1",
+    ),
     *("fewer-frames:detail@0.1", "lower-resolution:detail@0.1"),
 )
 ARMS = plan_variants(ALSO, GAZING)
@@ -94,6 +100,7 @@ def test_four_counts_are_told_and_controls_spend_the_same_integer(sat):
         "after-tower:detail@0.1": TOTAL // 10 + CONTEXT,
     }
     assert {name: counts[name].visual for name in expected} == expected
+    assert CONTEXT < counts["fewer-and-lower@0.5"].visual <= TOTAL // 2 + CONTEXT
     assert CONTEXT < counts["lower-resolution@0.25"].visual <= TOTAL // 4 + CONTEXT
     # A tenth of two pairs of frames is less than one pair, which is the least that can be shown.
     assert counts["fewer-frames:detail@0.1"].visual == TOTAL // 2 + CONTEXT

@@ -14,6 +14,7 @@ from evaluators.mapping import slice_frames
 from evaluators.models.qwen.geometry import stock_pixels
 from evaluators.pruning import Stream
 from gaze.selectors.budget import budget_tokens
+from gaze.views import Views
 from hlvid.types import Variant
 from hlvid.video import uniform_indices
 
@@ -23,6 +24,7 @@ VARIANTS: tuple[Variant, ...] = (
     "blind",
     "context-only",
     "fewer-frames",
+    "fewer-and-lower",
     "lower-resolution",
     "evs",
     "after-tower",
@@ -78,10 +80,8 @@ def show(view: View, video_processor: Any) -> list[Shown]:  # noqa: ANN401
         return shown
     if variant == "off-stock":
         return [_stock(view, video_processor)]
-    if variant == "lower-resolution":
-        return [*shown, _resized(view, *_lower(view))]
-    if variant == "fewer-frames":
-        return [*shown, _fewer_frames(view)]
+    if variant in ("fewer-frames", "fewer-and-lower", "lower-resolution"):
+        return [*shown, _spent_without_looking(view)]
     return [*shown, _video(view, is_whole=view.arm.gaze == "off" or variant in KEEPS_AFTER)]
 
 
@@ -127,24 +127,31 @@ def _stock(view: View, video_processor: Any) -> Shown:  # noqa: ANN401
     return Shown(Stream.whole(len(frames), rows, cols), pixels, frames, canvas.frame_seconds)
 
 
-def _fewer_frames(view: View) -> Shown:
-    """As many uniform slices as the arm may spend whole frames on; one at least."""
-    canvas, pairing = view.canvas, view.canvas.shape.pairing
-    wanted = max(1, allowed(view) // view.views.num_tokens)
+def _spent_without_looking(view: View) -> Shown:
+    """Uniform slices on a grid of about the same shape, as an arm may spend; one token at least."""
+    canvas, views, pairing = view.canvas, view.views, view.canvas.shape.pairing
+    num_slices, tokens = view.kept.num_frames, allowed(view)
+    if view.arm.variant == "fewer-frames":
+        num_slices = max(1, tokens // views.num_tokens)
+    elif view.arm.variant == "fewer-and-lower":
+        share = tokens / (num_slices * views.num_tokens)
+        num_slices = max(1, round(num_slices * math.sqrt(share)))
     per_slice = 2 if pairing == "stock" else 1
-    chosen = uniform_indices(canvas.num_frames, min(wanted * per_slice, canvas.num_frames))
+    chosen = uniform_indices(canvas.num_frames, min(num_slices * per_slice, canvas.num_frames))
     frames = [
         (int(chosen[first]), int(chosen[second]))
         for first, second in slice_frames(len(chosen), pairing)
     ]
-    stream = Stream.whole(len(frames), view.views.rows, view.views.cols)
-    return Shown(stream, canvas.pixels, frames, canvas.frame_seconds)
+    if view.arm.variant == "fewer-frames":
+        cols, rows, pixels = views.cols, views.rows, canvas.pixels
+    else:
+        cols, rows = _lower(views, max(1, tokens // len(frames)))
+        pixels = shrink(canvas.pixels, cols * views.token_pixels, rows * views.token_pixels)
+    return Shown(Stream.whole(len(frames), rows, cols), pixels, frames, canvas.frame_seconds)
 
 
-def _lower(view: View) -> tuple[int, int]:
-    """Columns and rows of the largest grid of about the same shape that the arm may spend."""
-    views = view.views
-    most = max(1, allowed(view) // view.kept.num_frames)
+def _lower(views: Views, most: int) -> tuple[int, int]:
+    """Columns and rows of the largest grid of about the same shape with so many tokens."""
     rows = max(1, min(most, math.floor(views.rows * math.sqrt(most / views.num_tokens))))
     return max(1, min(views.cols, most // rows)), rows
 
