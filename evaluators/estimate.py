@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evaluators.exam import Exam, video_paths
-from evaluators.probing import ArmProbe
+from evaluators.probing import ArmProbe, seconds_of
 from hlvid.datasets import Benchmark
 from hlvid.errors import UserError
 from hlvid.statistics import minimum_detectable_effect
@@ -70,7 +70,6 @@ def estimate(exam: Exam, probes: Sequence[ArmProbe]) -> Estimate:
     """
     sat, num_arms = exam.sat, len(exam.settings.arms)
     missing = [video_id for video_id, path in video_paths(sat).items() if path is None]
-    running = [probe for probe in probes if not probe.is_infeasible]
     return Estimate(
         num_questions=len(sat.questions),
         num_videos=len(sat.video_ids),
@@ -80,7 +79,7 @@ def estimate(exam: Exam, probes: Sequence[ArmProbe]) -> Estimate:
         if exam.examinee.sees_video
         else 0,
         result_bytes=3 * BYTES_PER_LINE * len(sat.questions) * num_arms,
-        seconds=sum(probe.seconds(sat) for probe in running) if probes else None,
+        seconds=seconds_of(probes, len(sat.questions), len(sat.video_ids)) if probes else None,
         effects=effects_of(len(sat.questions), len(sat.video_ids)),
     )
 

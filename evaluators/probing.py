@@ -69,15 +69,20 @@ class ArmProbe:
         """Whether no question can be asked this way."""
         return self.problem.startswith(INFEASIBLE)
 
-    def seconds(self, benchmark: Benchmark) -> float:
-        """For the whole benchmark."""
-        num_questions = len(benchmark.questions)
-        num_looks = num_questions if self.reads_question else len(benchmark.video_ids)
+    def seconds(self, num_questions: int, num_videos: int) -> float:
+        """For a whole benchmark."""
+        num_looks = num_questions if self.reads_question else num_videos
         return num_looks * self.seconds_per_look + num_questions * self.seconds_per_answer
 
 
 OWN_STAGES = (PREFILL, GENERATE)
 """Stages that every question has to itself; the others belong to a look."""
+
+
+def seconds_of(probes: Sequence[ArmProbe], num_questions: int, num_videos: int) -> float:
+    """For a whole benchmark and all arms that can run."""
+    running = [probe for probe in probes if not probe.is_infeasible]
+    return sum(probe.seconds(num_questions, num_videos) for probe in running)
 
 
 def probe_arms(exam: Exam, questions: Sequence[Question]) -> list[ArmProbe]:

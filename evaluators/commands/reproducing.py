@@ -27,8 +27,11 @@ from hlvid.console import say
 from hlvid.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from evaluators.exam import Exam, Settings
     from evaluators.preset import Preset
+    from evaluators.probing import ArmProbe
     from hlvid.datasets import Benchmark
 
 
@@ -92,6 +95,13 @@ def reproduce(  # noqa: PLR0913
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it takes and can show, and stop.")
     ] = False,
+    probe: Annotated[
+        bool,
+        typer.Option(
+            help="Before videos are fetched, ask all arms a question on a rendered one, to tell "
+            "the hours."
+        ),
+    ] = True,
 ) -> None:
     """Repeat a preset from nothing: fetch, check, plan, run, mark and make the page.
 
@@ -105,10 +115,6 @@ def reproduce(  # noqa: PLR0913
     from evaluators.preset import find_preset
 
     chosen, examinee = find_preset(preset), find(model)
-    _foretell(chosen, data, limit=limit)
-    if dry_run:
-        return
-    got = _fetch(chosen.benchmark, data)
     also = [one for one in chosen.also if one.partition("@")[0] in examinee.variants]
     if left_out := sorted(set(chosen.also) - set(also)):
         say(f"left out, {model} knows no such arms: {', '.join(left_out)}")
@@ -121,7 +127,7 @@ def reproduce(  # noqa: PLR0913
         weights=weights,
         canvas=chosen.canvas if "canvas" in examinee.options else "",
         benchmark=chosen.benchmark,
-        data=got.root,
+        data=data,
         frames=chosen.num_frames,
         out=out,
         limit=limit or chosen.limit,
@@ -129,6 +135,10 @@ def reproduce(  # noqa: PLR0913
         trust_remote_code=trust_remote_code,
         best_off=best_off,
     )
+    _foretell(chosen, asked, probe=probe)
+    if dry_run:
+        return
+    asked = replace(asked, data=_fetch(chosen.benchmark, data).root)
     _sit(_with_controls(asked) if chosen.with_controls else asked, chosen)
 
 
@@ -168,13 +178,14 @@ def _sit(asked: Asked, preset: "Preset") -> None:
         raise ended
 
 
-def _foretell(preset: "Preset", data: Path | None, *, limit: int | None) -> None:
+def _foretell(preset: "Preset", asked: Asked, *, probe: bool) -> None:
     """What it takes and can show, as far as that is known before anything is here."""
     from evaluators.commands.planning import effect_lines
     from evaluators.estimate import effects_of
     from hlvid.datasets import folder_of, load, source_of
     from hlvid.datasets.hub import ask
 
+    data, is_here = asked.data, True
     source, root = source_of(preset.benchmark), data or folder_of(preset.benchmark)
     place = next(p for p in (root.absolute(), *root.absolute().parents) if p.is_dir())
     free = f"{shutil.disk_usage(place).free / 1e9:.1f} GB are free at {root}"
@@ -186,13 +197,41 @@ def _foretell(preset: "Preset", data: Path | None, *, limit: int | None) -> None
         counts = source.num_questions, source.num_videos
         say(f"disk: the videos are here; {free}")
     else:
+        is_here = False
         counts, offer = (source.num_questions, source.num_videos), ask(source)
         say(f"disk: {offer.num_bytes / 1e9:.1f} GB to fetch ({source.about}); {free}")
-    num = min(filter(None, (limit, preset.limit, counts[0])))
-    say(f"questions: {num}; hours: told by a probe as soon as the videos are here")
-    effects = effects_of(num, min(num, counts[1]))
+    num = min(filter(None, (asked.limit, counts[0])))
+    counts = num, min(num, counts[1])
+    say(f"questions: {counts[0]} on {counts[1]} videos at most")
+    effects = effects_of(*counts)
     for line in effect_lines(effects.accuracy, effects.in_deviations):
         say(line)
+    if is_here or not probe:
+        say("hours: told by a probe of the videos before the first answer")
+    else:
+        say(_hours(preset, asked, *counts))
+
+
+def _hours(preset: "Preset", asked: Asked, num_questions: int, num_videos: int) -> str:
+    """How long all arms take together, by a rendered video."""
+    from evaluators.engine import quiet
+    from evaluators.probing import seconds_of
+    from evaluators.stand_in import probe_stand_in
+
+    say("hours: asking all arms a question on a rendered video (--no-probe leaves it out)")
+    quiet()
+    try:
+        asked = _with_controls(asked) if preset.with_controls else asked
+        settings = replace(asked.without_arms(), arms=asked.arms())
+        probes = probe_stand_in(settings)
+    except UserError as error:
+        return f"hours: not known. {error}"
+    _tell_problems(probes)
+    seconds = seconds_of(probes, num_questions, num_videos)
+    return (
+        f"hours: {seconds / 3600:.2f} for {len(settings.arms)} arms, by a rendered video of "
+        f"{asked.frames} frames of 3840x2160; finding frames in longer videos comes on top"
+    )
 
 
 def _is_here(benchmark: str, root: Path) -> bool:
@@ -271,11 +310,15 @@ def _plan(exam: "Exam", preset: "Preset") -> None:
         plan = make_plan(exam, primary=gazing, against="off", margin=preset.margin)
         say(f"plan: {write_plan(plan, exam.settings.out)}")
     probes = probe_arms(exam, first_of_each_video(exam.sat, PROBE_QUESTIONS))
+    _tell_problems(probes)
+    if (seconds := estimate(exam, probes).seconds) is not None:
+        say(f"hours: {seconds / 3600:.2f} for {len(exam.settings.arms)} arms, by a probe")
+
+
+def _tell_problems(probes: "Sequence[ArmProbe]") -> None:
     for one in probes:
         if one.problem:
             say(f"{one.arm}: {one.problem}")
-    if (seconds := estimate(exam, probes).seconds) is not None:
-        say(f"hours: {seconds / 3600:.2f} for {len(exam.settings.arms)} arms, by a probe")
 
 
 def _page(settings: "Settings") -> None:

@@ -5,10 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
+from evaluators.arms import plan_arms
 from evaluators.cli import app
+from evaluators.exam import Settings
 from evaluators.preset import presets
+from evaluators.probing import seconds_of
+from evaluators.stand_in import probe_stand_in
 from hlvid.datasets import load, source_of
 from hlvid.datasets.videomme import STOCK, render
 from hlvid.runs import read_run
@@ -28,7 +33,7 @@ def test_paper_hlvid_goes_from_the_hub_to_a_page(hub, published, hlvid_eval, tmp
     hub.add(source.repository, published.hlvid_files(), commit=source.revision)
     out = tmp_path / "runs"
     done = hlvid_eval(
-        *("reproduce", "paper-hlvid", "--model", "ocr", "--selector", "detail"),
+        *("reproduce", "paper-hlvid", "--model", "ocr", "--selector", "detail", "--no-probe"),
         *("--data", tmp_path / "hlvid", "--out", out),
         env=hub.environment(),
     )
@@ -36,6 +41,7 @@ def test_paper_hlvid_goes_from_the_hub_to_a_page(hub, published, hlvid_eval, tmp
     order = [
         "to fetch (HLVid is the dataset bfshi/HLVid",
         "9.1 points where 20% of answers differ",
+        "hours: told by a probe of the videos",
         "videos_part_0001.tar",
         "WARN  questions: 4 on 2 videos",
         "plan: ",
@@ -67,6 +73,34 @@ def test_paper_hlvid_goes_from_the_hub_to_a_page(hub, published, hlvid_eval, tmp
     assert again.exit_code == 0, again.exception
     assert "the videos are here" in again.stderr
     assert "0 looks to go" in again.stderr
+
+
+def test_a_rendered_video_tells_the_hours_before_any_is_here(tmp_path, monkeypatch):
+    monkeypatch.setenv("HLVID_CACHE", str(tmp_path))
+    arms = plan_arms("both", ["detail"], budgets=[0.1])
+    settings = Settings("ocr", arms, "hlvid", tmp_path / "nothing", 1, tmp_path / "runs")
+    probes = probe_stand_in(settings)
+    assert [(one.arm, one.problem) for one in probes] == [("off", ""), ("detail@0.1", "")]
+    assert all(one.seconds_per_look > 0 for one in probes)
+    assert seconds_of(probes, 20, 10) == pytest.approx(
+        sum(10 * one.seconds_per_look + 20 * one.seconds_per_answer for one in probes)
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_hours_that_cannot_be_told_keep_nothing_else_from_being_said(
+    hub, published, hlvid_eval, tmp_path
+):
+    source = source_of("hlvid")
+    hub.add(source.repository, published.hlvid_files(), commit=source.revision)
+    done = hlvid_eval(
+        *("reproduce", "paper-hlvid", "--model", "qwen", "--weights", tmp_path / "nowhere"),
+        *("--selector", "detail", "--data", tmp_path / "hlvid", "--dry-run"),
+        env=hub.environment(),
+    )
+    assert "points where 20% of answers differ" in done.stderr
+    assert "hours: not known. " in done.stderr and "nowhere" in done.stderr
+    assert not list(tmp_path.rglob("*.tar"))
 
 
 def test_videomme_goes_from_the_hub_to_a_page_that_holds_none_of_it(
