@@ -45,7 +45,7 @@ MODELS = {
     "qwen": ModelId(
         name="qwen",
         kind="mllm",
-        weights="qwen3-mini",
+        weights="invented",
         revision="1",
         load_format="weights",
         license="Apache-2.0",
