@@ -41,6 +41,7 @@ from gaze.train.measure import (  # noqa: E402
     synthetic,
 )
 from gaze.train.pyramid import Pyramid  # noqa: E402
+from gaze.train.report import asked_table  # noqa: E402
 from gaze.train.settings import TrainSettings, read_settings  # noqa: E402
 from gaze.train.slices import BEST  # noqa: E402
 from gaze.train.start import begin  # noqa: E402
@@ -252,13 +253,7 @@ def card() -> str:
             f"{calibration.threshold:g}. Its loss head was multiplied by {calibration.scale:.3f}, "
             "so that asking for the default on validation clips gives it:",
             "",
-            *markdown(
-                ("asked for", "given", "cells kept"),
-                [
-                    [f"{one.asked:.3f}", f"{one.given:.3f}", f"{one.ratio:.1%}"]
-                    for one in calibration.asked
-                ],
-            ),
+            *asked_table(calibration.asked),
             "",
             "## Limits",
             "",

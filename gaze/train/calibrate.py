@@ -18,8 +18,6 @@ from gaze.train.pyramid import Pyramid
 from hlvid.errors import UserError
 from hlvid.types import Record
 
-TOLERANCE = 0.1
-"""How far the loss that is given may be from the one asked for, as a share."""
 CAP_RATIO = 0.75
 """Most cells of a frame, as in the released checkpoint."""
 _NUM_HALVINGS = 12
@@ -32,11 +30,11 @@ class Asked(Record):
     given: float
     ratio: float
     """Share of all cells that it took."""
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether it is within the tolerance."""
-        return abs(self.given - self.asked) <= TOLERANCE * self.asked
+    decided: float
+    """Share of frames that the threshold ended. The others were below it with their first cell, or
+    took as many as a frame may: what these lose is not the threshold's doing."""
+    given_where_decided: float | None
+    """Mean loss of these; None where there are none."""
 
 
 class Calibration(Record):
@@ -73,9 +71,15 @@ def ask(model: AutoGaze, pixels: Tensor, pyramid: Pyramid, threshold: float) -> 
     check_kind(model, pyramid)
     found = choose(model, pixels, ratio=CAP_RATIO, threshold=threshold)
     table = pyramid.table(pixels)
-    given = float(table.losses(found.mask(table.num_cells)).mean())
-    ratio = float(found.count.float().mean()) / table.num_cells
-    return Asked(asked=threshold, given=given, ratio=ratio)
+    losses = table.losses(found.mask(table.num_cells))
+    is_decided = (found.count > 1) & (found.count < model.config.cap(CAP_RATIO))
+    return Asked(
+        asked=threshold,
+        given=float(losses.mean()),
+        ratio=float(found.count.float().mean()) / table.num_cells,
+        decided=float(is_decided.float().mean()),
+        given_where_decided=float(losses[is_decided].mean()) if is_decided.any() else None,
+    )
 
 
 def calibrate(

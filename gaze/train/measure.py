@@ -27,7 +27,7 @@ from gaze.train.films import FilmClips, carried_films, folder_clips
 from gaze.train.judging import chosen_losses
 from gaze.train.moving import MovingClips
 from gaze.train.pyramid import Pyramid
-from gaze.train.report import picture, shown, table
+from gaze.train.report import asked_table, picture, shown, table
 from gaze.train.scenes import SceneClips
 from gaze.train.state import write_model
 from hlvid.console import progress
@@ -290,8 +290,7 @@ def _needed_table(measurement: Measurement) -> str:
             ratio = shown(Estimate(mean=one.ratio, low=one.low, high=one.high))
         lines.append(f"| `{one.clips}` | `{one.model}` | {ratio} for {one.loss:.3f} |")
     if measurement.asked:
-        lines += ["", "| loss asked for | given | cells kept |", "|--:|--:|--:|"]
-        lines += [f"| {a.asked:.3f} | {a.given:.3f} | {a.ratio:.1%} |" for a in measurement.asked]
+        lines += ["", *asked_table(measurement.asked)]
     elif measurement.predicts != Pyramid.kind:
         predicts = measurement.predicts
         lines += [

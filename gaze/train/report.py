@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from gaze.train.calibrate import Asked
 from gaze.train.evaluate import MIN_SOURCES, ORACLE, Estimate, Evaluation
 from hlvid.plot import Axis, Line, log_axis, plot_lines
 
@@ -33,6 +36,24 @@ def table(evaluation: Evaluation) -> str:
     if evaluation.num_sources < MIN_SOURCES:
         lines += ["", f"Fewer than {MIN_SOURCES} sources: no intervals."]
     return "\n".join(lines) + "\n"
+
+
+def asked_table(asked: Sequence[Asked]) -> list[str]:
+    """Lines of a Markdown table: losses asked for by threshold, and what they gave."""
+    lines = [
+        "| loss asked for | given | cells kept | frames that it ended | given there |",
+        "|--:|--:|--:|--:|--:|",
+    ]
+    for one in asked:
+        there = "" if one.given_where_decided is None else f"{one.given_where_decided:.3f}"
+        lines.append(
+            f"| {one.asked:.3f} | {one.given:.3f} | {one.ratio:.1%} | {one.decided:.0%} | {there} |"
+        )
+    return [
+        *lines,
+        "",
+        "The other frames were below it with their first cell, or took as many as a frame may.",
+    ]
 
 
 def shown(estimate: Estimate) -> str:

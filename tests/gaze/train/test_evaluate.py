@@ -174,6 +174,11 @@ def test_a_calibrated_threshold_gives_the_loss_that_is_asked_for(pixels, tmp_pat
     nothing = PYRAMID.table(video).losses(torch.zeros(24, 2, 21, dtype=torch.bool)).mean()
     found = calibrate(model, video, PYRAMID, target=round(0.55 * float(nothing), 2))
     assert found.asked[0].given == pytest.approx(found.threshold, rel=0.1)
+    assert 0 < found.asked[0].decided <= 1
+    one_cell, all_cells = (ask(model, video, PYRAMID, threshold) for threshold in (1e9, -1e9))
+    assert one_cell.ratio == pytest.approx(1 / 21) and all_cells.ratio > 0.7
+    for ended in (one_cell, all_cells):  # by the first cell and by the cap
+        assert (ended.decided, ended.given_where_decided) == (0.0, None)
     write_model(tmp_path, model, threshold=found.threshold, ratio=0.75)
     read = AutoGaze.from_pretrained(tmp_path)
     assert read.config.default_threshold == found.threshold
