@@ -17,7 +17,7 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,10 +63,15 @@ STAGES = {
 """Folder of each run, and the configuration that ships."""
 CHECKPOINT = Path("gaze", "autogaze-mini")
 DOCS = Path("docs", "autogaze-mini")
-TRAINING, VALIDATION = "training.svg", "validation.svg"
+VALIDATION = "validation.svg"
+MINIMISED = {
+    "labels.svg": ("cross_entropy", "Cross-entropy of the first stage's labels, training clips"),
+    "rewards.svg": ("reconstruction", "Loss that the second stage lowers, other clips every step"),
+}
+"""Picture -> what of the log it shows, and its title."""
 STANDING = "standing.json"
-SMOOTHED = 10
-"""Lines of a log that a point of the training curve is the mean of."""
+POINTS = 20
+"""Of a training curve, each the mean of as many lines of the log."""
 
 
 def log_of(run: str) -> list[Row]:
@@ -142,35 +147,47 @@ def make(num_clips: int, num_frames: int, num_scenes: int) -> None:
 def pictures() -> None:
     """What the runs said of themselves, step by step."""
     logs = {run: log for run in STAGES if (log := log_of(run))}
-    training = {}
-    for run, log in logs.items():
-        name = "reconstruction" if run.startswith("grpo") else "cross_entropy"
-        rows = [row for row in log if name in row]
-        training[f"{run}: {name.replace('_', ' ')}"] = [
-            (part[-1]["step"], statistics.fmean(row[name] for row in part))
-            for start in range(0, len(rows), SMOOTHED)
-            if (part := rows[start : start + SMOOTHED])
-        ]
-    validation = {
-        run: [(row["step"], row["validation_loss"]) for row in log if "validation_loss" in row]
-        for run, log in logs.items()
-    }
-    for name, title, lines in (
-        (TRAINING, "What is minimised, on training clips", training),
-        (
-            VALIDATION,
-            f"Loss at {TARGET_RATIO:.0%} kept, on each run's validation clips",
-            validation,
-        ),
-    ):
-        points = [point for line in lines.values() for point in line]
-        drawn = plot_lines(
-            [Line(run, line) for run, line in lines.items()],
-            title=title,
-            x=step_axis(max(step for step, _ in points)),
-            y=log_axis(value for _, value in points),
+    frames = {run: read_settings(Path(STAGES[run])).data.num_frames for run in logs}
+    for name, (value, title) in MINIMISED.items():
+        lines = {run: [row for row in log if value in row] for run, log in logs.items()}
+        draw(
+            name,
+            title,
+            {
+                f"{run}, {frames[run]} frames": smoothed(rows, value)
+                for run, rows in lines.items()
+                if rows
+            },
         )
-        write_bytes(ROOT / DOCS / name, [drawn.encode()])
+    draw(
+        VALIDATION,
+        f"Loss at {TARGET_RATIO:.0%} kept, on each run's own validation clips",
+        {
+            f"{run}, {frames[run]} frames": [
+                (row["step"], row["validation_loss"]) for row in log if "validation_loss" in row
+            ]
+            for run, log in logs.items()
+        },
+    )
+
+
+def smoothed(rows: Sequence[Row], value: str) -> list[tuple[float, float]]:
+    """Step and mean of each of `POINTS` parts of a log."""
+    size = -(-len(rows) // POINTS)
+    parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+    return [(part[-1]["step"], statistics.fmean(row[value] for row in part)) for part in parts]
+
+
+def draw(name: str, title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> None:
+    """A picture of lines over steps."""
+    points = [point for line in lines.values() for point in line]
+    drawn = plot_lines(
+        [Line(label, line) for label, line in lines.items()],
+        title=title,
+        x=step_axis(max(step for step, _ in points)),
+        y=log_axis(value for _, value in points),
+    )
+    write_bytes(ROOT / DOCS / name, [drawn.encode()])
 
 
 def card() -> str:
@@ -238,7 +255,10 @@ def card() -> str:
                 rows,
             ),
             "",
-            f"![training](../../docs/autogaze-mini/{TRAINING})",
+            *(
+                f"![{title}](../../docs/autogaze-mini/{name})"
+                for name, (_, title) in MINIMISED.items()
+            ),
             f"![validation](../../docs/autogaze-mini/{VALIDATION})",
             "",
             "## What it keeps, on held-out clips",
