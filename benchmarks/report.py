@@ -39,6 +39,7 @@ PARTS: tuple[tuple[str, str, str, Part], ...] = (
     ("Gazing at 4K in a stream", "gaze_memory", "bench", report_cpu.memory_part),
     ("Training", "bench_train", "bench", report_cpu.training_part),
     ("Reading 4K frames", "bench_video", "bench", report_cpu.reading_part),
+    ("Building a benchmark", "build_throughput", "bench", report_cpu.build_part),
     ("Resizing", "resize_difference", "bench", report_cpu.resize_part),
     ("Intervals", "coverage", "bench", report_cpu.coverage_part),
 )

@@ -149,6 +149,31 @@ def memory_part(rows: Sequence[Row]) -> list[str]:
     return [*lines, ""]
 
 
+def build_part(rows: Sequence[Row]) -> list[str]:
+    """The builder against tools that check nothing."""
+    settings = rows[0]["settings"]
+    rates = {(row["way"], row["num_workers"]): row["films_an_hour"] for row in _of(rows, "rate")}
+    found = [
+        [
+            f"{num}",
+            f"{rates['build', num]:,.0f}",
+            f"{rates['plain', num]:,.0f}",
+            f"{row['speed_up']:.1f} [{row['speed_up_low']:.1f}, {row['speed_up_high']:.1f}]",
+        ]
+        for row in _of(rows, "plain against build")
+        for num in [row["num_workers"]]
+    ]
+    header = ("workers", "films an hour", "plain ways, films an hour", "plain ways as fast")
+    return [
+        f"{settings['films']} films of {settings['seconds']} s at 3840x2160, {settings['rounds']} "
+        "rounds, all ways in turns: probe, clip and index with every check and digest, against "
+        "`ffprobe` and `ffmpeg -c copy`, which decode, check and read back nothing:",
+        "",
+        *markdown(header, found),
+        "",
+    ]
+
+
 def break_even_part(rows: Sequence[Row]) -> list[str]:
     """The map of towers and gazing ratios."""
     found = []
