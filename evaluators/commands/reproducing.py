@@ -227,9 +227,12 @@ def _hours(preset: "Preset", asked: Asked, num_questions: int, num_videos: int) 
     except UserError as error:
         return f"hours: not known. {error}"
     _tell_problems(probes)
-    seconds = seconds_of(probes, num_questions, num_videos)
+    ran = [one for one in probes if not one.problem]
+    if not ran:
+        return "hours: not known, since no arm could answer. See above."
+    seconds = seconds_of(ran, num_questions, num_videos)
     return (
-        f"hours: {seconds / 3600:.2f} for {len(settings.arms)} arms, by a rendered video of "
+        f"hours: {seconds / 3600:.2f} for {len(ran)} of {len(probes)} arms, by a rendered video of "
         f"{asked.frames} frames of 3840x2160; finding frames in longer videos comes on top"
     )
 
