@@ -1,7 +1,8 @@
 """What a command asks for, and the exam that this names: questions, model, room."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
@@ -20,8 +21,8 @@ from hlvid.console import say
 from hlvid.datasets import Benchmark, MissingVideo, load
 from hlvid.errors import UserError
 from hlvid.files import canonical_json, digest
-from hlvid.runs import make_run_id
-from hlvid.types import ArmSettings, Evidence, FrameSettings, Question, RunRecord
+from hlvid.runs import make_run_id, stated
+from hlvid.types import ArmSettings, Evidence, FrameSettings, Question, Record, RunRecord
 
 SCRATCH_FOLDER = "ledger"
 ID_DIGITS = 16
@@ -105,10 +106,13 @@ class Exam:
     @property
     def same_for_all(self) -> dict[str, Any]:
         """What all arms and any limit have in common, as JSON."""
+        return self._common(partial(Record.model_dump, mode="json"))
+
+    def _common(self, spell: Callable[[Record], dict[str, Any]]) -> dict[str, Any]:
         return {
-            "benchmark": self.benchmark.id.model_dump(mode="json"),
-            "model": self.examinee.model.model_dump(mode="json"),
-            "frames": self.frames.model_dump(mode="json"),
+            "benchmark": spell(self.benchmark.id),
+            "model": spell(self.examinee.model),
+            "frames": spell(self.frames),
             "generation": dict(self.generation),
             "seed": self.settings.seed,
         }
@@ -116,13 +120,13 @@ class Exam:
     @property
     def config(self) -> str:
         """What the ledger's items are kept under: another version of ours may answer otherwise."""
-        parts = {**self.same_for_all, "version": metadata.version("hlvid")}
+        parts = {**self._common(stated), "version": metadata.version("hlvid")}
         return digest({**parts, "repeat": self.repeat} if self.repeat else parts)[:ID_DIGITS]
 
     def group_id(self, arms: Iterable[ArmSettings]) -> str:
         """What tells these arms, which are paired, from others."""
-        sorted_arms = sorted((arm.model_dump(mode="json") for arm in arms), key=canonical_json)
-        parts = {**self.same_for_all, "limit": self.settings.limit, "arms": sorted_arms}
+        sorted_arms = sorted(map(stated, arms), key=canonical_json)
+        parts = {**self._common(stated), "limit": self.settings.limit, "arms": sorted_arms}
         return digest(parts)[:ID_DIGITS]
 
     def run_id(self, arm: ArmSettings) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from hlvid.errors import UserError
 from hlvid.files import (
@@ -40,6 +40,7 @@ from hlvid.types import (
     ModelId,
     Prediction,
     Question,
+    Record,
     RunRecord,
     Summary,
 )
@@ -104,6 +105,14 @@ class QuestionSet:
         )
 
 
+def stated(settings: Record) -> dict[str, Any]:
+    """What of some settings is not at its default, as JSON: what a digest of them is made of.
+
+    So a setting that comes later, with what was done before as its default, changes no digest.
+    """
+    return settings.model_dump(mode="json", exclude_defaults=True)
+
+
 def make_run_id(
     *,
     benchmark: BenchmarkId,
@@ -117,10 +126,10 @@ def make_run_id(
 ) -> str:
     """The id of a run: 16 hex digits of the digest of everything that can change its answers."""
     parts = {
-        "benchmark": benchmark.model_dump(mode="json"),
-        "model": model.model_dump(mode="json"),
-        "arm": arm.model_dump(mode="json"),
-        "frames": frames.model_dump(mode="json"),
+        "benchmark": stated(benchmark),
+        "model": stated(model),
+        "arm": stated(arm),
+        "frames": stated(frames),
         "generation": dict(generation),
         "seed": seed,
         "limit": limit,

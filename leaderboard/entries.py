@@ -3,7 +3,6 @@
 Nothing a run says about itself is taken on trust that can be recomputed from its predictions.
 """
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,6 @@ from typing import Any
 from hlvid import runs
 from hlvid.datasets import official_score
 from hlvid.errors import UserError
-from hlvid.files import MAX_JSON_BYTES, read_bytes
 from hlvid.plans import Plan
 from hlvid.statistics.clusters import Floats
 from hlvid.statistics.columns import Columns
@@ -285,7 +283,7 @@ def read_one(folder: Path) -> Reading:
 
     try:
         run = runs.read_run(folder)
-        for message in records.run_id(_content(folder), run.record):
+        for message in records.run_id(run.record):
             return refused("run-id", message)
     except UserError as error:
         return refused("folder", str(error).replace(f"{folder.parent}{os.sep}", ""))
@@ -304,13 +302,6 @@ def read_one(folder: Path) -> Reading:
     plan, problems = read_beside(run)
     problems = (*problems_of(RULES, as_sent), *problems)
     return Reading(name, replace(entry, plan=plan, problems=problems), problems)
-
-
-def _content(folder: Path) -> dict[str, Any]:
-    """The record as the file spells it: fields that later versions add are not in it."""
-    data = read_bytes(folder / runs.RECORD_FILE, max_bytes=MAX_JSON_BYTES)
-    content: dict[str, Any] = json.loads(data)
-    return content
 
 
 def submission_of(entry: Entry) -> Submission:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from hlvid.files import shown
+from hlvid.runs import make_run_id
 from hlvid.types import RunRecord, Summary
 from leaderboard import divisions, wording
 from leaderboard.rules import Submission
@@ -107,11 +108,9 @@ def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401
             yield from _texts(inner, f"{place}.{position}")
 
 
-def run_id(content: Mapping[str, Any], record: RunRecord) -> Iterator[str]:
-    """The id is the digest of the settings as the file spells them."""
-    from hlvid.files import digest
-
+def run_id(record: RunRecord) -> Iterator[str]:
+    """The id is the digest of the settings."""
     names = ("benchmark", "model", "arm", "frames", "generation", "seed", "limit", "repeat")
-    found = digest({name: content.get(name) for name in names})[:16]
+    found = make_run_id(**{name: getattr(record, name) for name in names})
     if found != record.run_id:
         yield f"run.json: run_id is {record.run_id}, but the settings give {found}."

@@ -1,5 +1,6 @@
 """A run folder is written whole, and a stranger's is believed in nothing that can be checked."""
 
+import inspect
 import json
 import os
 import shutil
@@ -190,6 +191,20 @@ def test_a_run_id_depends_on_every_setting() -> None:
     assert len(ids) == 1 + len(settings_)
     assert all(len(run_id) == 16 for run_id in ids)
     assert runs.make_run_id(**settings_) in ids
+
+
+def test_a_setting_that_comes_later_changes_no_run_id() -> None:
+    class LaterFrames(FrameSettings):
+        jitter: int = 0
+
+    record = make_record()
+    settings_ = {
+        name: getattr(record, name) for name in inspect.signature(runs.make_run_id).parameters
+    }
+    before = runs.make_run_id(**settings_)
+    for jitter in (0, 1):
+        settings_["frames"] = LaterFrames(num_frames=6, jitter=jitter)
+        assert (runs.make_run_id(**settings_) == before) == (jitter == 0)
 
 
 # --- what is refused -----------------------------------------------------------------------------

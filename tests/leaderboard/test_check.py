@@ -9,8 +9,8 @@ import pytest
 from hlvid import datasets
 from hlvid.files import json_bytes, write_json
 from hlvid.performance import Performance, Timed, read_performance
-from hlvid.runs import read_run
-from hlvid.types import ArmSettings, FrameSettings, TokenCounts
+from hlvid.runs import make_run_id, read_run
+from hlvid.types import ArmSettings, FrameSettings, RunRecord, TokenCounts
 from leaderboard.check import as_lines, check
 from leaderboard.entries import RULES, find_runs
 from leaderboard.exams import read_exams
@@ -132,10 +132,9 @@ def _rebenched(record):
 
 
 def _renamed(record):
-    from hlvid.files import digest
-
+    parsed = RunRecord.model_validate(record)
     names = ("benchmark", "model", "arm", "frames", "generation", "seed", "limit", "repeat")
-    record["run_id"] = digest({name: record[name] for name in names})[:16]
+    record["run_id"] = make_run_id(**{name: getattr(parsed, name) for name in names})
 
 
 def change(path, value):
