@@ -13,9 +13,7 @@ from evaluators.arms import leads_of
 from evaluators.variants import make_variant
 from hlvid.errors import UserError
 from hlvid.runs import RECORD_FILE, read_run
-from hlvid.types import ArmSettings, BenchmarkId, ModelId, RunRecord, Variant
-
-CANDIDATES: tuple[Variant, ...] = ("fewer-frames", "fewer-and-lower", "lower-resolution")
+from hlvid.types import CHEAPER_OFF, ArmSettings, BenchmarkId, ModelId, RunRecord
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class Choice:
 
     Attributes:
         arm: The candidate, with a note that says so.
-        records: Of all candidates, best first; of equals the first of `CANDIDATES`.
+        records: Of all candidates, best first; of equals the first of `CHEAPER_OFF`.
     """
 
     arm: ArmSettings
@@ -44,7 +42,7 @@ def choose(runs: Path, arms: Sequence[ArmSettings]) -> list[Choice]:
     records = [read_run(path.parent).record for path in sorted(runs.glob(f"*/{RECORD_FILE}"))]
     found = []
     for lead in leads_of([arm for arm in arms if arm.variant is None]):
-        names = [make_variant(variant, partner=lead).name for variant in CANDIDATES]
+        names = [make_variant(variant, partner=lead).name for variant in CHEAPER_OFF]
         of_name = {record.arm.name: record for record in records if record.repeat == 0}
         for name in names:
             if name not in of_name:

@@ -17,12 +17,13 @@ from hlvid.files import digest
 from hlvid.plans import Plan
 from hlvid.statistics import Comparison, Contrast, adjust, compare_arms, flip_rate
 from hlvid.statistics.pairing import NOT_COMPARABLE
+from hlvid.types import CHEAPER_OFF
 from leaderboard.entries import Entry
 from leaderboard.parallel import in_processes
 
 RANDOM_MATCHED = "random-matched"
 OFF = "off"
-OFF_VARIANTS = ("off-stock", "off-bare", "fewer-frames", "fewer-and-lower", "lower-resolution")
+OFF_VARIANTS = ("off-stock", "off-bare", *CHEAPER_OFF)
 """What else a model can be shown without gaze, where memory or context is too small for off."""
 PLANNED = "planned"
 KINDS = (OFF, RANDOM_MATCHED, PLANNED)

@@ -7,6 +7,7 @@ here imports another module of ours.
 from hlvid.types.exam import Evidence, Marked, Question, Video
 from hlvid.types.probes import Probe, ProbeAnswer
 from hlvid.types.runs import (
+    CHEAPER_OFF,
     LOOPED_ATTENTION,
     OUT_OF_MEMORY,
     SPENDING,
@@ -38,6 +39,7 @@ from hlvid.types.values import (
 )
 
 __all__ = [
+    "CHEAPER_OFF",
     "LOOPED_ATTENTION",
     "OUT_OF_MEMORY",
     "SCHEMA_VERSION",

@@ -156,7 +156,10 @@ both, of the pixels, pruning by the tower's features. With gaze: the same tokens
 tower."""
 
 
-SPENDING: tuple[Variant, ...] = ("fewer-frames", "fewer-and-lower", "lower-resolution", "evs")
+CHEAPER_OFF: tuple[Variant, ...] = ("fewer-frames", "fewer-and-lower", "lower-resolution")
+"""Variants that spend less by showing less, without looking at what is shown."""
+
+SPENDING: tuple[Variant, ...] = (*CHEAPER_OFF, "evs")
 """Variants that spend a budget, or what a partner kept."""
 
 

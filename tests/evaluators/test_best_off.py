@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from evaluators.arms import plan_arms
-from evaluators.best_off import CANDIDATES, check_choices, choose, with_chosen
+from evaluators.best_off import check_choices, choose, with_chosen
 from evaluators.cli import app
 from evaluators.engine import quiet
 from evaluators.models.qwen import Qwen
@@ -15,13 +15,13 @@ from evaluators.run import Settings, run
 from evaluators.variants import plan_variants
 from hlvid.errors import UserError
 from hlvid.runs import read_run, write_run
-from hlvid.types import BenchmarkId
+from hlvid.types import CHEAPER_OFF, BenchmarkId
 from tests.evaluators.conftest import write_benchmark
 
 quiet()
 
 GAZE = plan_arms("both", ["detail@0.4"])
-ARMS = plan_variants([f"{name}:detail@0.4" for name in CANDIDATES], GAZE)
+ARMS = plan_variants([f"{name}:detail@0.4" for name in CHEAPER_OFF], GAZE)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_the_most_accurate_is_chosen_and_its_note_says_by_what(runs):
 def test_of_equals_the_first_is_chosen(runs):
     score(runs, fewer_frames=4, fewer_and_lower=4, lower_resolution=4)
     (choice,) = choose(runs, GAZE)
-    assert choice.arm.variant == CANDIDATES[0]
+    assert choice.arm.variant == CHEAPER_OFF[0]
 
 
 def test_the_chosen_arm_sits_beside_gaze_and_its_record_keeps_the_note(

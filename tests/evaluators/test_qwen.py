@@ -16,7 +16,6 @@ from transformers import AttentionInterface, vision_utils  # noqa: E402
 from transformers.video_utils import VideoMetadata  # noqa: E402
 
 from evaluators.attention import attend_segments  # noqa: E402
-from evaluators.best_off import CANDIDATES  # noqa: E402
 from evaluators.canvas import Canvas, parse_canvas  # noqa: E402
 from evaluators.examinee import Infeasible, View  # noqa: E402
 from evaluators.mapping import slice_frames, unite  # noqa: E402
@@ -32,7 +31,7 @@ from evaluators.variants import make_variant  # noqa: E402
 from gaze.selectors import Kept, select  # noqa: E402
 from gaze.selectors.budget import budget_tokens  # noqa: E402
 from hlvid.errors import UserError  # noqa: E402
-from hlvid.types import ArmSettings, Question  # noqa: E402
+from hlvid.types import CHEAPER_OFF, ArmSettings, Question  # noqa: E402
 
 OFF = ArmSettings(gaze="off")
 BARE = make_variant("off-bare")
@@ -435,7 +434,7 @@ def test_evs_keeps_the_first_slice_and_then_what_changed_most():
 
 def test_fewer_frames_and_lower_resolution_spend_no_more_than_the_budget(qwen):
     canvas = canvas_of(qwen, 8, 12, 16)
-    for name in CANDIDATES:
+    for name in CHEAPER_OFF:
         view = view_of(canvas, make_variant(name, budget=0.5))
         *_, video = show(view, qwen._processor.video_processor)
         assert 0.3 * 4 * 192 < video.stream.num_all <= 0.5 * 4 * 192
@@ -448,7 +447,7 @@ def test_fewer_frames_and_lower_resolution_spend_no_more_than_the_budget(qwen):
 def test_fewer_frames_and_lower_resolution_spend_what_their_partner_kept(qwen):
     canvas = canvas_of(qwen, 8, 12, 16)
     gaze = view_of(canvas)
-    for name in CANDIDATES:
+    for name in CHEAPER_OFF:
         arm = make_variant(name, partner=GAZE.model_copy(update={"budget": None}))
         # What is typed as a budget plays no part: the count is that of the partner.
         *_, video = show(view_of(canvas, arm, kept=gaze.kept), qwen._processor.video_processor)

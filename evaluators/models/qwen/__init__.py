@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 
@@ -15,7 +16,6 @@ from evaluators.models.qwen.geometry import native_size
 from evaluators.models.qwen.prompt import Prefix, Prompter
 from evaluators.models.qwen.streams import (
     KEEPS_AFTER,
-    VARIANTS,
     Shown,
     allowed,
     context_grid,
@@ -27,7 +27,7 @@ from evaluators.pruning import ROWS, Stream
 from evaluators.task import GENERATION
 from evaluators.timing import Stopwatch
 from hlvid.errors import UserError
-from hlvid.types import Question, TokenCounts
+from hlvid.types import Question, TokenCounts, Variant
 
 CONTEXT = 7
 """Native tokens along a side that a context token covers: the coarsest cells of AutoGaze."""
@@ -71,7 +71,7 @@ class Qwen(Examinee):
     sees_video = True
     forgets = True
     options = ("weights", "load_format", "device", "device_map", "canvas", "pairing", "context")
-    variants = VARIANTS
+    variants = get_args(Variant)
 
     def __init__(
         self,

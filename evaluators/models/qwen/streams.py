@@ -15,20 +15,9 @@ from evaluators.models.qwen.geometry import stock_pixels
 from evaluators.pruning import Stream
 from gaze.selectors.budget import budget_tokens
 from gaze.views import Views
-from hlvid.types import Variant
+from hlvid.types import CHEAPER_OFF, Variant
 from hlvid.video import uniform_indices
 
-VARIANTS: tuple[Variant, ...] = (
-    "off-stock",
-    "off-bare",
-    "blind",
-    "context-only",
-    "fewer-frames",
-    "fewer-and-lower",
-    "lower-resolution",
-    "evs",
-    "after-tower",
-)
 WITHOUT_CONTEXT: tuple[Variant, ...] = ("off-stock", "off-bare", "blind")
 KEEPS_AFTER: tuple[Variant, ...] = ("after-tower", "evs")
 """Arms whose tower encodes all tokens."""
@@ -80,7 +69,7 @@ def show(view: View, video_processor: Any) -> list[Shown]:  # noqa: ANN401
         return shown
     if variant == "off-stock":
         return [_stock(view, video_processor)]
-    if variant in ("fewer-frames", "fewer-and-lower", "lower-resolution"):
+    if variant in CHEAPER_OFF:
         return [*shown, _spent_without_looking(view)]
     return [*shown, _video(view, is_whole=view.arm.gaze == "off" or variant in KEEPS_AFTER)]
 
