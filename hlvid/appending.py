@@ -1,7 +1,6 @@
 """A file of lines that only grows: one writer at a time, each line on the disk before it counts."""
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Self
 
 from hlvid.errors import UserError
 from hlvid.files import sync_folder
+from hlvid.locking import lock
 
 
 class AppendFile:
@@ -94,9 +94,7 @@ class AppendFile:
         self._size += len(line)
 
     def _lock(self, told: str) -> None:
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise self._error(f"{self._path}: {told}", exit_code=1) from None
+        if not lock(self._descriptor, self._path, waits=False):
+            raise self._error(f"{self._path}: {told}", exit_code=1)
         if os.fstat(self._descriptor).st_ino != self._path.stat().st_ino:
             raise self._error(f"{self._path}: was replaced meanwhile. Try again.", exit_code=1)

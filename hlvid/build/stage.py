@@ -1,6 +1,5 @@
 """What a stage is: where its items come from, what decides about their results, and the work."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +17,7 @@ from hlvid.build.records import Output
 from hlvid.build.spec import Spec
 from hlvid.build.store import Store
 from hlvid.files import digest
+from hlvid.locking import lock
 from hlvid.types import Record
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Desk:
                 again, to go on with.
         """
         folder = self.bench.folder / SCRATCH / self.name
-        lock = _locked(folder)
+        descriptor = _locked(folder)
         try:
             if not keep:
                 _empty(folder)
@@ -170,7 +170,7 @@ class Desk:
         finally:
             if not keep:
                 shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
+            os.close(descriptor)
 
 
 SCRATCH = "scratch"
@@ -188,12 +188,14 @@ def sweep(folder: Path, stage: str, wanted: frozenset[str]) -> None:
         if path.name in wanted or path.name.rpartition("-")[0] != stage:
             continue
         try:
-            lock = os.open(path / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            descriptor = _open_lock(path)
         except OSError:
             continue
-        shutil.rmtree(path, ignore_errors=True)
-        os.close(lock)
+        try:
+            if lock(descriptor, path, waits=False):
+                shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(descriptor)
 
 
 def _locked(folder: Path) -> int:
@@ -201,16 +203,23 @@ def _locked(folder: Path) -> int:
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            lock = os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = _open_lock(folder)
         except FileNotFoundError:
             continue
-        fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            if os.fstat(lock).st_ino == (folder / _LOCK_FILE).stat().st_ino:
-                return lock
+            lock(descriptor, folder)
+            if os.fstat(descriptor).st_ino == (folder / _LOCK_FILE).stat().st_ino:
+                return descriptor
         except FileNotFoundError:
             pass
-        os.close(lock)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _open_lock(folder: Path) -> int:
+    return os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
 def _empty(folder: Path) -> None:

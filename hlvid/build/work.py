@@ -11,7 +11,6 @@ Entries are what the journals hold of the tasks that the spec of now asks for: a
 spec, what it does not touch is still done.
 """
 
-import fcntl
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -37,6 +36,7 @@ from hlvid.files import (
     sha256_file,
     write_jsonl,
 )
+from hlvid.locking import lock
 from hlvid.types import Identifier, Record
 
 TOMBSTONES_FILE = "tombstones.jsonl"
@@ -253,14 +253,14 @@ class Work:
         path = self.folder / f".{name}.lock"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise UserError(f"{path}: cannot be opened ({error.strerror}).", exit_code=1) from None
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock(descriptor, path)
             yield
         finally:
-            os.close(lock)
+            os.close(descriptor)
 
     def _entry(self, task: Task[Any], lines: dict[str, journal.Line]) -> Entry[Any] | None:
         if tomb := self.tombstone_of(task.item):
