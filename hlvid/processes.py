@@ -1,8 +1,10 @@
 """A pool of processes that end with whoever wants their work, however that one ends."""
 
+import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +13,9 @@ from contextlib import contextmanager
 from multiprocessing.context import SpawnContext
 from multiprocessing.synchronize import Event
 from typing import Any
+
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
 
 POLL_SECONDS = 0.5
 """How soon a worker notices that its work is not wanted any more."""
@@ -61,3 +66,12 @@ def _end_with(parent: int, stop: Event) -> None:
     while os.getppid() == parent and not stop.is_set():
         time.sleep(POLL_SECONDS)
     os._exit(1)
+
+
+def end_with_parent() -> None:
+    """Of a new process, before its program runs: Linux kills it when the one that started it ends.
+
+    It is what `subprocess` takes as `preexec_fn`. Elsewhere such a process goes on by itself.
+    """
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

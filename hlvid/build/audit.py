@@ -27,8 +27,12 @@ from hlvid.build.work import Work
 from hlvid.errors import UserError
 from hlvid.files import digest, shown, write_jsonl
 from hlvid.grading import extract_letter, is_failure
+from hlvid.processes import end_with_parent
 from hlvid.types import Identifier, Probe, ProbeAnswer, Record
 
+_STDERR = 2
+SEEING = ("mllm", "reader")
+"""Kinds of models that look at the video."""
 NOWHERE = "-"
 """Stands for the path of the clip where only digests matter."""
 
@@ -54,7 +58,7 @@ class Measured(Record):
     kind: str
     """'mllm', 'reader', 'language' or 'control'."""
     shares: Mapping[str, float]
-    """Kind of probe -> share of its probes that were answered rightly."""
+    """Kind of probe, of a ladder each rung -> share of its probes that were answered rightly."""
     blind_gap: float
     """Share right with the video less share right without it, over the same orders of options."""
     resolution_slope: float
@@ -195,7 +199,14 @@ def _run(command: str, probes: Path, answers: Path, *, timeout_seconds: float | 
         for word in shlex.split(command)
     ]
     try:
-        done = subprocess.run(words, timeout=timeout_seconds, stdin=subprocess.DEVNULL, check=False)
+        done = subprocess.run(
+            words,
+            timeout=timeout_seconds,
+            stdin=subprocess.DEVNULL,
+            stdout=_STDERR,
+            check=False,
+            preexec_fn=end_with_parent,
+        )
     except OSError as error:
         raise UserError(
             f"audit: {shown(words[0])} cannot be started ({error.strerror}). "
@@ -268,7 +279,7 @@ def _measure(
     ladder: list[tuple[int, bool]] = []
     for probe in probes:
         is_right = _is_right(probe, answers[probe.probe_id], right)
-        marks.setdefault(probe.kind, []).append(is_right)
+        marks.setdefault(_rung(probe), []).append(is_right)
         if probe.kind == "resolution" and probe.height is not None:
             ladder.append((probe.height, is_right))
     shares = {kind: round(sum(each) / len(each), 6) for kind, each in sorted(marks.items())}
@@ -279,6 +290,17 @@ def _measure(
         blind_gap=round(shares["permuted"] - shares["blind"], 6),
         resolution_slope=slope(ladder),
     )
+
+
+def _rung(probe: Probe) -> str:
+    """What its replies are counted under: the kind, and of a ladder the rung."""
+    if probe.kind == "resolution":
+        return f"resolution-{probe.height}"
+    if probe.kind == "context":
+        seconds = probe.frame_seconds or (0.0,)
+        gaps = max(len(seconds) - 1, 1)
+        return f"context-{(seconds[-1] - seconds[0]) * len(seconds) / gaps:.0f}s"
+    return probe.kind
 
 
 def slope(ladder: Sequence[tuple[int, bool]]) -> float:
@@ -303,7 +325,7 @@ def _doubts(
     if shares["blind"] > rules.max_blind_share:
         share = f"{shares['blind']:.0%}"
         yield Flag(check="answerable_blind", detail=f"{name}: right without the video in {share}")
-    if measured.kind not in ("mllm", "reader") or shares["blind"] > rules.max_blind_share:
+    if measured.kind not in SEEING or shares["blind"] > rules.max_blind_share:
         return
     chosen = {p.probe_id: _chosen(p, answers[p.probe_id]) for p in probes}
     right = linted.draft.choices[0]
@@ -365,7 +387,7 @@ def _interval(values: Sequence[tuple[str, float]]) -> dict[str, Any]:
 
 AUDIT: Stage[Heard, Audited] = Stage(
     name="audit",
-    version=1,
+    version=2,
     output=Audited,
     inputs=_inputs,
     parameters=_rules,

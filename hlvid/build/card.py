@@ -5,9 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hlvid.build.lock import LockLine
 from hlvid.build.set_rules import PackageRules
-from hlvid.build.split import LockLine
 from hlvid.build.work import Tombstone
+from hlvid.files import id_order
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>~&-])")
 _TAG = re.compile(r"[a-z0-9][a-z0-9.+-]*")
@@ -60,7 +61,9 @@ def card(
         version=version,
         splits=sorted(facts["splits"]),
         facts=facts,
-        kinds=sorted({kind for each in facts["audit"].values() for kind in each["shares"]}),
+        kinds=sorted(
+            {kind for each in facts["audit"].values() for kind in each["shares"]}, key=id_order
+        ),
         tombstones=tombstones,
         changelog=changelog(lines, rules, version),
         canary=canary,

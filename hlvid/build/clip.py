@@ -6,6 +6,7 @@ differs from run to run; sound and captions stay out.
 """
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,7 @@ def cut(index: FrameIndex, rules: ClipRules) -> list[Piece]:
     first = 0
     while first < len(cuts) - 1 and len(pieces) < rules.max_per_source:
         aim = begins[first] + rules.target_seconds
-        last = min(range(first + 1, len(cuts)), key=lambda i: (abs(ends[i] - aim), i))
+        last = _nearest(ends, aim, first + 1)
         if abs(ends[last] - aim) > rules.tolerance * rules.target_seconds:
             first += 1
             continue
@@ -110,6 +111,13 @@ def cut(index: FrameIndex, rules: ClipRules) -> list[Piece]:
         pieces.append(Piece(start, stop, start_pts, end_pts, int(is_in.sum())))
         first = last
     return pieces
+
+
+def _nearest(ends: Sequence[float], aim: float, start: int) -> int:
+    """Where the nearest to `aim` stands among what never falls, from `start` on; the first such."""
+    after = min(bisect_left(ends, aim, start), len(ends) - 1)
+    before = bisect_left(ends, ends[max(after - 1, start)], start)
+    return min(before, after, key=lambda i: (abs(ends[i] - aim), i))
 
 
 def _cuts(index: FrameIndex) -> list[tuple[int, int, int]]:

@@ -14,6 +14,8 @@ from hlvid.build.codes import Ended
 from hlvid.build.discover import DISCOVER
 from hlvid.build.index import INDEX
 from hlvid.build.likeness import HASHED_SIZE, NUM_BITS, alike, as_signs, picture_hash
+from hlvid.build.lock import lock_path, read_lock
+from hlvid.build.questions import read
 from hlvid.build.records import Clip, Fingerprint, Matches, Media, Pair, Placed
 from hlvid.build.spec import DedupRules, Spec
 from hlvid.build.stage import Desk, Item, Nothing, Stage, no_parameters
@@ -127,8 +129,10 @@ def _dedup_inputs(work: Work) -> Iterator[Item[Decided]]:
         return
     alike_links = [(pair.first, pair.second) for pair in found[0].pairs]
     names = {item.id: item for item, _ in work.passed(FINGERPRINT)}
-    kept = smallest(names, alike_links)
-    groups = smallest(names, alike_links + list(_kinships(work, names)))
+    clips, locked_groups = _locked(work)
+    kept = smallest(names, alike_links, before=clips)
+    links = alike_links + list(_kinships(work, names))
+    groups = smallest(names, links, before=locked_groups)
     for item, indexed in work.passed(INDEX):
         if item.id in names:
             first = kept[item.id]
@@ -150,15 +154,33 @@ def _kinships(work: Work, items: Mapping[str, Item[Any]]) -> Iterator[tuple[str,
             yield name, f"channel {channel}"
 
 
-def smallest(names: Iterable[str], links: Sequence[tuple[str, str]]) -> Mapping[str, str]:
+def _locked(work: Work) -> tuple[frozenset[str], frozenset[str]]:
+    """Clips and groups of locked questions: what comes later never takes the place of these."""
+    locked = {
+        line.question_id: line for line in read_lock(lock_path(work.bench.spec_folder)).active
+    }
+    if not locked:
+        return frozenset(), frozenset()
+    drafts = read(work.bench.spec_folder / work.spec.questions.folder).drafts
+    clips = frozenset(draft.video_id for draft in drafts if draft.question_id in locked)
+    return clips, frozenset(line.group_id for line in locked.values())
+
+
+def smallest(
+    names: Iterable[str],
+    links: Sequence[tuple[str, str]],
+    *,
+    before: frozenset[str] = frozenset(),
+) -> Mapping[str, str]:
     """Each name with the smallest of those it is linked to, over any number of links.
 
     Args:
         names: Those that may be the smallest, by `id_order`.
         links: Between names, or names and whatever else they have in common.
+        before: Names that are smaller than all others.
     """
     together = join(links)
-    ordered = sorted(names, key=id_order)
+    ordered = sorted(names, key=lambda name: (name not in before, id_order(name)))
     first: dict[str, str] = {}
     for name in ordered:
         first.setdefault(together.get(name, name), name)

@@ -204,6 +204,8 @@ def _check(body: _Body, folder: Path, rules: FetchRules, pin: Pin) -> None:
 def _receive(body: _Body, part: Path, note: Path, rules: FetchRules) -> None:
     """Write the body behind what is there, noting from time to time how much is safe."""
     num_bytes = saved = body.start
+    if not body.start:
+        note.unlink(missing_ok=True)  # it is of another version, perhaps
     with part.open("r+b" if body.start else "wb") as file:
         file.seek(body.start)
 

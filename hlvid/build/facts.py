@@ -10,9 +10,9 @@ from hlvid.build.adjudicate import ADJUDICATE, Settled, agreement
 from hlvid.build.audit import intervals
 from hlvid.build.discover import DISCOVER
 from hlvid.build.lint import LINT, letter_balance, written
+from hlvid.build.lock import LockLine
 from hlvid.build.probe import PROBE
 from hlvid.build.report import candidate_endings, counts
-from hlvid.build.split import LockLine
 from hlvid.build.stages import QUESTION_STAGES
 from hlvid.build.work import Work
 

@@ -17,10 +17,10 @@ from hlvid import datasets
 from hlvid.build.codes import Ended
 from hlvid.build.hub import client, content
 from hlvid.build.lint import check_rules, flags, letter_balance
+from hlvid.build.lock import LOCK_FILE, Lock, LockLine
+from hlvid.build.lock import content_sha256 as draft_sha256
 from hlvid.build.questions import Draft, add
 from hlvid.build.rows import COLUMNS, Row, content_sha256, default_row, question_of
-from hlvid.build.split import LOCK_FILE, Lock, LockLine
-from hlvid.build.split import content_sha256 as draft_sha256
 from hlvid.datasets import released
 from hlvid.datasets.parquet import read_rows
 from hlvid.errors import UserError

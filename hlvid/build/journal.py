@@ -4,6 +4,7 @@ A line holds the entry that goes into the manifest and, beside it, a note that d
 long, how often, in whose words. Lines are never changed; of one task, the latest attempt counts.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -117,11 +118,12 @@ def _read_file(path: Path) -> tuple[list[Line], int]:
     size = 0
     try:
         with path.open("rb") as file:
+            end = os.fstat(file.fileno()).st_size
             for data in file:
                 where = f"{path.parent.name}/{path.name}:{len(lines) + 1}"
                 line = _parse(data, where)
                 if line is None:
-                    if file.read(1):
+                    if size + len(data) < end:
                         raise UserError(
                             f"{where}: line is damaged. Put back an undamaged copy, or move the "
                             "file away to do its work again.",

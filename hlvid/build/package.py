@@ -18,11 +18,13 @@ from typing import Any
 
 from hlvid import datasets
 from hlvid.build.adjudicate import ADJUDICATE, Settled
+from hlvid.build.audit import SEEING
 from hlvid.build.card import card, changelog
 from hlvid.build.croissant import croissant
 from hlvid.build.discover import DISCOVER
 from hlvid.build.facts import Pair, facts
 from hlvid.build.linking import link_or_copy
+from hlvid.build.lock import LOCK_FILE, Lock, lock_path, read_lock, version_key
 from hlvid.build.records import Clip, Media, Text
 from hlvid.build.rows import (
     COLUMNS,
@@ -37,7 +39,7 @@ from hlvid.build.rows import (
     video_of,
 )
 from hlvid.build.set_rules import Version
-from hlvid.build.split import LOCK_FILE, Lock, Member, lock_path, read_lock, version_key
+from hlvid.build.split import member_of
 from hlvid.build.work import TOMBSTONES_FILE, Work
 from hlvid.errors import UserError
 from hlvid.files import (
@@ -91,20 +93,27 @@ def package(work: Work, folder: Path) -> PackageManifest:
         UserError: The lock is not what is settled now, a clip is not in the store, or the folder
             holds something else.
     """
-    lock = read_lock(lock_path(work))
+    lock = read_lock(lock_path(work.bench.spec_folder))
     pairs = _pairs(work, lock)
-    part = folder.with_name(f".{folder.name}.part")
+    part, before = (folder.with_name(f".{folder.name}.{end}") for end in ("part", "before"))
     if folder.exists() and not (folder / MANIFEST_FILE).is_file() and any(folder.iterdir()):
         raise UserError(f"{folder}: holds something else. Name a folder for the package alone.")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        manifest = _write(work, lock, pairs, part)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with work.locked("package"):
+        _remove(part, before)
+        try:
+            manifest = _write(work, lock, pairs, part)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            if folder.exists():
+                folder.rename(before)
+            part.rename(folder)
+        finally:
+            _remove(part, before)
     return manifest
+
+
+def _remove(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _pairs(work: Work, lock: Lock) -> list[Pair]:
@@ -117,7 +126,7 @@ def _pairs(work: Work, lock: Lock) -> list[Pair]:
             exit_code=1,
         )
     for line in lines:
-        if not line.holds(Member.of(settled[line.question_id])):
+        if not line.holds(member_of(settled[line.question_id])):
             raise UserError(
                 f"package: question {line.question_id} is not as {LOCK_FILE} holds it. Raise "
                 "split.version and run: hlvid-build split SPEC.",
@@ -204,8 +213,8 @@ def _write_split(
 
 
 def _more(settled: Settled) -> dict[str, Any]:
-    """What is known of a question beside its words; of several models, the means."""
-    measured = settled.measured
+    """What is known of a question beside its words; of several models that see, the means."""
+    measured = [each for each in settled.measured if each.kind in SEEING]
     means = {
         name: sum(getattr(m, name) for m in measured) / len(measured) if measured else None
         for name in ("blind_gap", "resolution_slope")

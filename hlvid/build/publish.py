@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hlvid.build.hub import client, content, listing
+from hlvid.build.lock import LOCK_FILE
 from hlvid.build.package import MANIFEST_FILE, PackageManifest, read_manifest
-from hlvid.build.split import LOCK_FILE
 from hlvid.build.verify import verify
 from hlvid.errors import UserError
 from hlvid.files import sha256_file, shown

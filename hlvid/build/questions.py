@@ -38,6 +38,8 @@ MAX_LINES = 50_000
 MAX_ANSWERS = 2_000_000
 ANSWERS_FOLDER = "answers"
 _BLOCK_BYTES = 2**20
+_MEAN_LINE_BYTES = 2048
+"""Lines may be longer, but not all of them: parsed, they take many times the room."""
 
 Stem = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 Choice = Annotated[str, StringConstraints(min_length=1, max_length=500)]
@@ -163,16 +165,16 @@ def read_all(folder: Path, type_: type[R], *, max_lines: int = MAX_LINES) -> lis
 
 
 def read_file(path: Path, type_: type[R], *, max_lines: int = MAX_LINES) -> list[R]:
-    """The records of one JSON Lines file, its lines counted before any is parsed.
+    """The records of one JSON Lines file, its lines and bytes counted before any is parsed.
 
     Raises:
         UserError: It is too long, or not in order.
     """
-    num_lines = 0
+    num_lines, max_bytes = 0, min(MAX_JSONL_BYTES, max_lines * _MEAN_LINE_BYTES)
     try:
         with path.open("rb") as file:
-            if path.stat().st_size > MAX_JSONL_BYTES:
-                raise UserError(f"{path.name}: is longer than {MAX_JSONL_BYTES} bytes. Split it.")
+            if path.stat().st_size > max_bytes:
+                raise UserError(f"{path.name}: is longer than {max_bytes} bytes. Split it.")
             while block := file.read(_BLOCK_BYTES):
                 num_lines += block.count(b"\n")
                 if num_lines > max_lines:

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from hlvid.build.lock import LockLine
 from hlvid.build.questions import Draft
 from hlvid.build.records import Locator, Text
-from hlvid.build.split import LockLine
 from hlvid.errors import UserError
 from hlvid.files import canonical_json, explain
 from hlvid.prompt import parse, render

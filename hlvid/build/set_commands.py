@@ -222,7 +222,7 @@ def split(spec: Spec, work: WorkFolder = Path("work"), as_json: AsJson = False) 
     """
     from collections import Counter
 
-    from hlvid.build.split import lock_path
+    from hlvid.build.lock import LOCK_FILE
     from hlvid.build.split import split as decide
 
     opened = _open(work, spec)
@@ -234,7 +234,7 @@ def split(spec: Spec, work: WorkFolder = Path("work"), as_json: AsJson = False) 
         for line in lines:
             reason = f" ({line.reason})" if line.reason else ""
             typer.echo(f"{line.number} {line.split} {line.event} {line.question_id}{reason}")
-    say(f"{lock_path(opened).name}: {len(lock.active)} questions, {events or 'nothing new'}")
+    say(f"{LOCK_FILE}: {len(lock.active)} questions, {events or 'nothing new'}")
     say(f"next: hlvid-build package {spec} --work {work} --out DIR")
 
 

@@ -7,6 +7,7 @@ format lacks or a postprocessor would mend is a failure, never a file.
 
 import hashlib
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -167,6 +168,7 @@ def fetched(url: str, format_id: str | None, folder: Path, desk: Desk) -> tuple[
     def once() -> Mapping[str, Any]:
         # What an earlier attempt left may be of another version of the file.
         nonlocal attempt
+        shutil.rmtree(folder / f"attempt-{attempt}", ignore_errors=True)
         attempt += 1
         place = folder / f"attempt-{attempt}"
         place.mkdir()
@@ -183,7 +185,7 @@ def fetched(url: str, format_id: str | None, folder: Path, desk: Desk) -> tuple[
             "overwrites": True,
             "progress_hooks": [tell],
         }
-        with _refusals(desk), _youtube_dl(desk, options) as ydl:
+        with _youtube_dl(desk, options) as ydl:
             info: Mapping[str, Any] = ydl.extract_info(url, download=True)
             return info
 
@@ -207,7 +209,7 @@ def _extract(url: str, desk: Desk, options: Mapping[str, Any]) -> Mapping[str, A
         raise TypeError("asking a site needs a pacer")
 
     def once() -> Mapping[str, Any]:
-        with _refusals(desk), _youtube_dl(desk, options) as ydl:
+        with _youtube_dl(desk, options) as ydl:
             info: Mapping[str, Any] = ydl.sanitize_info(ydl.extract_info(url, download=False))
             return info
 
@@ -216,7 +218,11 @@ def _extract(url: str, desk: Desk, options: Mapping[str, Any]) -> Mapping[str, A
 
 @contextmanager
 def _youtube_dl(desk: Desk, options: Mapping[str, Any]) -> Iterator[Any]:
-    """yt-dlp, told to be quiet, to keep nothing and to mend nothing."""
+    """yt-dlp, told to be quiet, to keep nothing and to mend nothing.
+
+    Raises:
+        Ended: For what it raises, one of our codes; its words without cookies.
+    """
     import yt_dlp
 
     rules = desk.bench.spec.fetch
@@ -238,10 +244,14 @@ def _youtube_dl(desk: Desk, options: Mapping[str, Any]) -> Iterator[Any]:
         try:
             with yt_dlp.YoutubeDL(settings) as ydl:
                 yield ydl
+        except yt_dlp.utils.YoutubeDLError as error:
+            raise _ended(error, cookies) from None
+        except _TooLarge as error:
+            raise Ended("too_large", str(error)) from None
         finally:
             desk.note["yt_dlp"] = yt_dlp.version.__version__
-            said = clean(" | ".join(words.lines), max_characters=_MAX_WORDS_CHARACTERS)
-            desk.note["yt_dlp_said"] = _without_secrets(said, cookies)
+            said = _without_secrets(" | ".join(words.lines), cookies)
+            desk.note["yt_dlp_said"] = clean(said, max_characters=_MAX_WORDS_CHARACTERS)
     if any("javascript runtime" in line.lower() for line in words.lines):
         raise Ended("format_missing_runtime", "yt-dlp sees not all formats")
 
@@ -301,20 +311,7 @@ def _without_secrets(text: str, cookies: Path | None) -> str:
     return text
 
 
-@contextmanager
-def _refusals(desk: Desk) -> Iterator[None]:
-    """Turn what yt-dlp raises into one of our codes."""
-    import yt_dlp
-
-    try:
-        yield
-    except yt_dlp.utils.YoutubeDLError as error:
-        raise _ended(error) from None
-    except _TooLarge as error:
-        raise Ended("too_large", str(error)) from None
-
-
-def _ended(error: BaseException) -> Ended:
+def _ended(error: BaseException, cookies: Path | None) -> Ended:
     """The code for a refusal: by the kind of the error, by its HTTP status, then by its words."""
     import yt_dlp
 
@@ -337,7 +334,7 @@ def _ended(error: BaseException) -> Ended:
     for pattern, code in _PATTERNS:
         if pattern.search(text):
             return Ended(code)
-    return Ended("unknown", type(chain[-1]).__name__, note=text)
+    return Ended("unknown", type(chain[-1]).__name__, note=_without_secrets(text, cookies))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

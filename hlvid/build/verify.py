@@ -11,6 +11,8 @@ from typing import Any
 from hlvid import datasets
 from hlvid.build.codes import Ended
 from hlvid.build.lint import check_evidence, check_rules
+from hlvid.build.lock import LOCK_FILE, Lock, LockLine, read_lock, version_key
+from hlvid.build.lock import content_sha256 as draft_sha256
 from hlvid.build.package import (
     CARD_FILE,
     CHANGELOG_FILE,
@@ -34,8 +36,6 @@ from hlvid.build.rows import (
     structured_schema,
     video_of,
 )
-from hlvid.build.split import LOCK_FILE, Lock, LockLine, read_lock, version_key
-from hlvid.build.split import content_sha256 as draft_sha256
 from hlvid.build.work import TOMBSTONES_FILE
 from hlvid.datasets.benchmark import MANIFEST_FILE as BENCHMARK_FILE
 from hlvid.datasets.benchmark import QUESTIONS_FILE, VIDEOS_FILE

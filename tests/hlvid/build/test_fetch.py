@@ -147,6 +147,21 @@ def test_a_server_that_ignores_the_condition_is_not_believed(workshop, site, ste
     assert [p.read_bytes() for p in media_files(workshop)] == [film]
 
 
+def test_what_is_known_of_one_version_is_forgotten_with_it(workshop, site, steps, film):
+    """Cut, then another version of which nothing is known, cut later, then the first one again."""
+    workshop.url("one", site.put(FILM, film))
+    first, other, half = site.etags[FILM], bytes(reversed(film)), len(film) // 2
+
+    def another(server, handler, path):
+        server.put(FILM, other, etag=None)
+        server.serve(handler, path, stop_at=half + 1000)
+        server.put(FILM, film, etag=first)
+
+    site.script(FILM, steps.cut_short(half), another)
+    assert fetched(workshop).state == "passed"
+    assert [p.read_bytes() for p in media_files(workshop)] == [film]
+
+
 @pytest.mark.parametrize("etag", [None, 'W/"weak"'])
 def test_without_a_strong_validator_it_starts_again(workshop, site, steps, film, etag):
     workshop.url("one", site.put(FILM, film, etag=etag))

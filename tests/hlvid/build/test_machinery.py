@@ -305,6 +305,25 @@ def test_a_journal_survives_a_torn_end_and_no_other_damage(tmp_path):
         journal.read(tmp_path)
 
 
+def test_a_line_that_is_finished_while_it_is_read_is_no_damage(tmp_path, monkeypatch):
+    path = tmp_path / "0-of-1.jsonl"
+    with journal.Writer(path) as writer:
+        writer.write(line_of("a"))
+    data = path.read_bytes()
+    path.write_bytes(data + data[:40])
+    parse = journal._parse
+
+    def finished_meanwhile(line, where):
+        if not line.endswith(b"\n"):
+            with path.open("ab") as file:
+                file.write(data[40:])
+        return parse(line, where)
+
+    monkeypatch.setattr(journal, "_parse", finished_meanwhile)
+    assert len(list(journal.read_all(tmp_path))) == 1
+    assert len(list(journal.read_all(tmp_path))) == 2
+
+
 def test_the_latest_attempt_counts_whatever_the_file(tmp_path):
     with journal.Writer(tmp_path / "1-of-2.jsonl") as writer:
         writer.write(line_of("a", attempt=1, state="passed"))

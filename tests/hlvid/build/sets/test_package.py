@@ -9,10 +9,11 @@ import pytest
 
 from hlvid import datasets
 from hlvid.build.adjudicate import ADJUDICATE
+from hlvid.build.lock import LOCK_FILE
 from hlvid.build.package import package, read_manifest
 from hlvid.build.questions import Ruling, add
 from hlvid.build.rows import COLUMNS
-from hlvid.build.split import LOCK_FILE, split
+from hlvid.build.split import split
 from hlvid.build.takedown import take_down
 from hlvid.build.verify import verify
 from hlvid.datasets.parquet import read_rows
@@ -196,6 +197,19 @@ def test_a_package_replaces_only_a_package(desk, tmp_path):
     (tmp_path / "out" / "thesis.txt").unlink()
     first = package(work, tmp_path / "out")
     assert package(work, tmp_path / "out") == first == read_manifest(tmp_path / "out")
+
+
+@pytest.mark.parametrize("at", ["before", "part"])
+def test_a_package_that_was_killed_while_it_was_replaced_is_made_again(desk, tmp_path, at):
+    work, _ = desk.settled(num_each=1)
+    split(work)
+    first = package(work, tmp_path / "out")
+    # As it lies between two steps: half of the old one gone, or moved away and nothing in place.
+    left = tmp_path / f".out.{at}"
+    (tmp_path / "out").rename(left)
+    (left / "manifest.json").unlink()
+    assert package(work, tmp_path / "out") == first == read_manifest(tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.glob("*out*")) == ["out"]
 
 
 def test_words_from_outside_are_no_markup_on_the_card(desk, tmp_path):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hlvid.build.lock import LOCK_FILE
 from hlvid.build.rows import default_parquet, default_row, question_of
-from hlvid.build.split import LOCK_FILE
 
 REPO = "me/exam"
 
@@ -139,8 +139,8 @@ def release(folder, num=24, **changes):
 
 def test_the_lock_gives_the_rows_of_a_release_back_exactly(tmp_path):
     from hlvid.build.import_release import import_release, rows_of, write
+    from hlvid.build.lock import read_lock
     from hlvid.build.questions import Draft, read_file
-    from hlvid.build.split import read_lock
 
     rows = release(tmp_path / "in")
     imported = import_release(tmp_path / "in")

@@ -6,8 +6,10 @@ import shutil
 import pytest
 
 from hlvid.build.deciding import split_of
+from hlvid.build.dedup import DEDUP
+from hlvid.build.lock import LOCK_FILE, Lock, Member, read_lock
 from hlvid.build.set_rules import SplitRules
-from hlvid.build.split import LOCK_FILE, Lock, Member, read_lock, split
+from hlvid.build.split import split
 from hlvid.errors import UserError
 
 
@@ -156,3 +158,20 @@ def test_what_is_half_done_withdraws_nothing(desk):
     with pytest.raises(UserError, match="nothing says what became of it"):
         split(desk.settle())
     assert (desk.shop.folder / LOCK_FILE).read_bytes() == before
+
+
+def test_a_copy_that_comes_later_takes_no_place_of_a_locked_clip(desk, clips):
+    work, _ = desk.settled(num_each=2)
+    before, _ = split(work)
+    desk.shop.rules["split"] = {"version": "1.1.0", "salt": "pepper"}
+    (film,) = (desk.shop.folder / "own").glob("film0*")
+    desk.shop.take(*(clips.remux(film, f"copy{i}.mkv") for i in range(8)))
+    entries = {e.item: e for e in desk.shop.run().entries(DEDUP)}
+    assert min(entries) not in desk.clips  # the smallest id is a copy's
+    ends = {name: entry.code for name, entry in entries.items()}
+    assert ends == {name: None if name in desk.clips else "duplicate" for name in ends}
+    assert len(ends) == 10
+    after, lines = split(desk.settle())
+    asked = [(line.question_id, line.group_id) for line in before.active]
+    assert [(line.question_id, line.group_id) for line in after.active] == asked
+    assert {line.event for line in lines} == {"changed"}  # its source is of their group now

@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from hlvid.build.lock import LOCK_FILE
 from hlvid.build.package import MANIFEST_FILE, package
 from hlvid.build.rows import content_sha256, structured_parquet, structured_schema
-from hlvid.build.split import LOCK_FILE, split
+from hlvid.build.split import split
 from hlvid.build.verify import verify
 from hlvid.datasets.parquet import read_rows
 
