@@ -45,11 +45,12 @@ DUPLICATES = {"copy.mp4": 0, "reencoded.mp4": -1}
 SPOILED = {
     "enlarged.mp4": "quarantined upscaled",
     "hdr.mp4": "rejected hdr",
-    "cut.mp4": "quarantined",
+    "cut.mp4": "quarantined truncated",
     "short.mp4": "rejected too_short",
 }
 """Source -> how it must end."""
 Run = Callable[..., str]
+LOG_FILE = "log.jsonl"
 ANNOTATORS = ("script-one", "script-two")
 SIZE = (3840, 2160)
 
@@ -81,7 +82,7 @@ def prove(asked: argparse.Namespace) -> list[tuple[str, str]]:
     os.environ["HLVID_CACHE"] = str(out / "cache")
     site, spec = out / "site", out / "spec.toml"
     hold(out / "settings.json", asked)
-    log: list[tuple[str, str]] = []
+    log = Log(out / LOG_FILE)
     run = partial(command, log, out)
     questions = make_sources(asked, out, site, run)
     with serve(site, out / "port") as address:
@@ -110,10 +111,10 @@ def prove(asked: argparse.Namespace) -> list[tuple[str, str]]:
     run("hlvid-build", "verify", out / "package")
     run("hlvid-build", "report", spec, "--reconcile")
     if not asked.once:
-        run("hlvid-build", "rebuild", spec, "--check", "--workers", asked.workers)
+        run("hlvid-build", "rebuild", spec, "--check", "--workers", asked.workers, is_once=True)
     read_with_datasets(out, run)
     sit(asked, out, run)
-    return log
+    return log.told
 
 
 def hold(path: Path, asked: argparse.Namespace) -> None:
@@ -137,7 +138,7 @@ def make_sources(asked: argparse.Namespace, out: Path, site: Path, run: Run) -> 
         *("--seconds", asked.seconds, "--min-evidence-seconds", evidence_seconds),
         *("--workers", asked.workers),
     )
-    sound = sorted((out / "rendered" / "videos").iterdir())
+    sound = rendered(out)
     site.mkdir(exist_ok=True)
     first, last = sound[0], sound[-1]
     apart = 5
@@ -279,7 +280,7 @@ def check_endings(out: Path, told: dict[str, Any]) -> None:
     kept: dict[str, list[str]] = {}
     for candidate, name in sorted(named(out).items(), key=lambda pair: pair[1]):
         if name in SPOILED:
-            if not ends[candidate].startswith(SPOILED[name]):
+            if ends[candidate] != SPOILED[name]:
                 raise SystemExit(f"{name}: ended as {ends[candidate]}, not as {SPOILED[name]}")
         else:
             kept.setdefault(shown_by(out, name), []).append(ends[candidate])
@@ -291,8 +292,12 @@ def check_endings(out: Path, told: dict[str, Any]) -> None:
 
 def shown_by(out: Path, name: str) -> str:
     """The sound source that a source shows."""
-    sound = sorted(path.name for path in (out / "rendered" / "videos").iterdir())
-    return sound[DUPLICATES[name]] if name in DUPLICATES else name
+    return rendered(out)[DUPLICATES[name]].name if name in DUPLICATES else name
+
+
+def rendered(out: Path) -> list[Path]:
+    """The sound sources; not what a killed process was just writing."""
+    return sorted(p for p in (out / "rendered" / "videos").glob("*.mp4") if p.name[0] != ".")
 
 
 def named(out: Path) -> dict[str, str]:
@@ -378,15 +383,55 @@ def sit(asked: argparse.Namespace, out: Path, run: Run) -> None:
         *("--gaze", "both", "--selector", "detail,random-matched", "--budget", "0.1"),
         *("--frames", asked.frames, "--out", out / "runs", *limit),
     )
-    for record in (out / "runs").glob("*/run.json"):
-        summary = json.loads(record.read_text())["summary"]
-        if summary["num_failed"]:
-            raise SystemExit(f"{record.parent.name}: {summary['num_failed']} questions FAILED")
+    found = [json.loads(record.read_text()) for record in (out / "runs").glob("*/run.json")]
+    states = {each["arm"]["selector"] or "off": each["status"] for each in found}
+    if states != dict.fromkeys(("off", "detail", "random-matched:detail"), "complete"):
+        raise SystemExit(f"runs: the three arms ended as {states}")
 
 
-def command(log: list[tuple[str, str]], out: Path, *words: object, is_told: bool = True) -> str:
-    """Run a command in the proof's folder, as somebody types it there; what it printed."""
+class Log:
+    """What was typed and what it printed at first: told in a file, so that what is stopped goes on.
+
+    Args:
+        path: Of the file; the same commands in the same order find there what they said before.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._at = path, 0
+        self.told: list[tuple[str, str]] = []
+        if path.exists():
+            self.told = [(t, p) for t, p in map(json.loads, path.read_text().splitlines())]
+
+    def before(self, typed: str) -> str | None:
+        """What the command that comes now has printed before, if it has."""
+        told = self.told[self._at] if self._at < len(self.told) else ("", "")
+        return told[1] if told[0] == typed else None
+
+    def add(self, typed: str, printed: str) -> None:
+        """Tell of a command, unless it was told of before."""
+        if self.before(typed) is None:
+            self.told = [*self.told[: self._at], (typed, printed)]
+            write_bytes(self._path, [canonical_json(each) + b"\n" for each in self.told])
+        self._at += 1
+
+
+def command(
+    log: Log, out: Path, *words: object, is_told: bool = True, is_once: bool = False
+) -> str:
+    """Run a command in the proof's folder, as somebody types it there; what it printed.
+
+    Args:
+        log: Of the proof.
+        out: Folder of the proof.
+        words: Of the command.
+        is_told: Whether the page tells of it.
+        is_once: Whether it is not run again where it ended well before.
+    """
     typed = [str(word).replace(f"{out}/", "") for word in words]
+    shown = "python -c 'load_dataset(...)'" if typed[1] == "-c" else " ".join(typed)
+    if is_once and (printed := log.before(shown)) is not None:
+        log.add(shown, printed)
+        return printed
     say(f"$ {' '.join(typed)[:200]}")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     program = str(Path(sys.executable).parent / typed[0])
@@ -402,8 +447,7 @@ def command(log: list[tuple[str, str]], out: Path, *words: object, is_told: bool
     if done.returncode not in (0, 3):
         raise SystemExit(f"{' '.join(typed)}: ended with {done.returncode}")
     if is_told and "--json" not in typed:
-        shown = "python -c 'load_dataset(...)'" if typed[1] == "-c" else " ".join(typed)
-        log.append((shown, done.stdout))
+        log.add(shown, done.stdout)
     return done.stdout
 
 
@@ -412,8 +456,9 @@ def page(asked: argparse.Namespace, log: Sequence[tuple[str, str]]) -> str:
     state = canonical_json({k: v for k, v in vars(asked).items() if k not in ("out", "doc")})
     parts = [
         "# From a spec to a package, offline\n",
-        "Written by `make prove` from one run of [benchmarks/prove.py](../benchmarks/prove.py): "
-        "sources rendered in 4K, some of them spoiled on purpose, served on the loopback address. "
+        "What was typed and printed in one proof of "
+        "[benchmarks/prove.py](../benchmarks/prove.py), written by `make prove`: sources "
+        "rendered in 4K, some of them spoiled on purpose, served on the loopback address. "
         "The questions and the two blind annotators are scripts; they show the machinery, not "
         f"agreement between people. Settings: `{state.decode()}`\n",
     ]
