@@ -1,4 +1,4 @@
-"""Make the README's table: every selector at two budgets before the reader; evidence recall.
+"""Make the README's table: every selector at four budgets before the reader; evidence recall.
 
 It takes hours on two cores and goes on where it was stopped. Records, predictions and evidence
 recall go to docs/table/, from there into the README between its markers, by this script alone.
@@ -30,18 +30,17 @@ TABLE = Path("docs", "table")
 README = ROOT / "README.md"
 BENCHMARK = "hlvid-synthetic"
 NUM_VIDEOS, SECONDS, NUM_FRAMES = 24, 100, 6
-BUDGETS = (0.02, 0.1)
+BUDGETS = (0.02, 0.05, 0.1, 0.25)
+CONTROLLED = (0.02, 0.1)
+"""At these, all controls of each learned or measured gaze."""
+SEEDS = {0.1: range(5)}
+"""Of `random-matched`; one where nothing is said."""
+SELECTORS = ("random", "uniform", "centre", "centre-frame", "change", "detail", "text", "oracle")
+GAZE, WEIGHTS = "autogaze", "mini"
+"""AutoGaze with the weights that ship."""
+LOOKING = ("detail", GAZE)
+"""Those of which the controls copy the counts, and the masks of other videos."""
 RANDOM = "random-matched:detail"
-SEEDS = {0.02: range(1), 0.1: range(5)}
-SELECTORS = (
-    "random", "uniform", "centre", "centre-frame", "change", "detail", "text", "oracle",
-    "transplanted:detail",
-)  # fmt: skip
-GAZE, WEIGHTS = ("autogaze", "autogaze-native"), "mini"
-"""AutoGaze with the weights that ship; before the reader the first, beside as many random tokens.
-"""
-GAZE_FOLDER = "autogaze"
-"""Of its evidence recall, in the table's folder: a call of `recall` writes one file."""
 RECALL_FILE = "recall_rows.jsonl"
 BLIND = ("gold", "random-letter", "text-only")
 
@@ -53,27 +52,47 @@ def run_missing(out: Path) -> None:
     both = ("--benchmark", BENCHMARK, "--frames", NUM_FRAMES, "--out", out)
     for model in BLIND:
         command("hlvid-eval", "--model", model, *both)
-    recall = command("hlvid-eval", "recall", *both, "--json")
-    write_bytes(ROOT / out / RECALL_FILE, [recall])
-    controls = [f"{RANDOM}@{budget:g}#{seeds[0]}-{seeds[-1]}" for budget, seeds in SEEDS.items()]
-    selectors = ",".join([*SELECTORS, *controls])
-    budgets = ",".join(f"{budget:g}" for budget in BUDGETS)
-    gaze = ("--gaze", "both", "--selector", selectors, "--budget", budgets)
-    command("hlvid-eval", "--model", "ocr", *both, *gaze)
     weights = ("--gaze-weights", WEIGHTS)
-    there = (*both[:-1], out / GAZE_FOLDER)
-    measured = command(
-        "hlvid-eval", "recall", *there, "--selector", ",".join(GAZE), *weights, "--json"
-    )
-    write_bytes(ROOT / out / GAZE_FOLDER / RECALL_FILE, [measured])
-    selectors = ("--selector", f"{GAZE[0]},{matched(GAZE[0])}")
-    gaze = ("--gaze", "on", *selectors, "--budget", budgets, *weights)
+    budgets = ("--budget", ",".join(f"{budget:g}" for budget in BUDGETS))
+    measured = (*SELECTORS, GAZE, f"{GAZE}-native", *map(transplanted, LOOKING))
+    recall = ("--selector", ",".join(measured), *budgets, *weights, "--json")
+    write_bytes(ROOT / out / RECALL_FILE, [command("hlvid-eval", "recall", *both, *recall)])
+    gaze = ("--gaze", "both", "--selector", ",".join(reader_arms()), *weights)
     command("hlvid-eval", "--model", "ocr", *both, *gaze)
+
+
+def reader_arms() -> list[str]:
+    """The arms of the reader that gaze, as the command takes them."""
+    return [
+        f"{name}@{budget:g}" + (f"#0-{len(seeds_of(budget)) - 1}" if name in CONTROLS else "")
+        for budget in BUDGETS
+        for name in selectors_at(budget)
+    ]
+
+
+def selectors_at(budget: float) -> tuple[str, ...]:
+    """What the reader is shown at a budget, in the order of the table."""
+    if budget not in CONTROLLED:
+        return (*SELECTORS, GAZE, RANDOM)
+    return (*SELECTORS, GAZE, *map(transplanted, LOOKING), *CONTROLS)
+
+
+def seeds_of(budget: float) -> range:
+    """Of `random-matched` at a budget."""
+    return SEEDS.get(budget, range(1))
 
 
 def matched(selector: str) -> str:
     """The control that spends at random what a selector spent."""
     return f"random-matched:{selector}"
+
+
+def transplanted(selector: str) -> str:
+    """The control that keeps of a video what a selector kept of another."""
+    return f"transplanted:{selector}"
+
+
+CONTROLS = tuple(map(matched, LOOKING))
 
 
 def command(program: str, *arguments: object) -> bytes:
@@ -143,13 +162,13 @@ def reader_rows(
     arms = [("off", None)] + [
         (f"{selector}@{budget:g}", budget)
         for budget in BUDGETS
-        for selector in (*SELECTORS, RANDOM, GAZE[0], matched(GAZE[0]))
+        for selector in selectors_at(budget)
         if ("ocr", f"{selector}@{budget:g}") in runs
     ]
     rows = []
     for name, budget in arms:
         run = runs["ocr", name]
-        seeds = SEEDS[budget] if budget and name.startswith(RANDOM) else range(1)
+        seeds = seeds_of(budget) if budget and name.startswith(matched("")) else range(1)
         copies = [runs["ocr", f"{name}#{seed}" if seed else name] for seed in seeds]
         scores = np.mean([correct(copy) for copy in copies], axis=0)
         difference = "" if budget is None else against_random(runs, scores, budget, videos, name)
@@ -172,18 +191,12 @@ def reader_part(runs: dict[tuple[str, str], GradedRun], questions: Sequence[Ques
     """The reader's table with its caption; a sentence where its runs are not there yet."""
     if ("ocr", "off") not in runs:
         return ["The reader's table is not there yet: it takes hours, and `make table` makes it."]
-    mini = ""
-    if ("ocr", f"{GAZE[0]}@{BUDGETS[0]:g}") in runs:
-        mini = (
-            f"`{GAZE[0]}` has the weights that ship (`{WEIGHTS}`), and is held against "
-            f"`{matched(GAZE[0])}`. "
-        )
     return [
-        f"The **reader** sees only what each selector keeps. Against random: paired difference in "
-        f"points to `{RANDOM}`, at the same number of tokens. {mini}"
+        f"The **reader** sees only what each selector keeps. `{GAZE}` has the weights that ship "
+        f"(`{WEIGHTS}`). Against random: paired difference in points to `{RANDOM}`, for `{GAZE}` "
+        f"to `{matched(GAZE)}` where that was sat, at the same number of tokens. "
         "† is shown where the answer is, but not the words by which the question names the "
-        "thing; these runs are of an older rule, which served small evidence first. "
-        "‡ shares the reader's own text detector.",
+        "thing. ‡ shares the reader's own text detector.",
         "",
         *markdown(
             ("arm", "kept", "accuracy", "text questions", "against random", "no answer"),
@@ -202,10 +215,9 @@ def against_random(
     """Paired difference to the mean over the seeds of random-matched, in points."""
     if name.startswith(matched("")):
         return ""
-    if name.startswith(GAZE[0]):
-        names = [f"{matched(GAZE[0])}@{budget:g}"]
-    else:
-        names = [f"{RANDOM}@{budget:g}" + (f"#{seed}" if seed else "") for seed in SEEDS[budget]]
+    own = f"{matched(GAZE)}@{budget:g}"
+    control = own if GAZE in name and ("ocr", own) in runs else f"{RANDOM}@{budget:g}"
+    names = [control + (f"#{seed}" if seed else "") for seed in seeds_of(budget)]
     reference = np.mean([correct(runs["ocr", other]) for other in names], axis=0)
     found = mean_difference(scores, reference, videos)
     return f"{100 * found.difference:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
@@ -239,7 +251,7 @@ def agreement_part(
     videos = [question.video_id for question in questions]
     told = []
     for budget in BUDGETS:
-        names = [f"{selector}@{budget:g}" for selector in (*SELECTORS, GAZE[0])]
+        names = [f"{selector}@{budget:g}" for selector in (*SELECTORS, GAZE)]
         arms = [runs["ocr", name] for name in names if ("ocr", name) in runs]
         arms = [run for run in arms if not run.record.arm.privileged]
         recalls = [recalled(run, questions) for run in arms]
@@ -258,8 +270,8 @@ def agreement_part(
 
 def recall_rows(folder: Path) -> list[list[str]]:
     """Evidence recall of every selector and budget, with its two factors."""
-    rows, files = [], (folder / RECALL_FILE, folder / GAZE_FOLDER / RECALL_FILE)
-    lines = [line for file in files if file.is_file() for line in file.read_text().splitlines()]
+    rows = []
+    lines = (folder / RECALL_FILE).read_text().splitlines()
     found = {row["arm"]: row for row in map(json.loads, lines)}
     for _, row in sorted(found.items()):
         recall = percent(row["recall"])

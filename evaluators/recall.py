@@ -97,13 +97,13 @@ class Survey:
     out: Path
     seed: int
 
-    @property
-    def config(self) -> str:
-        """What finished items are kept under."""
+    def key(self, video_id: str, name: str) -> str:
+        """What the finished measure of a row on a video is kept under."""
         parts = [self.benchmark.id.model_dump(mode="json"), self.num_frames, self.seed]
         parts += [marks] if (marks := self.benchmark.marked_sha256) else []
-        parts += sorted({arm.weights for arm in self.arms if arm.weights is not None})
-        return digest([*parts, metadata.version("hlvid")])[:ID_DIGITS]
+        what = self.rows[name]
+        parts += [what.weights] if isinstance(what, ArmSettings) and what.weights else []
+        return f"{video_id}/{name}/{digest([*parts, metadata.version('hlvid')])[:ID_DIGITS]}"
 
     @property
     def rows(self) -> dict[str, ArmSettings | float]:
@@ -198,7 +198,7 @@ def _video(
     """Every row's measure of one video: from the ledger, or taken now."""
     missing = {}
     for name, what in survey.rows.items():
-        known = ledger.get(f"{video_id}/{name}/{survey.config}")
+        known = ledger.get(survey.key(video_id, name))
         if known is None:
             missing[name] = what
         else:
@@ -227,7 +227,7 @@ def _video(
             else:
                 value = _expectations(canvas, evidence, what)
             if not isinstance(value, Failure):
-                ledger.append(f"{video_id}/{name}/{survey.config}", value)
+                ledger.append(survey.key(video_id, name), value)
             yield name, value
 
 
