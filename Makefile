@@ -64,9 +64,9 @@ table: .venv/eval.stamp
 # Goes on from the last state, wherever that was written. Exit code 3 says that there is more to do.
 train-autogaze: .venv/all.stamp
 	$(BIN)/hlvid-gaze train ntp --config mini-ntp --out $(TRAIN_RUN)/ntp --max-minutes $(TRAIN_MINUTES) && \
-	$(BIN)/hlvid-gaze train ntp --config mini-own --out $(TRAIN_RUN)/own --max-minutes $(TRAIN_MINUTES) && \
-	$(BIN)/hlvid-gaze train ntp --config mini-own-16 --out $(TRAIN_RUN)/own-16 --max-minutes $(TRAIN_MINUTES) && \
-	$(BIN)/hlvid-gaze train grpo --config mini-grpo --out $(TRAIN_RUN)/grpo --max-minutes $(TRAIN_MINUTES) && \
+	$(BIN)/hlvid-gaze train ntp --config mini-own --start $(TRAIN_RUN)/ntp/best --out $(TRAIN_RUN)/own --max-minutes $(TRAIN_MINUTES) && \
+	$(BIN)/hlvid-gaze train ntp --config mini-own-16 --start $(TRAIN_RUN)/own/best --out $(TRAIN_RUN)/own-16 --max-minutes $(TRAIN_MINUTES) && \
+	$(BIN)/hlvid-gaze train grpo --config mini-grpo --start $(TRAIN_RUN)/own-16/best --out $(TRAIN_RUN)/grpo --max-minutes $(TRAIN_MINUTES) && \
 	$(BIN)/hlvid-gaze train grpo --config mini-grpo-only --out $(TRAIN_RUN)/grpo-only --max-minutes $(TRAIN_MINUTES) || \
 	test $$? -eq 3
 

@@ -26,13 +26,15 @@ sys.path.insert(0, str(ROOT))
 from measure import Row  # noqa: E402
 from table import markdown  # noqa: E402
 
+from evaluators.provenance import git_state, hardware  # noqa: E402
 from gaze.checkpoint import find_checkpoint  # noqa: E402
 from gaze.info import describe  # noqa: E402
-from gaze.train import films, scenes  # noqa: E402
+from gaze.train import films, moving, scenes  # noqa: E402
 from gaze.train.calibrate import Calibration  # noqa: E402
 from gaze.train.journal import NAME as LOG  # noqa: E402
 from gaze.train.judging import chosen_losses  # noqa: E402
 from gaze.train.measure import (  # noqa: E402
+    SEEDS,
     TARGET_RATIO,
     Measurement,
     load_model,
@@ -61,6 +63,15 @@ STAGES = {
     "grpo-only": "mini-grpo-only",
 }
 """Folder of each run, and the configuration that ships."""
+TRAINED = {
+    "ntp": "next-token prediction",
+    "own": "next-token prediction",
+    "own-16": "next-token prediction",
+    "grpo": "both stages",
+    "grpo-only": "GRPO only",
+}
+"""What the model of each run has been trained by, from its beginning on."""
+UNTRAINED = "untrained"
 CHECKPOINT = Path("gaze", "autogaze-mini")
 DOCS = Path("docs", "autogaze-mini")
 VALIDATION = "validation.svg"
@@ -88,11 +99,16 @@ def best_of(log: Sequence[Row]) -> Row:
 
 
 class Standing(Record):
-    """What the best of each run loses on the same validation clips."""
+    """What the best of each run loses on the same validation clips, and where it was measured."""
 
     num_clips: int
     num_frames: int
+    """All of them are remembered, whatever a run's own clips had."""
     losses: dict[str, float]
+    cpu: str
+    num_cores: int
+    git_commit: str | None
+    git_dirty: bool | None
 
     @property
     def best(self) -> str:
@@ -107,13 +123,27 @@ def standing(num_clips: int, num_frames: int) -> Standing:
     losses = {}
     for run in STAGES:
         if (folder := ROOT / RUNS / run / BEST).is_dir():
-            model = load_model(str(folder), pyramid)
+            model = load_model(str(folder), pyramid, clip_frames=num_frames)
             losses[run] = float(
                 chosen_losses(model, held.pixels, pyramid, ratio=TARGET_RATIO).mean()
             )
     if not losses:
         sys.exit(f"{RUNS}: holds no run that was validated. Run make train-autogaze first.")
-    return Standing(num_clips=num_clips, num_frames=num_frames, losses=losses)
+    commit, is_dirty = git_state()
+    return Standing(
+        num_clips=num_clips,
+        num_frames=num_frames,
+        losses=losses,
+        cpu=hardware().cpu,
+        num_cores=hardware().num_cores,
+        git_commit=commit,
+        git_dirty=is_dirty,
+    )
+
+
+def label(run: str) -> str:
+    """What the best of a run is called beside the others."""
+    return f"`{run}` ({TRAINED.get(run, 'none')})"
 
 
 def hours(log: Sequence[Row], settings: TrainSettings) -> float:
@@ -127,12 +157,20 @@ def make(num_clips: int, num_frames: int, num_scenes: int) -> None:
     judged = standing(num_clips, num_frames)
     write_json(ROOT / DOCS / STANDING, judged)
     chosen = judged.best
-    publish(ROOT / RUNS / chosen / BEST, ROOT / CHECKPOINT, ratio=TARGET_RATIO, num_clips=num_clips)
+    publish(
+        ROOT / RUNS / chosen / BEST,
+        ROOT / CHECKPOINT,
+        ratio=TARGET_RATIO,
+        num_clips=num_clips,
+        clip_frames=num_frames,
+    )
     with tempfile.TemporaryDirectory() as folder:
         settings = read_settings(Path(STAGES["ntp"]))
         write_model(Path(folder), begin(settings, loss_kind=Pyramid.kind))
-        also = {"untrained": folder}
-        also |= {run: str(ROOT / RUNS / run / BEST) for run in judged.losses if run != chosen}
+        also = {label(UNTRAINED): folder}
+        also |= {
+            label(run): str(ROOT / RUNS / run / BEST) for run in judged.losses if run != chosen
+        }
         measure(
             "mini",
             ROOT / DOCS,
@@ -141,6 +179,7 @@ def make(num_clips: int, num_frames: int, num_scenes: int) -> None:
             num_clips=num_clips,
             num_frames=num_frames,
             num_scenes=num_scenes,
+            label=label(chosen),
         )
 
 
@@ -208,6 +247,7 @@ def card() -> str:
         rows.append(
             [
                 f"`{run}`",
+                TRAINED[run],
                 f"{log[-1]['step']:,} of {settings.steps:,}",
                 f"{settings.batch_size} of {settings.data.num_frames} frames",
                 f"{hours(log, settings):.1f}",
@@ -239,21 +279,41 @@ def card() -> str:
             "",
             "## Training",
             "",
-            "`make train-autogaze` trained it and goes on with it; `make publish-autogaze` writes "
-            "all of this page and of [its measurement](../../docs/autogaze-mini/evaluation.md). "
+            "`make train-autogaze` makes these runs, and goes on with one that is not at its end; "
+            "`make publish-autogaze` writes all of this page and of "
+            "[its measurement](../../docs/autogaze-mini/evaluation.md). "
             "The configurations are in `gaze/train/configs`, the last states of the runs in "
             f"`{RUNS.as_posix()}`. `ntp` predicts greedy gazes; `own` goes on from its best and "
             "learns from what it gazes at itself (DAgger), `own-16` does so on longer clips; "
-            "`grpo` goes on from there and lowers the loss itself; `grpo-only` does so from "
-            "random values, to be compared with. Of each run the step that was best on its own "
+            "`grpo` goes on from there and lowers the loss itself; `grpo-only` does so from the "
+            "beginning, to be compared with. Of each run the step that was best on its own "
             "validation clips is judged on "
-            f"{judged.num_clips} of {judged.num_frames} frames; published is `{judged.best}`, the "
-            "best of these.",
+            f"{judged.num_clips} of {judged.num_frames} frames, all of which every model "
+            f"remembers; published is `{judged.best}`, the best of these.",
+            "",
+            "GRPO had a small part of the clips that next-token prediction had, so the runs say "
+            "what it gives in so many steps, and not what it can give.",
             "",
             *markdown(
-                ("run", "steps", "clips a step", "hours", "best at step", "loss at 10 % kept"),
+                (
+                    "run",
+                    "trained by",
+                    "steps",
+                    "clips a step",
+                    "hours",
+                    "best at",
+                    "loss at 10 % kept",
+                ),
                 rows,
             ),
+            "",
+            "In these the paper is not followed: labels are soft, by what every cell gains; there "
+            "is a stage of its own gazes (DAgger); GRPO is paid for every frame of a clip and "
+            "draws most of its lengths as budgets of labels are drawn; the loss is not VideoMAE's. "
+            "A fresh model is no plain noise: its filters begin as cosines, its last layer hands "
+            "on the place that it attends to.",
+            "",
+            f"Judged and measured on {judged.num_cores} cores of {judged.cpu}, {_commit(judged)}.",
             "",
             *(
                 f"![{title}](../../docs/autogaze-mini/{name})"
@@ -262,6 +322,11 @@ def card() -> str:
             f"![validation](../../docs/autogaze-mini/{VALIDATION})",
             "",
             "## What it keeps, on held-out clips",
+            "",
+            f"Clips of seed {SEEDS['test']}. Those of seed 0 were looked at while runs were "
+            "planned; by these nothing was chosen. Whether a control sees all scales or the "
+            f"finest alone was decided on validation clips (seed {SEEDS['validation']}, other "
+            "photographs and scenes).",
             "",
             (ROOT / DOCS / "evaluation.md").read_text(encoding="utf-8").rstrip(),
             "",
@@ -278,7 +343,8 @@ def card() -> str:
             "## Limits",
             "",
             f"- The loss is not the paper's: `{calibration.loss_kind}` paints kept cells and "
-            "measures luma, and knows nothing of what a frame means.",
+            "measures differences of red, green and blue, over the deviation of the clip's luma; "
+            "it knows nothing of what a frame means.",
             f"- It was trained on clips of {told['clip_frames']} frames and gazes at so many at "
             "once; longer videos are cut.",
             "- Few photographs and one renderer stand behind the clips, and intervals tell of "
@@ -294,17 +360,37 @@ def _data(settings: TrainSettings) -> list[str]:
     data = settings.data
     names = photographs.names("training")
     pictures = [one for one in photographs.catalogue() if one.file in names]
-    rows = [[one.title, one.author, str(one.year), one.license] for one in pictures]
+    rows = [
+        [
+            one.title,
+            one.author,
+            str(one.year),
+            one.license,
+            "scenes" if one.file in moving.VALIDATION else "clips that pan over it, scenes",
+        ]
+        for one in pictures
+    ]
+    measured = ", ".join(name for name, split in films.CARRIED.items() if split == "test")
     carried = ", ".join(name for name, split in films.CARRIED.items() if split == "training")
     return [
         f"Clips drawn from seed {settings.seed}: {data.moving:.0%} pan and zoom over photographs, "
         f"{data.scenes:.0%} are windows of {data.num_scenes} rendered scenes (their seed: "
         f"{scenes.SEEDS['training']:,}), {data.films:.0%} are cut from {carried} (Big Buck Bunny, "
         f"Blender Foundation, CC-BY-3.0) as {films.CARRIER} carries it. "
-        "Photographs that are reserved for benchmarks and held-out clips are never opened.",
+        f"{films.CARRIER} also carries {measured}, on which it is measured (`real`) and never "
+        "trained: their terms are not known. "
+        "Photographs that are reserved for benchmarks and held-out clips are never opened. Two "
+        "that validation clips pan over may texture training scenes.",
         "",
-        *markdown(("photograph", "author", "year", "licence"), rows),
+        *markdown(("photograph", "author", "year", "licence", "used for"), rows),
     ]
+
+
+def _commit(judged: Standing) -> str:
+    if judged.git_commit is None:
+        return "outside a checkout"
+    changed = " with changes" if judged.git_dirty else ""
+    return f"commit {judged.git_commit[:12]}{changed}"
 
 
 def _loss(row: Row) -> float:

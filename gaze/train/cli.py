@@ -16,6 +16,9 @@ Config = Annotated[
     Path, typer.Option(help="TOML or JSON file, or one that ships, such as mini-ntp.")
 ]
 Out = Annotated[Path, typer.Option(help="Folder of the run.")]
+Start = Annotated[
+    Path | None, typer.Option(help="Checkpoint to begin with, instead of the configuration's.")
+]
 Minutes = Annotated[
     float | None, typer.Option(min=0, help="Stop after so long; the next call goes on.")
 ]
@@ -47,7 +50,8 @@ def register(app: typer.Typer) -> None:
 @training.callback(
     epilog="\b\nExamples:\n"
     "hlvid-gaze train ntp --config mini-ntp --out training/autogaze-mini/ntp --max-minutes 100\n"
-    "hlvid-gaze train grpo --config mini-grpo --out training/autogaze-mini/grpo\n"
+    "hlvid-gaze train grpo --config mini-grpo --start training/autogaze-mini/own-16/best "
+    "--out training/autogaze-mini/grpo\n"
     "Several GPUs: accelerate launch -m gaze.train.cli ntp --config mini-ntp --out run\n"
 )
 def train() -> None:
@@ -57,21 +61,38 @@ def train() -> None:
 @training.command(
     epilog="\b\nhlvid-gaze train ntp --config mini-ntp --out run/ntp --max-minutes 100\n"
 )
-def ntp(config: Config, out: Out, max_minutes: Minutes = None, workers: Workers = 1) -> None:
+def ntp(
+    config: Config,
+    out: Out,
+    start: Start = None,
+    max_minutes: Minutes = None,
+    workers: Workers = 1,
+) -> None:
     """First stage: predict greedy gazes."""
-    _train("ntp", config, out, max_minutes, workers)
+    _train("ntp", config, out, start, max_minutes, workers)
 
 
 @training.command(
     epilog="\b\nhlvid-gaze train grpo --config mini-grpo --out run/grpo --max-minutes 60\n"
 )
-def grpo(config: Config, out: Out, max_minutes: Minutes = None, workers: Workers = 1) -> None:
+def grpo(
+    config: Config,
+    out: Out,
+    start: Start = None,
+    max_minutes: Minutes = None,
+    workers: Workers = 1,
+) -> None:
     """Second stage: lower the loss of the reconstruction itself."""
-    _train("grpo", config, out, max_minutes, workers)
+    _train("grpo", config, out, start, max_minutes, workers)
 
 
 def _train(
-    stage: str, config: Path, out: Path, max_minutes: float | None, num_workers: int
+    stage: str,
+    config: Path,
+    out: Path,
+    start: Path | None,
+    max_minutes: float | None,
+    num_workers: int,
 ) -> None:
     from gaze.train.loop import train
     from gaze.train.settings import read_settings
@@ -79,6 +100,10 @@ def _train(
     settings = read_settings(config)
     if settings.stage != stage:
         raise UserError(f"--config {config}: is of stage {settings.stage!r}, not {stage!r}.")
+    if start is not None:
+        settings = settings.model_copy(update={"start": start.as_posix()})
+    if settings.start is not None:
+        say(f"{out}: begins with {settings.start}")
     go_on(
         lambda tell: train(
             settings, out, max_minutes=max_minutes, num_workers=num_workers, tell=tell

@@ -208,6 +208,29 @@ def compare(
     )
 
 
+@dataclass(frozen=True)
+class Crossing:
+    """The ratio at which a mean loss falls to a target.
+
+    Attributes:
+        ratio: On all clips.
+        resampled: On resamples of whole sources, which are the same for all models; None below
+            eight sources.
+    """
+
+    ratio: float
+    resampled: Floats | None
+
+    def estimate(self, other: Crossing | None = None) -> Estimate:
+        """It with its interval, or how many times another's it is."""
+        mean = self.ratio / (1.0 if other is None else other.ratio)
+        if self.resampled is None:
+            return Estimate(mean=mean, low=None, high=None)
+        times = 1.0 if other is None or other.resampled is None else other.resampled
+        low, high = np.quantile(self.resampled / times, [0.025, 0.975])
+        return Estimate(mean=mean, low=float(low), high=float(high))
+
+
 def needed_ratio(
     curves: Mapping[float, Floats],
     sources: Sequence[str],
@@ -215,8 +238,8 @@ def needed_ratio(
     *,
     num_bootstrap: int = 2000,
     seed: int = 0,
-) -> tuple[float, float | None, float | None] | None:
-    """The ratio at which the mean loss falls to a target, with a cluster-bootstrap interval.
+) -> Crossing | None:
+    """The ratio at which the mean loss falls to a target, and on resamples of the sources.
 
     Args:
         curves: (clips,) losses at ascending ratios.
@@ -226,8 +249,8 @@ def needed_ratio(
         seed: Of the resampling.
 
     Returns:
-        (ratio, low, high), without an interval below eight sources; None where the curve does not
-        reach the target. Ends beyond the measured ratios are the outermost of these.
+        None where the curve does not reach the target. Of a resample beyond the measured ratios,
+        the outermost of these.
     """
     ratios = np.array(sorted(curves))
     table = np.stack([curves[ratio] for ratio in ratios], 1)  # (clips, ratios)
@@ -241,13 +264,12 @@ def needed_ratio(
     if found is None:
         return None
     if len(names) < MIN_SOURCES:
-        return found, None, None
+        return Crossing(found, None)
     means = (draws @ sums) / (draws @ sizes)[:, None]
     ends = [
         (ratios[-1] if (at := _crossing(ratios, mean, target)) is None else at) for mean in means
     ]
-    low, high = np.quantile(ends, [0.025, 0.975])
-    return found, float(low), float(high)
+    return Crossing(found, np.array(ends))
 
 
 def _crossing(ratios: Floats, losses: Floats, target: float) -> float | None:

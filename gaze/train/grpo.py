@@ -77,11 +77,16 @@ class PolicyGradient(nn.Module):
     """
 
     def __init__(
-        self, model: AutoGaze, reconstruction: Reconstruction, settings: GrpoSettings
+        self,
+        model: AutoGaze,
+        reconstruction: Reconstruction,
+        settings: GrpoSettings,
+        *,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.model, self.reconstruction, self.settings = model, reconstruction, settings
-        self.done = 0.0
+        self.seed, self.done = seed, 0.0
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The objective ("loss") and what it is made of."""
@@ -93,7 +98,7 @@ class PolicyGradient(nn.Module):
             caps = self._lengths(batch, plain)
             many = plain.repeat_interleave(settings.group, 0)
             caps = caps.repeat_interleave(settings.group, 0)
-            seed = int(draws("roll-out", batch.number).integers(2**62))
+            seed = int(draws("roll-out", self.seed, batch.number).integers(2**62))
             found = sample(model.decoder, many, caps, temperature=temperature, seed=seed)
             frames = self._frames(batch)
             losses = self._losses(batch.pixels, found, frames)  # (B * G, rewarded)
@@ -122,7 +127,7 @@ class PolicyGradient(nn.Module):
         """(B, T) cells of each frame: as a threshold has them, or as budgets are drawn."""
         settings, config = self.settings, self.model.config
         clips, num_frames = features.shape[:2]
-        rng = draws("lengths", batch.number)
+        rng = draws("lengths", self.seed, batch.number)
         threshold = rng.uniform(settings.threshold_low, settings.threshold_high, clips)
         cap = torch.full((clips, num_frames), config.cap(settings.cap_ratio))
         found = roll_out(
@@ -140,7 +145,7 @@ class PolicyGradient(nn.Module):
     def _frames(self, batch: Batch) -> list[int]:
         num_frames = batch.pixels.shape[1]
         wanted = min(self.settings.rewarded_frames or num_frames, num_frames)
-        drawn = draws("rewarded", batch.number).choice(num_frames, wanted, replace=False)
+        drawn = draws("rewarded", self.seed, batch.number).choice(num_frames, wanted, replace=False)
         return [int(frame) for frame in np.sort(drawn)]
 
     def _losses(self, pixels: Tensor, found: Sequences, frames: list[int]) -> Tensor:

@@ -13,7 +13,6 @@ from gaze.train.batches import Batch
 from gaze.train.grpo import PolicyGradient
 from gaze.train.judging import chosen_losses
 from gaze.train.ntp import NextToken
-from gaze.train.reconstruction import Reconstruction
 from gaze.train.settings import TrainSettings
 from gaze.train.slices import LOSS, Slice, Told, run_slice
 from gaze.train.sources import training_batches, validation_batch
@@ -32,7 +31,6 @@ def train(
     *,
     max_minutes: float | None = None,
     num_workers: int = 0,
-    reconstruction: Reconstruction | None = None,
     tell: Told = lambda _step, _values: None,
 ) -> Slice:
     """Train until the last step, or until the time is over: `run_slice` says how.
@@ -42,14 +40,13 @@ def train(
         folder: Of the run.
         max_minutes: When to stop; the steps up to the next save are finished first.
         num_workers: Processes that make batches.
-        reconstruction: What the second stage lowers; `Pyramid` by default.
         tell: Called with every line of the log.
 
     Raises:
         UserError: The folder holds another run, or data or weights cannot be read.
     """
     return run_slice(
-        lambda: _Gazing(settings, reconstruction),
+        lambda: _Gazing(settings),
         settings,
         folder,
         max_minutes=max_minutes,
@@ -64,15 +61,15 @@ class _Gazing:
     weight_decay = 0.0
     rests = False
 
-    def __init__(self, settings: TrainSettings, reconstruction: Reconstruction | None) -> None:
+    def __init__(self, settings: TrainSettings) -> None:
         self.settings = settings
         self.pyramid = settings.model.pyramid()
-        judge = reconstruction or self.pyramid
+        judge = settings.reconstruction.load(self.pyramid)
         self.model = begin(settings, loss_kind=judge.kind)
         self.objective: NextToken | PolicyGradient = (
             NextToken(self.model, settings.ntp)
             if settings.stage == "ntp"
-            else PolicyGradient(self.model, judge, settings.grpo)
+            else PolicyGradient(self.model, judge, settings.grpo, seed=settings.seed)
         )
         self._validation: Batch | None = None
 

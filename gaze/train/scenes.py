@@ -48,9 +48,9 @@ class SceneClips:
 
     Args:
         split: Whose scenes.
-        seed: Another seed, other clips of the same scenes.
+        seed: Another seed, other clips of other scenes.
         num_frames: T, at most 16.
-        num_scenes: How many scenes there are.
+        num_scenes: How many scenes they are cut from.
         size: S, pixels of a side.
     """
 
@@ -63,7 +63,7 @@ class SceneClips:
     def clip(self, index: int) -> Clip:
         """One clip; its source is the scene."""
         rng = draws("scene", self.split, self.seed, index)
-        scene = int(rng.integers(self.num_scenes))
+        scene = self._scenes[int(rng.integers(self.num_scenes))]
         windows = _stored(self.split, scene, self.size)
         longest = min(4, (RUN_FRAMES - 1) // max(1, self.num_frames - 1))
         step = int(rng.integers(1, longest + 1))
@@ -73,14 +73,17 @@ class SceneClips:
         pixels = pixels[..., ::-1] if rng.random() < 0.5 else pixels
         return Clip(np.ascontiguousarray(pixels), f"scene {self.split} {scene}")
 
+    @property
+    def _scenes(self) -> range:
+        return range(self.seed * self.num_scenes, (self.seed + 1) * self.num_scenes)
+
     def prepare(self) -> None:
         """Draw the scenes that are not in the cache yet, one on each core.
 
         Raises:
             UserError: The cache may not be written, or a drawing process was killed.
         """
-        scenes = range(self.num_scenes)
-        missing = [n for n in scenes if not _path(self.split, n, self.size).is_file()]
+        missing = [n for n in self._scenes if not _path(self.split, n, self.size).is_file()]
         if not missing:
             return
         workers = min(len(os.sched_getaffinity(0)), len(missing))

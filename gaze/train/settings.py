@@ -6,16 +6,20 @@ Defaults are the paper's (arXiv 2603.12254, appendix B) where it gives a value.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gaze.config import GazeConfig
+from gaze.train.features import WEIGHT, FeatureLoss
 from gaze.train.grpo import GrpoSettings
 from gaze.train.labels import Budgets
 from gaze.train.ntp import NtpSettings
 from gaze.train.pyramid import Pyramid
+from gaze.train.reconstruction import Reconstruction
 from gaze.train.slices import Count, SliceSettings, read_config
+from gaze.train.videomae import VideoMae
+from hlvid.errors import UserError
 from hlvid.types import Record
 
 Weight = Annotated[float, Field(ge=0)]
@@ -79,6 +83,55 @@ class DataSettings(Record):
     num_scenes: Count = 24
 
 
+class FeatureSettings(Record):
+    """A vision model whose features are compared too."""
+
+    name: Annotated[str, Field(pattern="^[a-z0-9]+$")]
+    """Part of the name of the loss."""
+    model: str
+    """Folder or hub id: DINOv2, SigLIP2 and others that Hugging Face's `AutoModel` loads."""
+    weight: Weight = WEIGHT
+
+
+class ReconstructionSettings(Record):
+    """What the second stage lowers; models are judged by the pyramid in either case."""
+
+    videomae: str | None = None
+    """Folder of a VideoMAE: `config.json` with its sizes as in `gaze.train.videomae`, and the
+    released state's tensors as `model.safetensors`. None for the pyramid."""
+    features: tuple[FeatureSettings, ...] = ()
+    """Beside the pixels of VideoMAE; the paper has DINOv2 and SigLIP2."""
+
+    @model_validator(mode="after")
+    def _features_are_of_videomae(self) -> Self:
+        if self.features and self.videomae is None:
+            raise ValueError("features: belong to videomae, which is not named")
+        return self
+
+    def load(self, pyramid: Pyramid) -> Reconstruction:
+        """Read it.
+
+        Args:
+            pyramid: What it is where nothing is named.
+
+        Raises:
+            UserError: A model cannot be read, or keeps other cells.
+        """
+        if self.videomae is None:
+            return pyramid
+        losses = [
+            FeatureLoss.from_pretrained(one.name, one.model, weight=one.weight)
+            for one in self.features
+        ]
+        found = VideoMae.from_folder(Path(self.videomae), losses)
+        if found.cells_per_scale != pyramid.cells_per_scale:
+            raise UserError(
+                f"[reconstruction] videomae: keeps {found.cells_per_scale} cells, the model "
+                f"{pyramid.cells_per_scale}. Allowed are the same."
+            )
+        return found
+
+
 class TrainSettings(SliceSettings):
     """One stage of training.
 
@@ -87,6 +140,8 @@ class TrainSettings(SliceSettings):
     the paper names none for the second. It tells no final learning rate either, the default is the
     released code's; and no largest norm of a gradient.
     """
+
+    later: ClassVar[frozenset[str]] = frozenset({"reconstruction"})
 
     stage: Literal["ntp", "grpo"]
     batch_size: Count = 256
@@ -99,7 +154,14 @@ class TrainSettings(SliceSettings):
     budgets: Budgets = Budgets()
     ntp: NtpSettings = NtpSettings()
     grpo: GrpoSettings = GrpoSettings()
+    reconstruction: ReconstructionSettings = ReconstructionSettings()
     validation_clips: Count = 32
+
+    @model_validator(mode="after")
+    def _labels_are_of_the_pyramid(self) -> Self:
+        if self.stage == "ntp" and self.reconstruction.videomae is not None:
+            raise ValueError("reconstruction: belongs to grpo; labels are the pyramid's")
+        return self
 
 
 def read_settings(path: Path) -> TrainSettings:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeVar
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -50,6 +50,9 @@ T = TypeVar("T", bound=Record)
 class SliceSettings(Record):
     """What the curve of any run depends on."""
 
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Settings that came when runs had been made: at their default, they change no digest."""
+
     steps: Count
     seed: Annotated[int, Field(ge=0)] = 0
     accumulate: Count = 1
@@ -77,7 +80,9 @@ class SliceSettings(Record):
     @property
     def sha256(self) -> str:
         """Of all that the curve depends on."""
-        return digest(self.model_dump(mode="json", exclude={"log_every"}))
+        fields = type(self).model_fields
+        absent = {name for name in self.later if getattr(self, name) == fields[name].default}
+        return digest(self.model_dump(mode="json", exclude={"log_every", *absent}))
 
 
 def read_config(path: Path, type_: type[T], *, shipped: Path) -> T:

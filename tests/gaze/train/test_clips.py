@@ -66,9 +66,12 @@ def test_training_never_opens_a_reserved_photograph(tmp_path):
         "import sys\n"
         "opened = set()\n"
         "sys.addaudithook(lambda event, args: opened.add(str(args[0])) if event == 'open' else 0)\n"
+        "from gaze.train import scenes\n"
         "from gaze.train.settings import DataSettings\n"
         "from gaze.train.sources import clips_of\n"
         "data = DataSettings(num_frames=2, num_scenes=1, films=0)\n"
+        "for split in ('training', 'validation'):\n"
+        "    scenes._draw(split, 0, 224)\n"  # here, and not in processes that have no hook
         "for split, data in {\n"
         "    'training': data,\n"
         "    'validation': data.model_copy(update={'scenes': 0}),\n"

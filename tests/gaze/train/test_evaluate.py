@@ -131,11 +131,25 @@ def test_the_ratio_that_a_loss_needs_lies_where_the_curve_crosses():
     ratios = (0.1, 0.2, 0.4)
     spread = np.array([0.9, 1.0, 1.1, 1.0] * 2)
     curves = {ratio: spread * (1 - np.log2(ratio / 0.1) / 4) for ratio in ratios}
-    found, low, high = needed_ratio(curves, list("abcdefgh"), 0.875)
-    assert found == pytest.approx(0.1 * 2**0.5)
-    assert low < found < high
+    at = needed_ratio(curves, list("abcdefgh"), 0.875)
+    found = at.estimate()
+    assert found.mean == pytest.approx(0.1 * 2**0.5)
+    assert found.low < found.mean < found.high
     assert needed_ratio(curves, list("abcdefgh"), 0.3) is None
-    assert needed_ratio(curves, list("abcdefga"), 0.875) == (found, None, None)  # of seven sources
+    of_seven = needed_ratio(curves, list("abcdefga"), 0.875).estimate()
+    assert (of_seven.mean, of_seven.low, of_seven.high) == (found.mean, None, None)
+
+
+def test_two_ratios_are_compared_on_the_same_resamples():
+    """One model needs half the other's cells on every clip: certain, unlike either share."""
+    spread = np.random.default_rng(0).uniform(0.8, 1.2, 16)
+    curve = {ratio: spread * ratio**-0.3 for ratio in (0.05, 0.1, 0.2, 0.4, 0.8)}
+    half = {ratio: curve[min(2 * ratio, 0.8)] for ratio in curve}
+    sources = [f"{n}" for n in range(16)]
+    first, other = (needed_ratio(one, sources, 1.75) for one in (half, curve))
+    assert other.estimate().high - other.estimate().low > 0.02
+    times = other.estimate(first)
+    assert (times.mean, times.low, times.high) == pytest.approx((2, 2, 2))
 
 
 def test_moving_clips_and_scenes_are_reported_apart_beside_all_together(model, pixels):
@@ -162,8 +176,10 @@ def test_moving_clips_and_scenes_are_reported_apart_beside_all_together(model, p
 
     needed = {one.clips: one for one in measure._needed({"autogaze": model}, held, PYRAMID)}
     assert list(needed) == ["synthetic", "moving", "scenes"]
-    assert needed["moving"].ratio is not None and needed["moving"].low is None
-    assert needed["scenes"].low <= needed["scenes"].ratio <= needed["scenes"].high
+    assert needed["moving"].ratio is not None and needed["moving"].ratio.low is None
+    share = needed["scenes"].ratio
+    assert share.low <= share.mean <= share.high
+    assert needed["scenes"].times is None  # it is the first
 
 
 def test_a_calibrated_threshold_gives_the_loss_that_is_asked_for(pixels, tmp_path):

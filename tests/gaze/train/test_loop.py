@@ -16,8 +16,9 @@ from gaze.train.grpo import GrpoSettings, discounted_returns
 from gaze.train.judging import chosen_losses
 from gaze.train.labels import greedy
 from gaze.train.loop import train
-from gaze.train.settings import TrainSettings, read_settings
+from gaze.train.settings import ReconstructionSettings, TrainSettings, read_settings
 from gaze.train.sources import validation_batch
+from gaze.train.state import read_progress
 from hlvid.errors import UserError
 from hlvid.files import parse_record
 
@@ -188,3 +189,14 @@ def test_a_configuration_with_a_mistake_is_refused(tmp_path):
         read_settings(path)
     with pytest.raises(UserError, match="mini-ntp"):
         read_settings(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("run", ["ntp", "own", "own-16", "grpo", "grpo-only"])
+def test_the_committed_runs_are_those_of_the_shipped_configurations(run):
+    """So `make train-autogaze` goes on with them: a setting that came later changes no digest."""
+    state = Path(__file__).parents[3] / "training" / "autogaze-mini" / run / "last.safetensors"
+    settings = read_settings(Path(f"mini-{run}"))
+    assert read_progress(state).settings_sha256 == settings.sha256
+    lowered = ReconstructionSettings(videomae="weights")
+    changed = settings.model_copy(update={"stage": "grpo", "reconstruction": lowered})
+    assert changed.sha256 != settings.model_copy(update={"stage": "grpo"}).sha256

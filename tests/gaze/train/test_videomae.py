@@ -8,8 +8,11 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from gaze.gazes import Gaze
+from gaze.model import AutoGaze
 from gaze.train.features import FeatureLoss
+from gaze.train.loop import train
 from gaze.train.sequences import Sequences
+from gaze.train.settings import read_settings
 from gaze.train.videomae import VideoMae
 from hlvid.errors import UserError
 
@@ -92,6 +95,30 @@ def test_features_of_any_vision_model_are_added(folder, pixels):
     assert (seen(shown, shown) == 0).all()
     hidden = seen._read(shown.flatten(0, 1))
     assert hidden.shape == (2, 4, 64)  # four patches, four layers, no class token or registers
+
+
+def test_the_second_stage_lowers_its_loss_when_the_configuration_says_so(folder, tmp_path):
+    config = tmp_path / "run.toml"
+    text = (
+        'stage = "grpo"\nsteps = 1\nbatch_size = 1\nlog_every = 1\nsave_every = 1\n'
+        "validation_clips = 1\n"
+        f'[reconstruction]\nvideomae = "{folder.as_posix()}"\n'
+        "[model]\nwidth = 16\nnum_layers = 1\nnum_heads = 2\nmlp_width = 16\n"
+        "[data]\nnum_frames = 2\nscenes = 0\nfilms = 0\n"
+        "[grpo]\ngroup = 2\ncap_ratio = 0.02\n"
+    )
+    config.write_text(text)
+    train(read_settings(config), tmp_path / "run")
+    state = load_file(tmp_path / "run" / "last.safetensors")
+    assert not any("reconstruction" in name or "decoder_pred" in name for name in state)
+    assert AutoGaze.from_pretrained(str(tmp_path / "run" / "best")).config.loss_kind == "videomae"
+    for wrong, said in (
+        ('stage = "ntp"\nsteps = 1\n[reconstruction]\nvideomae = "x"\n', "belongs to grpo"),
+        (text.replace("[model]", "[model]\nsides = [1, 2, 4]"), "Allowed are the same"),
+    ):
+        config.write_text(wrong)
+        with pytest.raises(UserError, match=said):
+            train(read_settings(config), tmp_path / "other")
 
 
 @pytest.mark.parametrize("damage", ["missing", "unknown", "misshaped", "no file"])
