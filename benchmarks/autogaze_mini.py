@@ -59,6 +59,7 @@ STAGES = {
     "ntp": "mini-ntp",
     "own": "mini-own",
     "own-16": "mini-own-16",
+    "wide": "mini-wide",
     "grpo": "mini-grpo",
     "grpo-only": "mini-grpo-only",
 }
@@ -67,6 +68,7 @@ TRAINED = {
     "ntp": "next-token prediction",
     "own": "next-token prediction",
     "own-16": "next-token prediction",
+    "wide": "next-token prediction",
     "grpo": "both stages",
     "grpo-only": "GRPO only",
 }
@@ -284,7 +286,8 @@ def card() -> str:
             "[its measurement](../../docs/autogaze-mini/evaluation.md). "
             "The configurations are in `gaze/train/configs`, the last states of the runs in "
             f"`{RUNS.as_posix()}`. `ntp` predicts greedy gazes; `own` goes on from its best and "
-            "learns from what it gazes at itself (DAgger), `own-16` does so on longer clips; "
+            "learns from what it gazes at itself (DAgger), `own-16` does so on longer clips, `wide` "
+            "over pictures without end; "
             "`grpo` goes on from there and lowers the loss itself; `grpo-only` does so from the "
             "beginning, to be compared with. Of each run the step that was best on its own "
             "validation clips is judged on "
@@ -374,6 +377,7 @@ def _data(settings: TrainSettings) -> list[str]:
     carried = ", ".join(name for name, split in films.CARRIED.items() if split == "training")
     return [
         f"Clips drawn from seed {settings.seed}: {data.moving:.0%} pan and zoom over photographs, "
+        f"{data.painted:.0%} over shapes and noise that are drawn without end, "
         f"{data.scenes:.0%} are windows of {data.num_scenes} rendered scenes (their seed: "
         f"{scenes.SEEDS['training']:,}), {data.films:.0%} are cut from {carried} (Big Buck Bunny, "
         f"Blender Foundation, CC-BY-3.0) as {films.CARRIER} carries it. "

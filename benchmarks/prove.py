@@ -111,7 +111,8 @@ def prove(asked: argparse.Namespace) -> list[tuple[str, str]]:
     run("hlvid-build", "verify", out / "package")
     run("hlvid-build", "report", spec, "--reconcile")
     if not asked.once:
-        run("hlvid-build", "rebuild", spec, "--check", "--workers", asked.workers, is_once=True)
+        again = ("rebuild", spec, "--check", "--package", out / "package")
+        run("hlvid-build", *again, "--workers", asked.workers, is_once=True)
     read_with_datasets(out, run)
     sit(asked, out, run)
     return log.told

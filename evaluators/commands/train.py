@@ -23,7 +23,7 @@ def train() -> None:
 )
 def mini(
     config: Annotated[
-        Path, typer.Option(help="TOML or JSON file, or one that ships: mini, mini-long.")
+        Path, typer.Option(help="TOML or JSON file, or the one that ships: mini.")
     ] = Path("mini"),
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("training/qwen3-mini"),
     max_minutes: Annotated[

@@ -14,13 +14,18 @@ from torch.utils.data import Dataset
 
 from evaluators.models.qwen import byte_tokens
 from evaluators.models.qwen.prompt import Prompter
+from evaluators.models.qwen.streams import Shown
 from evaluators.pruning import place
 from evaluators.train.looks import Look
 from evaluators.train.model import FAMILY, make_network
+from evaluators.train.scenes import SCENES_AT_ONCE
 from evaluators.train.settings import TASKS, MiniSettings, ModelSettings, Stage, Task
-from evaluators.train.tasks import Ask, draw_task
+from evaluators.train.tasks import Ask, draw_num_asks, draw_task
 from gaze.train.clips import draws
 
+_SCENES = 2**20
+_BATCHES_A_SCENE = 16
+"""Batches that look at the same scenes, which are costly to lay out."""
 IGNORED = -100
 """Where nothing is to be predicted."""
 
@@ -36,6 +41,8 @@ class Batch:
         grids: (looks, 3): slices, patches down and across.
         hooks: What the tower is given beside pixels and grids.
         labels: (tokens, 2, LABELS): what each token shows.
+        seen: (tokens,) whether a prompt shows it; the others are of looks that are asked about
+            without being shown.
         ids: (looks, length), padded on the right: what all questions about a look share, then each
             question with its answer; without a row in the dense task.
         parts: (looks, length): 0 where questions share, then 1, 2, ... for each of them.
@@ -50,6 +57,7 @@ class Batch:
     grids: Tensor
     hooks: dict[str, Tensor | int]
     labels: Tensor
+    seen: Tensor
     ids: Tensor
     parts: Tensor
     positions: Tensor
@@ -100,12 +108,17 @@ class Batches(Dataset[Batch]):
         key = self.settings.seed if self.split == "training" else 0
         rng = draws("qwen3-mini", self.split, key, number)
         task = self.task or _draw_task(rng, stage)
+        num_asks = draw_num_asks(rng, task, stage)
+        first_scene = number // _BATCHES_A_SCENE * SCENES_AT_ONCE % _SCENES
         looks, asks = [], []
         for _ in range(stage.looks):
-            look, asked = draw_task(rng, task, stage, self.split)
+            look, asked = draw_task(
+                rng, task, stage, self.split, num_asks=num_asks, first_scene=first_scene
+            )
             looks.append(look)
             asks.append(asked)
-        return write_batch(number, task, looks, asks, self.settings.model)
+        hidden = [task in ("options", "exam") and rng.random() < stage.blind for _ in looks]
+        return write_batch(number, task, looks, asks, self.settings.model, hidden=hidden)
 
 
 def write_batch(
@@ -114,6 +127,8 @@ def write_batch(
     looks: Sequence[Look],
     asks: Sequence[Sequence[Ask]],
     sizes: ModelSettings,
+    *,
+    hidden: Sequence[bool] | None = None,
 ) -> Batch:
     """Look at pixels, and write prompts, by the functions of the exam's adapter.
 
@@ -123,8 +138,11 @@ def write_batch(
         looks: What is shown.
         asks: About each look.
         sizes: Of the model.
+        hidden: Looks that their asks are not shown.
     """
     network, processor = _scribe(sizes)
+    hidden = hidden or [False] * len(looks)
+    lengths = [len(look.stream.index) for look in looks]
     places = place([look.stream for look in looks], network.model.visual)
     return Batch(
         number=number,
@@ -133,10 +151,11 @@ def write_batch(
         grids=torch.tensor([look.stream.grid_thw for look in looks]),
         hooks=places.hooks,
         labels=torch.from_numpy(np.concatenate([look.labels for look in looks])),
+        seen=torch.from_numpy(np.repeat(~np.array(hidden), lengths)),
         **_padded(
             [
-                _written(look, asked, network, processor)
-                for look, asked in zip(looks, asks, strict=True)
+                _written([] if is_hidden else [look.shown()], asked, network, processor)
+                for look, asked, is_hidden in zip(looks, asks, hidden, strict=True)
                 if asked
             ]
         ),
@@ -160,16 +179,15 @@ def _scribe(sizes: ModelSettings) -> tuple[Any, Any]:
     return make_network(sizes, device="meta"), byte_tokens.make_processor(FAMILY)
 
 
-def _written(look: Look, asks: Sequence[Ask], network: Any, processor: Any) -> _Row:  # noqa: ANN401
+def _written(shown: list[Shown], asks: Sequence[Ask], network: Any, processor: Any) -> _Row:  # noqa: ANN401
     """What all prompts begin with, once, and the rest of each."""
     prompter, tokenizer = Prompter(network, processor), processor.tokenizer
-    shown = look.shown()
-    prefix = prompter.prefix([shown], [shown.stream])
+    prefix = prompter.prefix(shown, [one.stream for one in shown])
     shared = len(prefix.ids)
     nothing = torch.full_like(prefix.ids, IGNORED)
     parts = [_Row(prefix.ids, torch.zeros_like(nothing), prefix.positions, nothing, nothing)]
     for number, ask in enumerate(asks):
-        prompt = prompter.prompt(ask.text, [shown], prefix)
+        prompt = prompter.prompt(ask.text, shown, prefix)
         answer = torch.tensor([*tokenizer(ask.answer)["input_ids"], tokenizer.eos_token_id])
         ids = torch.cat([prompt.ids[shared:], answer])
         after = torch.arange(len(answer)) + int(prompt.positions[0, -1]) + 1

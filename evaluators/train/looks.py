@@ -30,10 +30,18 @@ CHARACTERS = string.ascii_uppercase + string.digits + ".-&'/:"
 MOST_COUNTED = 3
 LETTERED = SLOTS + ROWS
 """Labels that name characters: of the cell in order, then of the middle of each of its patches."""
-CLASSES = (*[len(CHARACTERS) + 1] * LETTERED, len(MARK_COLOURS) + 1, MOST_COUNTED + 1)
-"""Of each label of a cell: characters, the colour of a mark, and how many countable things have
-their middle in it; 0 is none. What stands at a patch is learnt first, the order follows from it."""
-COLOUR, COUNT = LETTERED, LETTERED + 1
+MOST_BEFORE = 24
+"""Characters of a line that are counted."""
+CLASSES = (
+    *[len(CHARACTERS) + 1] * LETTERED,
+    len(MARK_COLOURS) + 1,
+    MOST_COUNTED + 1,
+    MOST_BEFORE + 2,
+)
+"""Of each label of a cell: characters, the colour of a mark, how many countable things have their
+middle in it, and which character of its line the first one is; 0 is none. What stands at a patch is
+learnt first, the order follows from it."""
+COLOUR, COUNT, PLACE = LETTERED, LETTERED + 1, LETTERED + 2
 LABELS = len(CLASSES)
 
 Pixels = NDArray[np.uint8]
@@ -202,12 +210,16 @@ def label(
     found: Labels = np.zeros((len(row), LABELS), dtype=np.int64)
     at = {(int(r), int(c)): i for i, (r, c) in enumerate(zip(row, col, strict=True))}
     filled = [0] * len(row)
-    for glyph in sorted(glyphs, key=lambda glyph: (glyph.line, glyph.x)):
+    ordered = sorted(glyphs, key=lambda glyph: (glyph.line, glyph.x))
+    before = [sum(other.line == one.line for other in ordered[:i]) for i, one in enumerate(ordered)]
+    for glyph, num_before in zip(ordered, before, strict=True):
         cell = at.get((int(glyph.y // SIDE), int(glyph.x // SIDE)))
         known = CHARACTERS.find(glyph.character)
         if known < 0:
             continue
         if cell is not None and filled[cell] < SLOTS:
+            if not filled[cell]:
+                found[cell, PLACE] = min(MOST_BEFORE, num_before) + 1
             found[cell, filled[cell]] = known + 1
             filled[cell] += 1
         for patch_row, patch_col in glyph.patches:

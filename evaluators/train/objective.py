@@ -18,6 +18,8 @@ from evaluators.train.looks import CLASSES, LETTERED, SLOTS
 from evaluators.train.model import FAMILY, Mini
 from evaluators.train.settings import TASKS, MiniSettings
 
+END_WEIGHT = 0.2
+"""Of the end of an answer, which is soon known."""
 EMPTY_WEIGHT = 0.1
 """Of places that show no character, which are most."""
 COUNTED = ("characters", "characters_right", "patches", "patches_right")
@@ -34,7 +36,10 @@ class Answering(nn.Module):
     def __init__(self, model: Mini, settings: MiniSettings) -> None:
         super().__init__()
         self.model, self.settings = model, settings
-        self._video_processor: Any = byte_tokens.make_processor(FAMILY).video_processor
+        processor: Any = byte_tokens.make_processor(FAMILY)
+        self._video_processor: Any = processor.video_processor
+        self._end = int(processor.tokenizer.eos_token_id)
+        self.freezes_tower = False
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The objective ("loss"), its parts, and sums of what was asked and what was right."""
@@ -46,7 +51,7 @@ class Answering(nn.Module):
         found |= {"answer_loss": zero, "match_loss": zero}
         if len(batch.ids) == 0:
             return {"loss": dense, **found}
-        hidden = self._hidden(batch, features)
+        hidden = self._hidden(batch, _shown(features, batch.seen))
         answer, right = self._answers(hidden, batch)
         match = self._matches(hidden, batch.matches)
         task = TASKS[batch.task]
@@ -63,7 +68,8 @@ class Answering(nn.Module):
     def _features(self, batch: Batch) -> Features:
         """What the tower makes of all looks' tokens."""
         pixels = normalise(batch.patches, self._video_processor)
-        out = self.model.tower(pixels, grid_thw=batch.grids, **batch.hooks)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freezes_tower):
+            out = self.model.tower(pixels, grid_thw=batch.grids, **batch.hooks)
         return Features(out.pooler_output, tuple(out.deepstack_features))
 
     def _dense(self, tokens: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -103,13 +109,15 @@ class Answering(nn.Module):
         is_said = batch.targets != IGNORED
         logits = self.model.network.lm_head(hidden[is_said]).float()
         wanted = batch.targets[is_said]
+        weight = torch.where(wanted == self._end, END_WEIGHT, 1.0)
         most = int(batch.parts.max()) + 1
         look = torch.arange(len(batch.ids), device=wanted.device)[:, None].expand_as(batch.parts)
         ask = (look * most + batch.parts)[is_said]
         num, wrong = (ask.new_zeros(len(batch.ids) * most) for _ in range(2))
         num.index_add_(0, ask, torch.ones_like(ask))
         wrong.index_add_(0, ask, (logits.argmax(-1) != wanted).long())
-        return F.cross_entropy(logits, wanted), wrong[num > 0] == 0
+        losses = F.cross_entropy(logits, wanted, reduction="none")
+        return (losses * weight).sum() / weight.sum(), wrong[num > 0] == 0
 
     def _matches(self, hidden: Tensor, matches: Tensor) -> Tensor:
         """Mean binary cross-entropy over bytes of options; 0 where there are none."""
@@ -118,6 +126,13 @@ class Answering(nn.Module):
         if given.numel() == 0:
             return given.sum()
         return F.binary_cross_entropy_with_logits(given, matches[is_told].float())
+
+
+def _shown(features: Features, is_seen: Tensor) -> Features:
+    """Those of the tokens that prompts show."""
+    if bool(is_seen.all()):
+        return features
+    return Features(features.tokens[is_seen], tuple(level[is_seen] for level in features.deepstack))
 
 
 def summarise(values: Mapping[str, float]) -> dict[str, float]:

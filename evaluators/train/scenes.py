@@ -47,14 +47,14 @@ ROWS, COLS = 68, 120
 _FULL_ROWS = FRAME_HEIGHT // SIDE
 """Rows of cells that lie in the frame whole."""
 _PAINTERS = {**STREET, **HOME}
-_SCENES = 2**20
+SCENES_AT_ONCE = 8
 
 Placed = tuple[Thing, int]
 """A thing, and how far to the right of its place in the layer it is."""
 
 
 def draw_scene(
-    rng: np.random.Generator, split: str, stage: Stage, *, num_asks: int
+    rng: np.random.Generator, split: str, stage: Stage, *, num_asks: int, first_scene: int = 0
 ) -> tuple[Look, list[Question]]:
     """Look at a scene, as a selector of some quality would show it.
 
@@ -63,13 +63,15 @@ def draw_scene(
         split: 'training' or 'validation': whose scenes.
         stage: How much is shown.
         num_asks: Questions, at most.
+        first_scene: One of so many from here on is looked at: laid out and painted, they serve
+            many looks.
 
     Returns:
         The look, and questions whose evidence its frames show.
     """
     while True:
-        scene, questions = _scene(split, int(rng.integers(_SCENES)))
-        num_slices = int(rng.integers(1, stage.slices + 1))
+        scene, questions = _scene(split, first_scene + int(rng.integers(SCENES_AT_ONCE)))
+        num_slices = draw_slices(rng, stage)
         num_frames = num_slices * (2 if rng.random() < stage.moves else 1)
         start = 0 if num_frames > 1 else int(rng.integers(SECONDS))
         moments = [int(at) + start for at in uniform_indices(SECONDS, num_frames)]
@@ -77,20 +79,20 @@ def draw_scene(
         if shown:
             break
     asked = [shown[i] for i in rng.permutation(len(shown))[:num_asks]]
+    is_thorough = rng.random() < stage.thorough
+    told = shown if is_thorough else asked
     pairs = np.array(moments).reshape(num_slices, -1)[:, [0, -1]]
-    kept = 1.0 if rng.random() < stage.whole else float(rng.uniform(stage.keeps, 1.0))
-    crowd = float(rng.uniform(0, stage.distracts))
+    is_whole = is_thorough or rng.random() < stage.whole
+    kept = 1.0 if is_whole else float(rng.uniform(stage.keeps, 1.0))
+    crowd = float(rng.uniform(0, min(0.2, stage.distracts) if is_thorough else stage.distracts))
+    most = int(rng.uniform(0.3, 1.0) * stage.tokens)
     slices = []
     for first, second in pairs.tolist():
-        ids = np.unique(
-            np.concatenate(
-                [
-                    _chosen(rng, scene, at, asked, kept, crowd, stage.tokens)
-                    for at in {first, second}
-                ]
-            )
-        )
-        ids = np.sort(rng.permutation(ids)[: stage.tokens])
+        chosen = [_chosen(rng, scene, at, told, kept, crowd, most) for at in {first, second}]
+        about, others = (np.unique(np.concatenate(part)) for part in zip(*chosen, strict=True))
+        about = rng.permutation(about)[: stage.tokens]
+        others = rng.permutation(np.setdiff1d(others, about))[: max(0, most - about.size)]
+        ids = np.sort(np.concatenate([about, others]))
         one = _paint(rng, scene, first, ids, split)
         slices.append(
             one if first == second else Cells.pair(one, _paint(rng, scene, second, ids, split))
@@ -98,7 +100,12 @@ def draw_scene(
     return Look(ROWS, COLS, tuple(slices), pairs.astype(np.float64)), asked
 
 
-@functools.lru_cache(maxsize=8)
+def draw_slices(rng: np.random.Generator, stage: Stage) -> int:
+    """Slices of a look: as many as the stage has, or fewer."""
+    return stage.slices if rng.random() < 0.5 else int(rng.integers(1, stage.slices + 1))
+
+
+@functools.lru_cache(maxsize=2 * SCENES_AT_ONCE)
 def _scene(split: str, index: int) -> tuple[Scene, tuple[Question, ...]]:
     settings = RenderSettings(seed=SEEDS[split], seconds=SECONDS, split="training")
     _, questions, scene = generation.generate(settings, index)
@@ -113,8 +120,8 @@ def _chosen(
     kept: float,
     crowd: float,
     most: int,
-) -> Ids:
-    """Cells to show of a frame: a random part of the evidence, of other texts, of anything."""
+) -> tuple[Ids, Ids]:
+    """Cells to show of a frame: a random part of the evidence; of other texts and of anything."""
     row, col = np.divmod(np.arange(_FULL_ROWS * COLS), COLS)
     boxes = [box for question in asked if (box := question.evidence[0].box_at(at)) is not None]
     is_about = np.zeros(row.size, dtype=np.bool_)
@@ -131,7 +138,7 @@ def _chosen(
     num_others = min(most, int(crowd * max(8, about.size)))
     num_near = int(num_others * rng.random())
     anything = rng.integers(row.size, size=max(1, num_others - num_near))
-    return np.concatenate([about, near[:num_near], anything])
+    return about, np.concatenate([near[:num_near], anything])
 
 
 def _things(scene: Scene, at: int) -> list[Placed]:
@@ -167,7 +174,7 @@ def _paint(rng: np.random.Generator, scene: Scene, at: int, ids: Ids, split: str
             found = _labels(details(thing), thing, shift, row, col)
             labels = np.where(found > 0, found, labels)
     strip = Image.fromarray(pixels.transpose(1, 0, 2, 3).reshape(SIDE, -1, 3))
-    worn_strip = worn(rng, strip, is_blurred=False)
+    worn_strip = worn(rng, strip, is_blurred=False)  # side by side, cells would blur into others
     pixels = worn_strip.reshape(SIDE, -1, SIDE, 3).transpose(1, 0, 2, 3)
     return Cells(
         ids,
@@ -190,7 +197,7 @@ def _photograph(rng: np.random.Generator, split: str, row: Ids, col: Ids) -> Pix
     return found
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=256)
 def _sprite(thing: Thing) -> tuple[int, int, Pixels]:
     """A painted thing: where its left and top are in its layer, and its pixels, RGBA."""
     margin, painter = _PAINTERS[thing.kind]

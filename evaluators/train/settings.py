@@ -91,13 +91,18 @@ class Stage(Record):
         looks: Pictures or videos of a batch.
         asks: Questions about each of them.
         tokens: Most tokens of a slice that are shown.
-        slices: Most slices of a video.
+        slices: Most slices of a video; every other look has so many.
         whole: Share of looks of which everything is shown; of the others a random part is.
         keeps: Least share of the tokens with text that such a part holds.
         distracts: Most distracting tokens for each that is about the question.
         crowds: Share of looks that show whole other signs too.
         moves: Share of looks whose slices hold two different frames.
         plain: Share of looks at signs that are dark on light, straight and clean.
+        thorough: Share of scenes that are shown as the oracle shows them: the evidence of every
+            question, and little else.
+        blind: Share of looks that are asked about without being shown.
+        warmup: Steps over which the learning rate rises anew.
+        freezes: Whether the tower stays as it is: long looks then cost a third.
     """
 
     name: Annotated[str, Field(pattern="^[a-z][a-z0-9-]*$")]
@@ -113,6 +118,10 @@ class Stage(Record):
     crowds: Share = 0.0
     moves: Share = 0.1
     plain: Share = 0.0
+    thorough: Share = 0.0
+    blind: Share = 0.0
+    warmup: Annotated[int, Field(ge=0)] = 0
+    freezes: bool = False
 
     @model_validator(mode="after")
     def _asks_something(self) -> Self:
@@ -133,6 +142,8 @@ class MiniSettings(SliceSettings):
     """Of the loss that says of each option whether it is what is shown."""
     validation_looks: Count = 64
     """Of each task."""
+    hold: Share = 0.0
+    """Share of the steps at the full learning rate; then it falls linearly."""
     start: str | None = None
     """Folder of a run whose weights are where this one begins; its optimiser is not taken over."""
 
@@ -144,11 +155,24 @@ class MiniSettings(SliceSettings):
 
     def stage_at(self, step: int) -> Stage:
         """The stage of a step; the last one after the end."""
+        return self._place(step)[0]
+
+    def learning_rate_at(self, step: int) -> float:
+        """Held, then linear down to the last step's; from nothing in the warm-up of a stage."""
+        stage, done = self._place(step)
+        warmup = stage.warmup or (self.warmup_steps if stage is self.stages[0] else 0)
+        rise = min(1.0, (done + 1) / warmup) if warmup else 1.0
+        held = self.hold * self.steps
+        fall = max(0.0, step - held) / max(1.0, self.steps - held)
+        return rise * (self.learning_rate + fall * (self.final_learning_rate - self.learning_rate))
+
+    def _place(self, step: int) -> tuple[Stage, int]:
+        """The stage of a step, and how many of its steps are done."""
         for stage in self.stages:
             if step < stage.steps:
-                return stage
+                return stage, step
             step -= stage.steps
-        return self.stages[-1]
+        return self.stages[-1], self.stages[-1].steps
 
 
 def read_settings(path: Path) -> MiniSettings:

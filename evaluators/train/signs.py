@@ -26,8 +26,9 @@ from hlvid.synthetic.sheet import font as shipped_font
 PILLOW = "pillow"
 """The font that Pillow carries."""
 FACES = (*FONTS, PILLOW)
-MIN_CAPITAL, MAX_CAPITAL = 15, 38
-"""Height of a capital letter in pixels; the renderer's small text has 18 to 32."""
+MIN_CAPITAL, MAX_CAPITAL, LARGE_CAPITAL = 15, 38, 64
+"""Height of a capital letter in pixels; the renderer's small text has 18 to 32, its headings have
+up to 61."""
 PAPER: Colour = (225, 225, 220)
 INK: Colour = (30, 30, 34)
 _MARGIN = 5
@@ -42,12 +43,14 @@ class Line:
     Args:
         text: Words; '' where it is a mark or things to count.
         is_about: Whether a question is about it.
+        is_large: Whether its letters may be as large as the renderer's headings.
         mark: Name of a colour that is shown there.
         count: Things to count.
     """
 
     text: str = ""
     is_about: bool = False
+    is_large: bool = False
     mark: str = ""
     count: int = 0
 
@@ -93,7 +96,7 @@ def draw_sign(
     image = _behind(rng, split, width, height)
     if is_plain:
         image.paste(_jittered(rng, PAPER, 20), (0, 0, width, height))
-    elif colour or rng.random() < 0.7:
+    elif colour or rng.random() < 0.9:
         _lay_plate(rng, image, COLOURS[colour] if colour else _any_colour(rng))
     warp = None if is_plain else _warp(rng, width, height)
     glyphs: list[Glyph] = []
@@ -162,8 +165,9 @@ def _set(
     sized = []
     for line in lines:
         face = FACES[int(rng.integers(len(FACES)))]
-        largest = min(MAX_CAPITAL, tallest / 1.5)
-        capital = MIN_CAPITAL + (largest - MIN_CAPITAL) * float(rng.random()) ** 1.5
+        largest = min(LARGE_CAPITAL if line.is_large else MAX_CAPITAL, tallest / 1.5)
+        share = float(rng.random()) ** (0.7 if line.is_large else 1.5)
+        capital = MIN_CAPITAL + (largest - MIN_CAPITAL) * share
         size = max(12, round(capital * 1.37))
         width = _font(face, size).getlength(line.text) if line.text else 0.0
         if width > widest:

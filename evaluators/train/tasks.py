@@ -9,7 +9,7 @@ import numpy as np
 
 from evaluators.train import words
 from evaluators.train.looks import Cells, Look, pick
-from evaluators.train.scenes import COLS, ROWS, draw_scene
+from evaluators.train.scenes import COLS, ROWS, draw_scene, draw_slices
 from evaluators.train.settings import Stage, Task
 from evaluators.train.signs import Line, draw_sign
 from hlvid.prompt import render
@@ -48,11 +48,26 @@ class _Sign:
 
 
 def draw_task(
-    rng: np.random.Generator, task: Task, stage: Stage, split: str
+    rng: np.random.Generator,
+    task: Task,
+    stage: Stage,
+    split: str,
+    *,
+    num_asks: int = 1,
+    first_scene: int = 0,
 ) -> tuple[Look, list[Ask]]:
-    """A look, and what is asked about it."""
+    """A look, and what is asked about it.
+
+    Args:
+        rng: Where all draws come from.
+        task: What is asked.
+        stage: How much is shown.
+        split: 'training' or 'validation'.
+        num_asks: Questions: of all looks of a batch as many, as they are sent side by side.
+        first_scene: Of `draw_scene`.
+    """
     if task == "exam":
-        look, questions = draw_scene(rng, split, stage, num_asks=stage.asks)
+        look, questions = draw_scene(rng, split, stage, num_asks=num_asks, first_scene=first_scene)
         return look, [
             ask_options(
                 question.stem,
@@ -71,11 +86,20 @@ def draw_task(
             Ask(READ, text)
         ]
     if task == "several":
-        signs = [_several(rng) for _ in range(int(rng.integers(1, 5)))]
+        signs = [_several(rng) for _ in range(max(num_asks, int(rng.integers(1, 5))))]
     else:
-        signs = _with_options(rng, stage)
-    asks = [sign.ask for sign in signs[: stage.asks]]
+        signs = _with_options(rng, stage, num_asks)
+    asks = [sign.ask for sign in signs[:num_asks]]
     return _look(rng, signs, stage, split), asks
+
+
+def draw_num_asks(rng: np.random.Generator, task: Task, stage: Stage) -> int:
+    """How many questions each look of a batch is asked."""
+    if task in ("exam", "several"):
+        return stage.asks
+    if task == "options" and rng.random() < stage.crowds:
+        return int(rng.integers(min(2, stage.asks), stage.asks + 1))
+    return 1
 
 
 def ask_options(stem: str, choices: Sequence[str], key: int, *, spells: bool) -> Ask:
@@ -108,25 +132,32 @@ def _any_line(rng: np.random.Generator) -> Line:
         return Line(mark=_one(rng, MARK_COLOURS), is_about=True)
     if kind < 0.1:
         return Line(count=int(rng.integers(COUNTS.start, COUNTS.stop)), is_about=True)
-    return Line(words.draw_line(rng), is_about=True)
+    is_large = rng.random() < 0.15
+    return Line(
+        words.draw_word(rng) if is_large else words.draw_line(rng),
+        is_about=True,
+        is_large=is_large,
+    )
+
+
+def _anchor(rng: np.random.Generator) -> Line:
+    """The word by which a question names a sign: often larger than what is asked about."""
+    return Line(words.draw_word(rng), is_large=rng.random() < 0.5)
 
 
 def _several(rng: np.random.Generator) -> _Sign:
-    anchor, text = words.draw_word(rng), words.draw_text(rng)
-    ask = Ask(SEVERAL.format(anchor=anchor), text)
-    return _Sign((Line(anchor), Line(text, is_about=True)), "", ask)
+    anchor, text = _anchor(rng), words.draw_text(rng)
+    ask = Ask(SEVERAL.format(anchor=anchor.text), text)
+    return _Sign((anchor, Line(text, is_about=True)), "", ask)
 
 
-def _with_options(rng: np.random.Generator, stage: Stage) -> list[_Sign]:
-    """A sign, and in a crowd others, now and then of the same kind with another of its options."""
-    first = _sign(rng, _capability(rng))
-    signs = [first]
-    if rng.random() < stage.crowds:
-        for _ in range(int(rng.integers(1, 4))):
-            signs.append(_sign(rng, _capability(rng)))
+def _with_options(rng: np.random.Generator, stage: Stage, num_asks: int) -> list[_Sign]:
+    """Signs, and in a crowd another, now and then of the same kind with another of its options."""
+    more = int(rng.random() < stage.crowds)
+    signs = [_sign(rng, _capability(rng)) for _ in range(num_asks + more)]
     if len(signs) > 1 and rng.random() < 0.4:
         kind = _one(rng, _KINDS)
-        options = words.draw_family(rng, STRING_KINDS[kind])
+        options = words.draw_options(rng, STRING_KINDS[kind])
         keys = rng.permutation(4)
         signs[:2] = [_text_sign(rng, kind, options, int(keys[i])) for i in range(2)]
     return signs
@@ -139,7 +170,7 @@ def _capability(rng: np.random.Generator) -> str:
 def _sign(rng: np.random.Generator, capability: str) -> _Sign:
     if capability == "text":
         kind = _one(rng, _KINDS)
-        family = words.draw_family(rng, STRING_KINDS[kind])
+        family = words.draw_options(rng, STRING_KINDS[kind])
         return _text_sign(rng, kind, family, int(rng.integers(4)))
     kind = _one(rng, MARKED if capability == "colour" else COUNTED)
     key = int(rng.integers(4))
@@ -169,15 +200,15 @@ def _named(
     key: int,
     shown: Line,
 ) -> _Sign:
-    anchor, colour = words.draw_word(rng), _one(rng, tuple(COLOURS))
-    stem = _one(rng, STEMS[kind, capability]).format(anchor=anchor, colour=colour)
+    anchor, colour = _anchor(rng), _one(rng, tuple(COLOURS))
+    stem = _one(rng, STEMS[kind, capability]).format(anchor=anchor.text, colour=colour)
     ask = ask_options(stem, options, key, spells=capability == "text")
-    return _Sign((Line(anchor), shown), colour, ask)
+    return _Sign((anchor, shown), colour, ask)
 
 
 def _look(rng: np.random.Generator, signs: Sequence[_Sign], stage: Stage, split: str) -> Look:
     """Signs somewhere on a canvas, of which a random part is shown."""
-    num_slices = min(stage.slices, int(rng.integers(1, stage.slices + 1)))
+    num_slices = draw_slices(rng, stage)
     rows, cols = (ROWS, COLS) if rng.random() < 0.5 else _grid(rng)
     moves, is_plain = rng.random() < stage.moves, rng.random() < stage.plain
     parts: list[list[Cells]] = [[] for _ in range(num_slices)]

@@ -10,12 +10,36 @@ from hlvid.synthetic.chance import Chance
 from hlvid.synthetic.strings import KINDS, Family, family, split_of
 
 _VOWELS, _CONSONANTS = "AEIOUY", "BCDFGHJKLMNPQRSTVWXZ"
+_ALIKE = ("BDPR", "FTLP", "HKNM", "CGRK", "VTWL", "DLTN", "AEOU")
+"""Letters of which one may stand for another in options that are near each other."""
 _CODE = string.ascii_uppercase + string.digits + string.digits
 
 
 def draw_family(rng: np.random.Generator, kind: str) -> Family:
     """Four strings that are equally far from each other, in the manner of the benchmark's."""
     return family(kind, Chance("qwen3-mini", int(rng.integers(2**62))), split="training")
+
+
+def draw_options(rng: np.random.Generator, kind: str) -> Family:
+    """As `draw_family`; titles, of which the renderer has few, are made of any words too."""
+    if kind != "title" or rng.random() < 0.5:
+        return draw_family(rng, kind)
+    while True:
+        words = [draw_word(rng), draw_word(rng)]
+        which = int(rng.integers(2))
+        letters = list(words[which])
+        at = int(rng.integers(len(letters)))
+        alike = [group for group in _ALIKE if letters[at] in group]
+        if not alike:
+            continue
+        found = []
+        for letter in rng.permutation(list(alike[int(rng.integers(len(alike)))])):
+            letters[at] = str(letter)
+            words[which] = "".join(letters)
+            found.append(" ".join(words))
+        if all(split_of(title) == "training" for title in found):
+            first, second, third, fourth = found
+            return first, second, third, fourth
 
 
 def draw_word(rng: np.random.Generator) -> str:

@@ -1,4 +1,4 @@
-"""Clips made of photographs: a camera pans, zooms and turns over one while things move across it.
+"""Clips made of pictures: a camera pans, zooms and turns over one while things move across it.
 
 After the scanning windows of arXiv 2603.12254, appendix B. A clip depends on its seed and index
 alone, and costs a few milliseconds: a photograph is opened once and kept at halved sizes, a frame
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from gaze.train import painted
 from gaze.train.clips import Clip, Split, draws
 from hlvid.synthetic import photographs
 from hlvid.synthetic.lettering import FONTS
@@ -25,6 +26,7 @@ from hlvid.synthetic.lettering import FONTS
 VALIDATION = ("analogpattern_by_Peter_Nerlich.jpg", "greentock_by_Peter_Nerlich.jpg")
 """Photographs that are not reserved, but that training does not pan over either. The renderer's
 training scenes may be textured with parts of them."""
+_PICTURES_AT_ONCE, _CLIPS_A_PICTURE = 3, 12
 _LETTERS = string.ascii_uppercase + string.digits + "   "
 
 
@@ -54,8 +56,8 @@ class MovingClips:
 
     def clip(self, index: int) -> Clip:
         """One clip; its source is the photograph behind everything."""
-        rng = draws("moving", self.split, self.seed, index)
-        files = names(self.split)
+        rng = draws(self._kind, self.split, self.seed, index)
+        files = self._files(index)
         behind = files[int(rng.integers(len(files)))]
         cut = self.num_frames
         if rng.random() < 0.1 and self.num_frames > 1:
@@ -70,10 +72,28 @@ class MovingClips:
         pixels = np.stack([np.asarray(frame) for frame in frames])
         return Clip(_as_filmed(pixels, rng), behind)
 
+    _kind = "moving"
+
+    def _files(self, index: int) -> tuple[str, ...]:
+        """The pictures of a clip."""
+        del index
+        return names(self.split)
+
+
+@dataclass(frozen=True)
+class PaintedClips(MovingClips):
+    """The same over pictures of `gaze.train.painted`; a few serve some clips in turn."""
+
+    _kind = "painted"
+
+    def _files(self, index: int) -> tuple[str, ...]:
+        first = (self.seed * 2**20 + index // _CLIPS_A_PICTURE) * _PICTURES_AT_ONCE
+        return tuple(painted.name_of(self.split, first + i) for i in range(_PICTURES_AT_ONCE))
+
 
 def _pan(file: str, rng: np.random.Generator, num_frames: int, size: int) -> list[Image.Image]:
     """A camera's path over a photograph."""
-    height, width = photographs.pixels(file).shape[:2]
+    width, height = _levels(file)[0].size
     reach = math.hypot(size, size) / 2
     zoom = _between(rng, 0.7, 0.98 * min(height, width) / 2 / reach)  # photograph pixels a pixel
     x, y = (_inside(rng.random() * side, zoom * reach, side) for side in (width, height))
@@ -119,8 +139,9 @@ _NUM_LEVELS = 4
 
 @functools.lru_cache(maxsize=8)
 def _levels(file: str) -> tuple[Image.Image, ...]:
-    """A photograph, whole and halved again and again."""
-    found = [Image.fromarray(photographs.pixels(file))]
+    """A picture, whole and halved again and again."""
+    is_painted = file.startswith(painted.PREFIX)
+    found = [Image.fromarray(painted.picture(file) if is_painted else photographs.pixels(file))]
     while len(found) < _NUM_LEVELS:
         found.append(found[-1].reduce(2))
     return tuple(found)

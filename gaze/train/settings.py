@@ -67,6 +67,8 @@ class ModelSettings(Record):
 class DataSettings(Record):
     """Where clips come from: folders of videos, or photographs, scenes and films that ship."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"painted"})
+
     num_frames: Count = 16
     folder: str | None = None
     """Videos of one's own instead of all that follows; one in eight is held out for validation, of
@@ -78,6 +80,8 @@ class DataSettings(Record):
     """Share of clips that pan over photographs."""
     scenes: Weight = 0.25
     """Share cut from rendered scenes."""
+    painted: Weight = 0.0
+    """Share of clips that pan over pictures of nothing, drawn without end."""
     films: Weight = 0.05
     """Share cut from films that an installed package carries; 0 where none does."""
     num_scenes: Count = 24

@@ -80,9 +80,22 @@ class SliceSettings(Record):
     @property
     def sha256(self) -> str:
         """Of all that the curve depends on."""
-        fields = type(self).model_fields
-        absent = {name for name in self.later if getattr(self, name) == fields[name].default}
-        return digest(self.model_dump(mode="json", exclude={"log_every", *absent}))
+        content = _told(self)
+        del content["log_every"]
+        return digest(content)
+
+
+def _told(record: Record) -> dict[str, Any]:
+    """Settings as JSON, without those that came later and are at their default."""
+    fields, later = type(record).model_fields, getattr(record, "later", ())
+    content = record.model_dump(mode="json")
+    for name in fields:
+        value = getattr(record, name)
+        if name in later and value == fields[name].default:
+            del content[name]
+        elif isinstance(value, Record):
+            content[name] = _told(value)
+    return content
 
 
 def read_config(path: Path, type_: type[T], *, shipped: Path) -> T:

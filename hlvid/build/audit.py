@@ -247,11 +247,32 @@ def _audit(heard: Heard, rules: AuditRules, desk: Desk) -> Audited:
         missing = [p for p in probes if not _has_replied(p, answers.get(p.probe_id))]
         if missing:
             raise Ended("unanswered", f"{replied.model}: {len(missing)} of {len(probes)} probes")
-        measured.append(_measure(replied.model, linted, probes, answers))
-        found += _doubts(measured[-1], linted, probes, answers, rules)
+        shown_by, doubts = judge(replied.model, linted, probes, answers, rules)
+        measured.append(shown_by)
+        found += doubts
     once = {flag.check: flag for flag in reversed(found)}
     kept = tuple(once[name] for name in sorted(once))
     return Audited(linted=linted, flags=kept, measured=tuple(measured))
+
+
+def judge(
+    model: str,
+    linted: Linted,
+    probes: Sequence[Probe],
+    answers: Mapping[str, ProbeAnswer],
+    rules: AuditRules,
+) -> tuple[Measured, list[Flag]]:
+    """What a model's replies show of a question, and what they give to doubt.
+
+    Args:
+        model: Its name in the spec.
+        linted: The question.
+        probes: All of it.
+        answers: Probe -> reply, for every probe.
+        rules: What gives to doubt.
+    """
+    measured = _measure(model, linted, probes, answers)
+    return measured, list(_doubts(measured, linted, probes, answers, rules))
 
 
 def _has_replied(probe: Probe, answer: ProbeAnswer | None) -> bool:

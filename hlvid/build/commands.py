@@ -94,7 +94,12 @@ def register(app: typer.Typer) -> None:
             "hlvid-build takedown hlvid.toml youtube-dQw4w9WgXcQ --reason 'owner asked'"
         )
     )(takedown)
-    app.command(epilog=_examples("hlvid-build rebuild hlvid.toml --check --workers 8"))(rebuild)
+    app.command(
+        epilog=_examples(
+            "hlvid-build rebuild hlvid.toml --check --workers 8",
+            "hlvid-build rebuild hlvid.toml --check --package package",
+        )
+    )(rebuild)
 
 
 def _examples(*lines: str) -> str:
@@ -264,6 +269,9 @@ def rebuild(
     spec: Spec,
     work: WorkFolder = Path("work"),
     check: Annotated[bool, typer.Option("--check", help="Compare; change nothing.")] = False,
+    package: Annotated[
+        Path | None, typer.Option(help="A package of it, to be made again and compared too.")
+    ] = None,
     workers: Workers = 1,
     as_json: AsJson = False,
 ) -> None:
@@ -275,11 +283,16 @@ def rebuild(
             "rebuild: say --check. To make a stage anew, move its journal away and run it."
         )
     done = make_again(
-        _open(work, spec), num_workers=workers, tell=lambda name: say(f"making {name} again")
+        _open(work, spec),
+        num_workers=workers,
+        package=package,
+        tell=lambda name: say(f"making {name} again"),
     )
     if as_json:
-        print_json({"num_entries": done.num_entries, "differences": list(done.differences)})
+        print_json({**vars(done), "differences": list(done.differences)})
     else:
+        for name, sha256 in done.digests.items():
+            typer.echo(f"{sha256[:16]} {name}")
         typer.echo(f"{done.num_entries} entries compared, {len(done.differences)} differ")
     for difference in done.differences:
         say(difference)

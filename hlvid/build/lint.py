@@ -1,7 +1,7 @@
 """What can be told of a question by reading it: rules that it must keep, and doubts to look at.
 
 A broken rule rejects a question. A doubt is a flag: a person rules on it, since each of these
-checks is wrong now and then. `hlvid.build.lint_controls` holds, for every check, questions that it
+checks is wrong now and then. `hlvid.build.controls` holds, for every check, questions that it
 must notice and questions that it must let pass.
 """
 

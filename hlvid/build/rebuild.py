@@ -5,12 +5,17 @@ folder of its own that is removed at the end.
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hlvid.build.engine import run_stage
+from hlvid.build.lock import lock_path, read_lock
+from hlvid.build.package import package as make_package
+from hlvid.build.package import read_manifest
 from hlvid.build.records import Entry
+from hlvid.build.report import content_digests
 from hlvid.build.stage import Stage
 from hlvid.build.stages import STAGES
 from hlvid.build.work import TOMBSTONES_FILE, Work, all_media
@@ -25,28 +30,44 @@ class Rebuilt:
     Args:
         num_entries: That were compared.
         differences: One sentence each; none where everything is the same.
+        digests: Of what was made again: stage, or part of the package, -> digest of its content.
     """
 
     num_entries: int
     differences: tuple[str, ...]
+    digests: Mapping[str, str]
 
 
-def rebuild(work: Work, *, num_workers: int, tell: Callable[[str], None] | None = None) -> Rebuilt:
+def rebuild(
+    work: Work,
+    *,
+    num_workers: int,
+    package: Path | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Rebuilt:
     """Make all stages but the network's again and compare.
 
     Args:
         work: Left as it is.
         num_workers: Processes; 0 to do all of it in this one.
+        package: A package of it, to be made again from the lock too; the lock's splits and letters
+            are decided again, from the rules that it holds.
         tell: Called with the name of each stage before it is made.
 
     Raises:
-        UserError: A stage stopped.
+        UserError: A stage stopped, or the package cannot be read or made.
     """
     folder = work.folder / FOLDER
     with work.locked("rebuild"):
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            return _compared(work, _empty_copy(work), num_workers, tell)
+            again = _empty_copy(work)
+            done = _compared(work, again, num_workers, tell)
+            if package is None:
+                return done
+            if tell:
+                tell("package")
+            return _with_package(done, again, package)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -84,7 +105,29 @@ def _compared(
             if before.get(item) != after.get(item):
                 what = _difference(before.get(item), after.get(item))
                 differences.append(f"{stage.name}: {item}: {what}")
-    return Rebuilt(num_entries, tuple(differences))
+    return Rebuilt(num_entries, tuple(differences), content_digests(again))
+
+
+def _with_package(done: Rebuilt, again: Work, package: Path) -> Rebuilt:
+    """Make the package again out of what was made again, and the lock's decisions."""
+    lock = read_lock(lock_path(again.bench.spec_folder))
+    differences = [
+        f"split: question {name}: its split or letters do not follow from its rules"
+        for name in lock.unfounded()
+    ]
+    before = read_manifest(package)
+    after = make_package(again, again.folder / "package")
+    for name in sorted({*before.content_sha256, *after.content_sha256}):
+        if before.content_sha256.get(name) != after.content_sha256.get(name):
+            differences.append(f"package: {name}: differs")
+    if before.made_with == after.made_with:
+        differences += [
+            f"package: {name}: has other bytes"
+            for name in sorted({*before.files, *after.files})
+            if before.files.get(name) != after.files.get(name)
+        ]
+    digests = {f"package {name}": sha256 for name, sha256 in after.content_sha256.items()}
+    return Rebuilt(done.num_entries, (*done.differences, *differences), {**done.digests, **digests})
 
 
 def _changed_media(work: Work, stage: Stage[Any, Any]) -> list[str]:

@@ -200,7 +200,7 @@ def rule(
 
 def controls(as_json: AsJson = False) -> None:
     """Run every check of questions on its control set: what it must notice and let pass."""
-    from hlvid.build.lint_controls import run_controls
+    from hlvid.build.controls import run_controls
 
     found = run_controls()
     if as_json:

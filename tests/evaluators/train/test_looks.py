@@ -15,12 +15,14 @@ from evaluators.train.looks import (
     COLOUR,
     COUNT,
     FRAMES,
+    PLACE,
     SIDE,
     SLOTS,
     Cells,
     Glyph,
     Look,
     cells_of,
+    overlap,
     pick,
 )
 from evaluators.train.settings import Stage
@@ -103,6 +105,7 @@ def test_a_flat_line_is_labelled_in_order():
     glyphs = [Glyph(c, 20.0 * i + 10, 14.0, 0, 20.0, 20.0) for i, c in enumerate("AB-012")]
     cells = cells_of(picture, glyphs, marks=[((70, 0, 128, 32), "red")], counted=[(0, 0, 20, 20)])
     assert read_off(cells, 0) == "AB-012"
+    assert cells.labels[:, 0, PLACE].tolist() == [1, 3, 4, 6]
     red = MARK_COLOURS.index("red") + 1
     assert cells.labels[:, 0, COLOUR].tolist() == [0, 0, red, red]
     assert cells.labels[:, 1, COUNT].tolist() == [1, 0, 0, 0]
@@ -144,6 +147,29 @@ def test_scenes_show_the_cells_of_their_evidence():
                 inside = cells[(y0 <= row) & (row <= y1) & (x0 <= col) & (col <= x1)]
                 spelled.append(read_off(inside, None))
             assert all(set(key) <= set(text) for text in spelled), (key, spelled)
+
+
+def test_thorough_scenes_show_the_evidence_of_every_question():
+    stage = CROWD.model_copy(update={"thorough": 1.0, "moves": 0.0, "tokens": 400, "slices": 6})
+    rng = np.random.default_rng(4)
+    for _ in range(2):
+        look, questions = scenes.draw_scene(rng, "training", stage, num_asks=9)
+        assert len(questions) > 1
+        for question in questions:
+            (evidence,) = question.evidence
+            for cells, (at, _) in zip(look.slices, look.seconds.tolist(), strict=True):
+                if (box := evidence.box_at(at)) is not None:
+                    row, col = np.divmod(np.arange(scenes._FULL_ROWS * look.cols), look.cols)
+                    wanted = np.flatnonzero(overlap(row, col, box) > 0)
+                    assert np.isin(wanted, cells.ids).all()
+
+
+def test_titles_are_of_many_words():
+    rng = np.random.default_rng(0)
+    found = [words.draw_options(rng, "title") for _ in range(40)]
+    assert len({title.split()[0] for titles in found for title in titles}) > 30
+    for titles in found:
+        assert len(set(titles)) == 4 and len({len(title) for title in titles}) == 1
 
 
 def test_matches_follow_each_option_byte_by_byte():

@@ -27,6 +27,7 @@ from evaluators.train.batches import IGNORED, Batches, write_batch  # noqa: E402
 from evaluators.train.course import Lessons, train  # noqa: E402
 from evaluators.train.looks import SIDE, Cells, Look, cells_of  # noqa: E402
 from evaluators.train.model import Mini, num_parameters, write_checkpoint  # noqa: E402
+from evaluators.train.objective import _shown  # noqa: E402
 from evaluators.train.settings import MiniSettings, ModelSettings, read_settings  # noqa: E402
 from evaluators.train.tasks import ask_options  # noqa: E402
 from gaze.selectors import Kept  # noqa: E402
@@ -46,7 +47,7 @@ SMALL = {
     "clip_norm": 1.0,
     "log_every": 1,
     "save_every": 2,
-    "validate_every": 3,
+    "validate_every": 2,
     "validation_looks": 2,
     "model": SIZES,
     "stages": [
@@ -175,10 +176,60 @@ def test_the_shipped_configuration():
     assert settings.stages[0].name == "letters"
     assert settings.stage_at(0).tasks == {"dense": 1.0}
     assert "exam" in settings.stage_at(settings.steps).tasks
-    after = read_settings(Path("mini-long"))
-    assert after.model == settings.model and after.start == "training/qwen3-mini"
+    exam = settings.stages[-1]
+    assert exam.slices == 6 and exam.slices * exam.tokens >= 4800  # frames and tokens of the exam
     with pytest.raises(UserError, match="the stages have 6"):
         settings_of(steps=7)
+
+
+def test_the_learning_rate_rises_anew_where_a_stage_says_so():
+    stages = [dict(SMALL["stages"][0], warmup=2), dict(SMALL["stages"][1], warmup=3)]
+    settings = settings_of(stages=stages, hold=0.5, learning_rate=1.0, final_learning_rate=0.1)
+    rates = [settings.learning_rate_at(step) for step in range(6)]
+    falling = [1 - 0.9 * (step - 3) / 3 for step in (3, 4, 5)]
+    wanted = [0.5, 1.0, 1.0, falling[0] / 3, falling[1] * 2 / 3, falling[2]]
+    assert rates == pytest.approx(wanted)
+
+
+def test_a_hidden_look_is_asked_about_and_not_shown(checkpoint):
+    """What a prompt without a video looks like in the exam, beside one with a video."""
+    model, _ = checkpoint
+    sizes = ModelSettings.model_validate(SIZES)
+    pixels = np.random.default_rng(1).integers(0, 256, (3 * SIDE, 4 * SIDE, 3), dtype=np.uint8)
+    moments = np.zeros((1, 2))
+    looks = [Look(3, 4, (cells_of(pixels)[np.array(ids)],), moments) for ids in ([1, 5], [2, 3, 7])]
+    ask = ask_options("Which?", ["1", "2", "3", "4"], 1, spells=False)
+    batch, shown = (
+        write_batch(0, "options", looks, [[ask], [ask]], sizes, hidden=hidden)
+        for hidden in ([True, False], [False, False])
+    )
+    assert batch.seen.tolist() == [False, False, True, True, True]
+    video = model.network.config.video_token_id
+    assert ((batch.ids == video).sum(1)).tolist() == [0, 3]
+    lessons = Lessons(settings_of())
+    lessons.model.network.load_state_dict(model.network.state_dict())
+    with torch.no_grad():
+        for one in (batch, write_batch(0, "options", looks, [[ask]] * 2, sizes, hidden=[True] * 2)):
+            assert torch.isfinite(lessons.objective(one)["loss"])
+        both = lessons.objective._features(shown)
+        seen = _shown(both, batch.seen)
+        ours = lessons.objective._hidden(batch, seen)[1]
+        theirs = lessons.objective._hidden(shown, both)[1]
+    real = batch.parts[1] >= 0
+    assert torch.allclose(ours[real], theirs[shown.parts[1] >= 0], atol=1e-5)
+
+
+def test_a_stage_may_leave_the_tower_as_it_is(tmp_path):
+    stages = [SMALL["stages"][0], dict(SMALL["stages"][1], freezes=True)]
+    settings = settings_of(stages=stages, weight_decay=0.0)
+    train(settings, tmp_path, max_minutes=0)
+    lessons, batches = Lessons(settings), Batches(settings)
+    for step in (0, 3):
+        lessons.begin_step(step)
+        lessons.objective(batches[step])["loss"].backward()
+        touched = any(one.grad is not None for one in lessons.model.tower.parameters())
+        assert touched == (step == 0)
+        lessons.model.zero_grad(set_to_none=True)
 
 
 def test_slices_make_the_curve_of_one_piece(tmp_path):
@@ -272,7 +323,7 @@ def test_the_command_trains_in_slices_and_publishes(tmp_path, monkeypatch):
     assert publishing.INSTRUMENT in card and "Not measured yet" in card
     assert "license: apache-2.0" in card
     curves = (out / publishing.CURVES).read_text()
-    assert publishing.CURVES in card and "last: options" in curves and "<polyline" in curves
+    assert publishing.CURVES in card and "first: characters" in curves and "<polyline" in curves
     for photo in photographs.catalogue():
         assert (photo.author in card and photo.title in card) or photo.is_reserved
         assert photo.title not in card or not photo.is_reserved

@@ -12,6 +12,7 @@ from hlvid.build.adjudicate import ADJUDICATE
 from hlvid.build.lock import LOCK_FILE
 from hlvid.build.package import package, read_manifest
 from hlvid.build.questions import Ruling, add
+from hlvid.build.rebuild import rebuild
 from hlvid.build.rows import COLUMNS
 from hlvid.build.split import split
 from hlvid.build.takedown import take_down
@@ -197,6 +198,28 @@ def test_a_package_replaces_only_a_package(desk, tmp_path):
     (tmp_path / "out" / "thesis.txt").unlink()
     first = package(work, tmp_path / "out")
     assert package(work, tmp_path / "out") == first == read_manifest(tmp_path / "out")
+
+
+def test_a_package_is_made_again_with_everything_before_it(desk, tmp_path):
+    work, _ = desk.settled(num_each=2)
+    split(work)
+    manifest = package(work, tmp_path / "out")
+    before = sorted(work.folder.rglob("*"))
+    done = rebuild(work, num_workers=0, package=tmp_path / "out")
+    assert done.differences == ()
+    made = {f"package {name}": sha256 for name, sha256 in manifest.content_sha256.items()}
+    assert made.items() <= done.digests.items() and len(done.digests) > len(made) + 8
+    assert [p for p in sorted(work.folder.rglob("*")) if p.name != ".rebuild.lock"] == before
+    path = tmp_path / "out" / "manifest.json"
+    path.write_text(path.read_text().replace(manifest.content_sha256["lock"], "0" * 64))
+    told = rebuild(work, num_workers=0, package=tmp_path / "out").differences
+    assert "package: lock: differs" in told
+    lock = desk.shop.folder / LOCK_FILE
+    lines = [json.loads(line) for line in lock.read_text().splitlines()]
+    lines[0]["order"] = lines[0]["order"][1:] + lines[0]["order"][:1]
+    lock.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    told = rebuild(desk.shop.open(), num_workers=0, package=tmp_path / "out").differences
+    assert any(lines[0]["question_id"] in one and "do not follow" in one for one in told)
 
 
 @pytest.mark.parametrize("at", ["before", "part"])

@@ -1,5 +1,6 @@
 """Publishing, rehearsed with the real client against a hub on the loopback address."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -168,8 +169,41 @@ def test_every_check_speaks_of_a_release(tmp_path):
     assert report["broken_rules"][number].startswith("same_choices")
     assert number in report["flags"]["longest_answer"]
     assert number in report["flags"]["vague"]
-    assert report["videos"] == {"asked_about": 24, "at_hand": 0}
+    videos = {"asked_about": 24, "at_hand": 0, "not_readable": {}, "files": {}}
+    assert report["videos"] == videos
     assert report["letters"]["all"]["uneven"] is None
+
+
+def test_videos_at_hand_are_read_and_locked(tmp_path, clips):
+    from hlvid.build.import_release import import_release
+
+    root = tmp_path / "in"
+    rows = release(root)
+    plain = import_release(root)
+    (root / "videos").mkdir()
+    film = clips.make(num_frames=10)
+    sound, broken, unasked = rows[0]["video_path"], rows[1]["video_path"], "other.mp4"
+    for name, data in ((sound, film.read_bytes()), (broken, b"\0" * 99), (unasked, b"?")):
+        (root / "videos" / name).write_bytes(data)
+    number = str(rows[0]["question_id"])
+    box = {"start_seconds": 0, "end_seconds": 0.2, "boxes": [[0, 0, 0, 9999, 9]]}
+    marked = {"question_id": number, "video_id": sound, "evidence": [box]}
+    marked |= {"num_annotators": 1, "num_agreeing": 1, "span_overlap": None, "box_overlap": None}
+    (root / "evidence").mkdir()
+    (root / "evidence" / "hlvid.jsonl").write_text(json.dumps(marked) + "\n")
+    imported = import_release(root)
+    told = imported.report["videos"]
+    assert told["at_hand"] == 2 and set(told["files"]) == {sound, broken}
+    assert told["files"][sound]["sha256"] == hashlib.sha256(film.read_bytes()).hexdigest()
+    assert (told["files"][sound]["width"], told["files"][sound]["height"]) == (64, 48)
+    assert set(told["not_readable"]) == {broken} and str(root) not in json.dumps(told)
+    assert imported.report["evidence"] == {"marked": 1, "held_against_its_video": 1}
+    assert imported.report["broken_rules"][number].startswith("box_outside")
+    before, after = ({x.question_id: x for x in i.lock.active} for i in (plain, imported))
+    moved = {q for q in before if before[q].content_sha256 != after[q].content_sha256}
+    videos = {row["video_path"] for row in rows if f"hlvid-{row['question_id']}" in moved}
+    assert videos == {sound, broken}
+    assert imported.rows_sha256 == plain.rows_sha256
 
 
 def test_a_release_that_does_not_hold_together_is_one_sentence(tmp_path):

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlvid.build import lint_controls
+from hlvid.build import controls
 from hlvid.build.agreement import box_overlap, krippendorff_alpha, overlap, percent_agreement
 from hlvid.build.audit import Measured, ask_all, intervals, slope
 from hlvid.build.engine import run_stage
@@ -22,7 +23,7 @@ from hlvid.build.probes import beside, crop_around, orders, probes_of, spread
 from hlvid.build.questions import MAX_LINES, Draft, add, give_ruling, read, read_file
 from hlvid.build.rebuild import rebuild
 from hlvid.build.report import candidate_endings, content_digests
-from hlvid.build.set_rules import AuditRules
+from hlvid.build.set_rules import AuditRules, FlagName
 from hlvid.build.split import split
 from hlvid.build.stages import QUESTION_STAGES
 from hlvid.errors import UserError
@@ -31,18 +32,22 @@ from hlvid.types import Evidence, Probe, ProbeAnswer
 # --- lint ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", lint_controls.run_controls())
+@pytest.mark.parametrize("name", controls.run_controls())
 def test_a_check_tells_its_control_set_apart(name):
-    outcome = lint_controls.run_controls()[name]
+    outcome = controls.run_controls()[name]
     assert outcome.is_perfect, outcome
     assert outcome.num_faulty and outcome.num_sound
+
+
+def test_every_flag_has_a_control_set():
+    assert set(get_args(FlagName)) <= set(controls.run_controls())
 
 
 def test_a_check_that_notices_nothing_fails_its_controls(monkeypatch):
     for name in CHECKS:
         monkeypatch.setitem(CHECKS, name, lambda stem, choices: None)
-    monkeypatch.setattr(lint_controls, "same_choices", lambda choices: "always")
-    found = lint_controls.run_controls()
+    monkeypatch.setattr(controls, "same_choices", lambda choices: "always")
+    found = controls.run_controls()
     assert {name for name, each in found.items() if not each.is_perfect} == {
         *CHECKS,
         "same_choices",

@@ -1,19 +1,25 @@
-"""Questions with a known fault, and others without: what shows that a check can fail, and can pass.
+"""Questions and models with a known fault, and others without: every check can fail, and can pass.
 
 `hlvid-build controls` runs them. A check that lets one of the faulty pass, or stops one of
 the sound, is not worth its flag.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hlvid.build.audit import judge
 from hlvid.build.codes import Ended
-from hlvid.build.lint import CHECKS, check_evidence, letter_balance, same_choices
+from hlvid.build.lint import CHECKS, Linted, check_evidence, letter_balance, same_choices
+from hlvid.build.probes import probes_of
 from hlvid.build.questions import Draft
-from hlvid.types import Evidence
+from hlvid.build.records import Clip, Media
+from hlvid.build.set_rules import AuditRules
+from hlvid.types import Evidence, ModelId, Probe, ProbeAnswer
 
 Words = tuple[str, tuple[str, ...]]
 """(stem, choices with the right one first)."""
+Knows = Callable[[Probe], bool]
+"""Whether an invented model answers a probe rightly."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,26 @@ _EVIDENCE: Mapping[str, tuple[Sequence[Sequence[Evidence]], Sequence[Sequence[Ev
 }
 
 
+_READS = 700
+"""Lines on which an invented model can read the answer."""
+_AUDITED: Mapping[str, tuple[Sequence[Knows], Sequence[Knows]]] = {
+    "answerable_blind": ((lambda p: True,), (lambda p: p.kind != "blind",)),
+    "answerable_small": (
+        (lambda p: p.kind != "blind",),
+        (lambda p: p.kind != "blind" and (p.height is None or p.height > _READS),),
+    ),
+    "unanswerable_crop": (
+        (lambda p: p.kind not in ("blind", "oracle-crop"),),
+        (lambda p: p.kind != "blind",),
+    ),
+    "other_place": (
+        (lambda p: p.kind != "blind",),
+        (lambda p: p.kind not in ("blind", "elsewhere"),),
+    ),
+}
+"""Check -> models that it must notice and models that it must let pass, by what they know."""
+
+
 def run_controls() -> dict[str, Outcome]:
     """Check -> how it did on what it must notice and what it must let pass."""
     found = {}
@@ -112,7 +138,49 @@ def run_controls() -> dict[str, Outcome]:
         found[code] = _outcome(
             [_refused(each) == code for each in outside], [_refused(each) for each in inside]
         )
+    for flag, parts in _AUDITED.items():
+        found[flag] = _outcome(*([flag in _doubted(knows) for knows in part] for part in parts))
     return found
+
+
+def _doubted(knows: Knows) -> set[str]:
+    """The checks that an invented model's replies to an invented question set off."""
+    media = Media(sha256="0" * 64, num_bytes=1)
+    clip = Clip(
+        clip_id="v",
+        file=media,
+        packets_sha256="0" * 64,
+        start_pts=0,
+        end_pts=100,
+        ticks_per_second=1.0,
+        start_seconds=0.0,
+        duration_seconds=100.0,
+        num_frames=2500,
+        width=3840,
+        height=2160,
+        fps=25.0,
+    )
+    box = (40.0, 1000.0, 1000.0, 1200.0, 1060.0)
+    draft = Draft(
+        question_id="q",
+        video_id="v",
+        stem="Which number is on the bus beside the town hall?",
+        choices=("117", "118", "119", "120"),
+        evidence=(Evidence(start_seconds=40, end_seconds=60, boxes=(box,)),),
+        author="control",
+    )
+    linted = Linted(draft=draft, category="av", clip=clip, group_id="v", flags=())
+    rules = AuditRules(heights=(540, 1080, 2160))
+    probes = probes_of(linted, rules, path="-")
+    model = ModelId(name="control", kind="mllm")
+    answers = {}
+    for probe in probes:
+        # It says the right option, or always the same wrong one.
+        said = draft.choices[0] if knows(probe) else draft.choices[1]
+        letter = chr(ord("A") + probe.choices.index(said))
+        answers[probe.probe_id] = ProbeAnswer(probe_id=probe.probe_id, model=model, response=letter)
+    _, flags = judge("control", linted, probes, answers, rules)
+    return {flag.check for flag in flags}
 
 
 def _outcome(faulty: Sequence[object], sound: Sequence[object]) -> Outcome:
