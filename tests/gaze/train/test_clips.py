@@ -4,9 +4,10 @@ import sys
 import numpy as np
 import pytest
 
+from gaze.train import painted
 from gaze.train.clips import Mixture, draws
 from gaze.train.films import FilmClips, carried_films, films_of, whole_film
-from gaze.train.moving import VALIDATION, MovingClips, names
+from gaze.train.moving import VALIDATION, MovingClips, PaintedClips, names
 from gaze.train.settings import DataSettings
 from gaze.train.sources import clips_of
 from hlvid.errors import UserError
@@ -42,10 +43,24 @@ def test_a_clip_depends_on_seed_and_index_alone():
     assert first[0].shape == (4, 3, 224, 224) and first[0].dtype == np.uint8
 
 
+def test_painted_clips_are_of_pictures_that_no_other_split_shows():
+    first = PaintedClips("training", 0, 3, 32)
+    clip, again = first.clip(30), PaintedClips("training", 0, 3, 32).clip(30)
+    assert np.array_equal(clip.pixels, again.pixels) and clip.pixels.shape == (3, 3, 32, 32)
+    sources = {first.clip(index).source for index in range(48)}
+    assert len(sources) > 6  # a few pictures serve a dozen clips
+    others = {PaintedClips("validation", 0, 3, 32).clip(index).source for index in range(48)}
+    others |= {PaintedClips("training", 1, 3, 32).clip(index).source for index in range(48)}
+    assert not sources & others
+    pictures = [painted.picture(painted.name_of("training", n)).astype(float) for n in range(6)]
+    assert len({picture.mean() for picture in pictures}) == 6
+    assert all(picture.shape == (768, 1152, 3) and picture.std() > 3 for picture in pictures)
+
+
 def test_workers_make_the_batches_that_one_process_makes():
     code = (
         "from gaze.train.batches import DrawnBatches, load\n"
-        "from gaze.train.moving import MovingClips\n"
+        "from gaze.train.moving import MovingClips, PaintedClips\n"
         "from gaze.train.labels import Budgets\n"
         "if __name__ == '__main__':\n"
         "    clips = MovingClips('validation', 0, 2)\n"
