@@ -40,6 +40,7 @@ PARTS: tuple[tuple[str, str, str, Part], ...] = (
     ("Training", "bench_train", "bench", report_cpu.training_part),
     ("Reading 4K frames", "bench_video", "bench", report_cpu.reading_part),
     ("Building a benchmark", "build_throughput", "bench", report_cpu.build_part),
+    ("What the builder takes for a copy", "build_thresholds", "bench", report_cpu.thresholds_part),
     ("Resizing", "resize_difference", "bench", report_cpu.resize_part),
     ("Intervals", "coverage", "bench", report_cpu.coverage_part),
 )

@@ -174,6 +174,30 @@ def build_part(rows: Sequence[Row]) -> list[str]:
     ]
 
 
+def thresholds_part(rows: Sequence[Row]) -> list[str]:
+    """What the builder's two thresholds tell apart, and what not."""
+    pairs = [
+        [row["kind"], f"{row['num_called_duplicates']} of {row['num_films']}"]
+        for row in _of(rows, "dedup")
+    ]
+    pictures = [
+        [row["kind"], f"{row['num_called_upscaled']} of {row['num_pictures']}"]
+        for row in _of(rows, "detail")
+    ]
+    return [
+        "On films and pictures made of the photographs that ship. Two films are called duplicates "
+        "where enough frames are alike; everything but the last line is one film in another guise:",
+        "",
+        *markdown(("the other film", "called duplicates"), pairs),
+        "",
+        "A film is called enlarged where its frames hold too little detail for their size, whether "
+        "a scaler or a lens took it. What is told is quarantined, for a person to look at:",
+        "",
+        *markdown(("pictures", "called enlarged"), pictures),
+        "",
+    ]
+
+
 def break_even_part(rows: Sequence[Row]) -> list[str]:
     """The map of towers and gazing ratios."""
     found = []
