@@ -65,6 +65,13 @@ _PATTERNS = tuple(
     )
 )
 """What a site's refusal says -> our code; the first that fits."""
+_NOT_PUBLIC = {
+    "private": "private",
+    "premium_only": "premium",
+    "subscriber_only": "members_only",
+    "needs_auth": "login_required",
+}
+"""What yt-dlp says of a video that cookies open: nobody else could fetch it again."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,8 @@ def described(url: str, desk: Desk) -> Said:
     info = _extract(url, desk, options)
     if info.get("_type") == "playlist":
         raise Ended("unsupported_site", "leads to several videos where one was expected")
+    if code := _NOT_PUBLIC.get(str(info.get("availability"))):
+        raise Ended(code, "shown to this account alone")
     formats = [f for f in info.get("formats") or () if f.get("vcodec") != "none"]
     duration = info.get("duration")
     return Said(

@@ -3,6 +3,8 @@
 import av
 import pytest
 
+from hlvid.build import sites
+from hlvid.build.codes import Ended
 from hlvid.build.discover import DISCOVER
 from hlvid.build.fetch import FETCH
 from hlvid.build.probe import PROBE
@@ -140,6 +142,21 @@ def test_a_missing_fragment_ends_the_download(workshop, site, steps, playlist):
     _, (entry,) = ends(workshop)
     assert (entry.state, entry.code) == ("failed", "fragment_missing")
     assert media_files(workshop) == []
+
+
+@pytest.mark.parametrize(
+    ("availability", "code"),
+    [("private", "private"), ("subscriber_only", "members_only"), ("needs_auth", "login_required")],
+)
+def test_what_only_an_account_may_see_is_not_taken(monkeypatch, availability, code):
+    """The sites that tell this cannot be had here; what yt-dlp says of them is made up."""
+    info = {"title": "t", "duration": 9.0, "formats": [{"format_id": "1", "vcodec": "vp9"}]}
+    monkeypatch.setattr(sites, "_extract", lambda url, desk, options: info)
+    assert sites.described("https://example.org/v", None).title == "t"
+    info["availability"] = availability
+    with pytest.raises(Ended) as ended:
+        sites.described("https://example.org/v", None)
+    assert ended.value.code == code
 
 
 def test_cookies_reach_the_site_and_no_file(workshop, site, steps, film):
