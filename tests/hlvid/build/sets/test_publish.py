@@ -82,6 +82,19 @@ def test_a_refusal_is_a_sentence_and_goes_on_later(writable_hub, packaged):
     assert publish(writable_hub, packaged).returncode == 0
 
 
+def test_what_was_cut_off_between_commit_and_tag_is_tagged_later(writable_hub, packaged):
+    writable_hub.refuses = ("/tag/",)
+    assert publish(writable_hub, packaged).returncode == 1
+    sent = dict(writable_hub.branches[REPO])
+    assert set(sent) - {"main"} and writable_hub.tags[REPO] == {}
+    writable_hub.refuses = ()
+    done = publish(writable_hub, packaged)
+    assert done.returncode == 0, done.stderr
+    assert writable_hub.branches[REPO] == sent  # nothing was sent twice
+    manifest = (packaged / "manifest.json").read_bytes()
+    assert writable_hub.find(REPO, "1.0.0").files["manifest.json"] == manifest
+
+
 def test_a_damaged_package_and_a_lock_that_moved_are_not_sent(writable_hub, packaged):
     hub = writable_hub
     hub.add(REPO, {LOCK_FILE: b'{"other": 1}\n'})
