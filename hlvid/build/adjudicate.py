@@ -7,9 +7,10 @@ waits for a ruling, and the ruling and its reason stay in the manifest.
 from collections.abc import Iterator, Sequence
 
 from hlvid.build.agreement import krippendorff_alpha, percent_agreement
-from hlvid.build.audit import AUDIT, Audited, Measured
+from hlvid.build.audit import AUDIT, Audited
 from hlvid.build.codes import Ended
 from hlvid.build.lint import Flag, written
+from hlvid.build.measuring import Measured
 from hlvid.build.probes import orders
 from hlvid.build.questions import Draft, Reply, Ruling
 from hlvid.build.records import Clip, Output, Text

@@ -7,9 +7,9 @@ the sound, is not worth its flag.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hlvid.build.audit import judge
 from hlvid.build.codes import Ended
 from hlvid.build.lint import CHECKS, Linted, check_evidence, letter_balance, same_choices
+from hlvid.build.measuring import judge
 from hlvid.build.probes import probes_of
 from hlvid.build.questions import Draft
 from hlvid.build.records import Clip, Media

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from hlvid.build.adjudicate import ADJUDICATE, Settled, agreement
-from hlvid.build.audit import intervals
 from hlvid.build.discover import DISCOVER
 from hlvid.build.lint import LINT, letter_balance, written
 from hlvid.build.lock import LockLine
+from hlvid.build.measuring import intervals
 from hlvid.build.probe import PROBE
 from hlvid.build.report import candidate_endings, counts
 from hlvid.build.stages import QUESTION_STAGES

@@ -18,13 +18,13 @@ from typing import Any
 
 from hlvid import datasets
 from hlvid.build.adjudicate import ADJUDICATE, Settled
-from hlvid.build.audit import SEEING
 from hlvid.build.card import card, changelog
 from hlvid.build.croissant import croissant
 from hlvid.build.discover import DISCOVER
 from hlvid.build.facts import Pair, facts
 from hlvid.build.linking import link_or_copy
 from hlvid.build.lock import LOCK_FILE, Lock, lock_path, read_lock, version_key
+from hlvid.build.measuring import SEEING
 from hlvid.build.records import Clip, Media, Text
 from hlvid.build.rows import (
     COLUMNS,

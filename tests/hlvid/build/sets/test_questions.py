@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from hlvid.build import controls
 from hlvid.build.agreement import box_overlap, krippendorff_alpha, overlap, percent_agreement
-from hlvid.build.audit import Measured, ask_all, intervals, slope
+from hlvid.build.audit import ask_all
 from hlvid.build.engine import run_stage
 from hlvid.build.facts import questions_told
 from hlvid.build.lint import CHECKS, LINT
+from hlvid.build.measuring import Measured, intervals, slope
 from hlvid.build.probes import beside, crop_around, orders, probes_of, spread
 from hlvid.build.questions import MAX_LINES, Draft, add, give_ruling, read, read_file
 from hlvid.build.rebuild import rebuild
