@@ -99,6 +99,8 @@ def package(work: Work, folder: Path) -> PackageManifest:
     if folder.exists() and not (folder / MANIFEST_FILE).is_file() and any(folder.iterdir()):
         raise UserError(f"{folder}: holds something else. Name a folder for the package alone.")
     with work.locked("package"):
+        if before.exists() and not folder.exists():
+            before.rename(folder)  # killed before the new one was in its place
         _remove(part, before)
         try:
             manifest = _write(work, lock, pairs, part)
@@ -106,8 +108,9 @@ def package(work: Work, folder: Path) -> PackageManifest:
             if folder.exists():
                 folder.rename(before)
             part.rename(folder)
+            _remove(before)
         finally:
-            _remove(part, before)
+            _remove(part)
     return manifest
 
 

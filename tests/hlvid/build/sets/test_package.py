@@ -222,6 +222,21 @@ def test_a_package_is_made_again_with_everything_before_it(desk, tmp_path):
     assert any(lines[0]["question_id"] in one and "do not follow" in one for one in told)
 
 
+def test_a_package_stays_when_the_next_one_cannot_be_made(desk, tmp_path, monkeypatch):
+    work, _ = desk.settled(num_each=1)
+    split(work)
+    first = package(work, tmp_path / "out")
+    (tmp_path / "out").rename(tmp_path / ".out.before")  # as a killed process leaves it
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hlvid.build.package._write", full)
+    with pytest.raises(OSError, match="No space left"):
+        package(work, tmp_path / "out")
+    assert read_manifest(tmp_path / "out") == first
+
+
 @pytest.mark.parametrize("at", ["before", "part"])
 def test_a_package_that_was_killed_while_it_was_replaced_is_made_again(desk, tmp_path, at):
     work, _ = desk.settled(num_each=1)
