@@ -170,7 +170,7 @@ def test_the_temperature_follows_its_schedule():
 
 
 @pytest.mark.parametrize(
-    "name", ["mini-ntp", "mini-own", "mini-own-16", "mini-grpo", "mini-grpo-only"]
+    "name", ["mini-ntp", "mini-own", "mini-own-16", "mini-wide", "mini-grpo", "mini-grpo-only"]
 )
 def test_shipped_configurations_are_read(name):
     settings = read_settings(Path(name))
