@@ -26,6 +26,9 @@ from hlvid.synthetic.lettering import FONTS
 VALIDATION = ("analogpattern_by_Peter_Nerlich.jpg", "greentock_by_Peter_Nerlich.jpg")
 """Photographs that are not reserved, but that training does not pan over either. The renderer's
 training scenes may be textured with parts of them."""
+DRIFTING = 0.15
+"""Share of clips whose exposure drifts. That a level changes a little each frame, and not at all
+from place to place, is what a model sees last."""
 _PICTURES_AT_ONCE, _CLIPS_A_PICTURE = 3, 12
 _LETTERS = string.ascii_uppercase + string.digits + "   "
 
@@ -47,12 +50,14 @@ class MovingClips:
         seed: Another seed, other clips.
         num_frames: T.
         size: S, pixels of a side.
+        drifting: Share whose exposure drifts.
     """
 
     split: Split
     seed: int
     num_frames: int
     size: int = 224
+    drifting: float = DRIFTING
 
     def clip(self, index: int) -> Clip:
         """One clip; its source is the photograph behind everything."""
@@ -70,7 +75,7 @@ class MovingClips:
             front = files[int(rng.integers(len(files)))]
             _cross(frames, front, rng, self.size)
         pixels = np.stack([np.asarray(frame) for frame in frames])
-        return Clip(_as_filmed(pixels, rng), behind)
+        return Clip(_as_filmed(pixels, rng, self.drifting), behind)
 
     _kind = "moving"
 
@@ -198,14 +203,16 @@ def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
         return ImageFont.truetype(io.BytesIO(file.read()), size)
 
 
-def _as_filmed(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def _as_filmed(
+    pixels: NDArray[np.uint8], rng: np.random.Generator, drifting: float
+) -> NDArray[np.uint8]:
     """Turn (T, S, S, 3) frames into (T, 3, S, S) as another camera would have taken them."""
     pixels = pixels[:, :, ::-1] if rng.random() < 0.5 else pixels
     pixels = pixels[:, ::-1] if rng.random() < 0.1 else pixels
     channels = rng.permutation(3) if rng.random() < 0.3 else np.arange(3)
     pixels = np.ascontiguousarray(pixels[..., channels].transpose(0, 3, 1, 2))
     gain, lift = rng.uniform(0.6, 1.2), rng.uniform(-25, 25)
-    drift = float(rng.normal(0, 3)) if rng.random() < 0.15 else 0.0
+    drift = float(rng.normal(0, 3)) if rng.random() < drifting else 0.0
     levels = np.arange(256) * gain + lift
     for frame in range(len(pixels)):
         table = np.clip(np.rint(levels + drift * frame), 0, 255).astype(np.uint8)

@@ -14,6 +14,7 @@ from gaze.config import GazeConfig
 from gaze.train.features import WEIGHT, FeatureLoss
 from gaze.train.grpo import GrpoSettings
 from gaze.train.labels import Budgets
+from gaze.train.moving import DRIFTING
 from gaze.train.ntp import NtpSettings
 from gaze.train.pyramid import Pyramid
 from gaze.train.reconstruction import Reconstruction
@@ -67,7 +68,7 @@ class ModelSettings(Record):
 class DataSettings(Record):
     """Where clips come from: folders of videos, or photographs, scenes and films that ship."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"painted"})
+    later: ClassVar[frozenset[str]] = frozenset({"painted", "drifting"})
 
     num_frames: Count = 16
     folder: str | None = None
@@ -82,6 +83,9 @@ class DataSettings(Record):
     """Share cut from rendered scenes."""
     painted: Weight = 0.0
     """Share of clips that pan over pictures of nothing, drawn without end."""
+    drifting: Annotated[float, Field(ge=0, le=1)] = DRIFTING
+    """Share of the training clips over photographs and over painted pictures whose exposure drifts;
+    held-out clips keep the default."""
     films: Weight = 0.05
     """Share cut from films that an installed package carries; 0 where none does."""
     num_scenes: Count = 24

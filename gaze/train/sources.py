@@ -8,7 +8,7 @@ from gaze.train.batches import Batch, DrawnBatches, Gazes, LabelledBatches
 from gaze.train.clips import Clips, Mixture, Split
 from gaze.train.films import FilmClips, carried_films, films_in, films_of, folder_clips
 from gaze.train.label_file import key_of, read_labels
-from gaze.train.moving import MovingClips, PaintedClips
+from gaze.train.moving import DRIFTING, MovingClips, PaintedClips
 from gaze.train.scenes import SceneClips
 from gaze.train.settings import DataSettings, TrainSettings
 from hlvid.errors import UserError
@@ -31,10 +31,11 @@ def clips_of(data: DataSettings, split: Split, *, seed: int, size: int) -> Clips
     if data.folder is not None:
         folder = Path(data.folder)
         return folder_clips(folder, split, seed=seed, num_frames=data.num_frames, size=size)
+    drifting = data.drifting if split == "training" else DRIFTING
     parts: list[tuple[float, Clips]] = [
-        (data.moving, MovingClips(split, seed, data.num_frames, size))
+        (weight, kind(split, seed, data.num_frames, size, drifting))
+        for weight, kind in ((data.moving, MovingClips), (data.painted, PaintedClips))
     ]
-    parts.append((data.painted, PaintedClips(split, seed, data.num_frames, size)))
     if data.scenes:
         num_scenes = data.num_scenes if split == "training" else _VALIDATION_SCENES
         scenes = SceneClips(split, seed, data.num_frames, num_scenes, size)

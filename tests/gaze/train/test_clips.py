@@ -43,6 +43,19 @@ def test_a_clip_depends_on_seed_and_index_alone():
     assert first[0].shape == (4, 3, 224, 224) and first[0].dtype == np.uint8
 
 
+def test_only_training_clips_drift_more_often():
+    def clips(split, drifting):
+        data = DataSettings(num_frames=8, moving=1, scenes=0, films=0, drifting=drifting)
+        found = clips_of(data, split, seed=0, size=32)
+        return [found.clip(index).pixels.astype(float) for index in range(24)]
+
+    def change(many):
+        return np.mean([abs(pixels[-1].mean() - pixels[0].mean()) for pixels in many])
+
+    assert change(clips("training", 1.0)) > 1.5 * change(clips("training", 0.0))
+    assert np.array_equal(clips("validation", 1.0), clips("validation", 0.0))
+
+
 def test_painted_clips_are_of_pictures_that_no_other_split_shows():
     first = PaintedClips("training", 0, 3, 32)
     clip, again = first.clip(30), PaintedClips("training", 0, 3, 32).clip(30)
