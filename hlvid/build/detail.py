@@ -3,8 +3,11 @@
 Enlarging 1080p makes pixels, not detail: what lies above the smaller picture's highest frequency, a
 quarter of a cycle a pixel, stays empty but for what the scaler and the codec left there. The score
 is the power density there, relative to that of coarser detail at the same places, in decibels; it
-does not depend on contrast. Only places with much coarser detail are looked at, since sky and walls
-are empty in any size. `benchmarks/build_thresholds.py` measures it on a control set.
+does not depend on contrast. What a cheap scaler leaves there is a mirror image of what lies below,
+and betrays it: power then falls less steeply behind the quarter than before it, which it does not
+in a natural picture. By how much less is taken off the score. Only places with much coarser detail
+are looked at, since sky and walls are empty in any size. `benchmarks/build_thresholds.py` measures
+it on a control set.
 """
 
 from collections.abc import Iterable
@@ -16,6 +19,9 @@ TILE_PIXELS = 256
 COARSE_CYCLES = (0.10, 0.20)
 """Cycles a pixel, half-open; along the axis where the frequency is higher."""
 FINE_CYCLES = (0.26, 0.32)
+MIRROR_CYCLES = ((0.14, 0.18), (0.20, 0.24), (0.26, 0.30))
+"""Two bands before a quarter of a cycle and one behind it, as far apart from each other."""
+_BANDS = (COARSE_CYCLES, FINE_CYCLES, *MIRROR_CYCLES)
 _BUSIEST_SHARE = 0.25
 _QUIET = 1e-3
 """Power density of a tile that is as good as empty, in squared levels of 0 to 255."""
@@ -32,19 +38,21 @@ def detail_decibels(frames: Iterable[Luma]) -> float:
         frames: Luma, uint8 (height, width) each, at the stored size.
 
     Returns:
-        10 log10(fine / coarse), to a tenth of a decibel; natural video at its full size has more
-        than the same enlarged.
+        10 log10(fine / coarse), less what a mirror image betrays, to a tenth of a decibel; natural
+        video at its full size has more than the same enlarged.
     """
     return max((_frame_decibels(frame) for frame in frames), default=NO_DETAIL_DECIBELS)
 
 
 def _frame_decibels(luma: Luma) -> float:
-    coarse, fine = _densities(_tiles(luma))
-    busiest = np.argsort(-coarse, kind="stable")[: max(1, int(len(coarse) * _BUSIEST_SHARE))]
-    if coarse.size == 0 or float(coarse[busiest].mean()) < _QUIET:
+    densities = _densities(_tiles(luma))
+    order = np.argsort(-densities[0], kind="stable")
+    busiest = densities[:, order[: max(1, int(len(order) * _BUSIEST_SHARE))]]
+    if busiest.size == 0 or float(busiest[0].mean()) < _QUIET:
         return NO_DETAIL_DECIBELS
-    ratio = float(fine[busiest].sum() / coarse[busiest].sum())
-    return round(10 * float(np.log10(max(ratio, 1e-10))), 1)
+    coarse, fine, far, near, behind = 10 * np.log10(np.maximum(busiest.mean(1), 1e-10))
+    mirrored = max(0.0, (behind - near) - (near - far))
+    return round(float(fine - coarse - mirrored), 1)
 
 
 def _tiles(luma: Luma) -> npt.NDArray[np.float32]:
@@ -55,18 +63,15 @@ def _tiles(luma: Luma) -> npt.NDArray[np.float32]:
     return split.reshape(-1, TILE_PIXELS, TILE_PIXELS).astype(np.float32)
 
 
-def _densities(
-    tiles: npt.NDArray[np.float32],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean power of the coarse and of the fine band, (num_tiles,) each."""
+def _densities(tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Mean power of each band, (5, num_tiles)."""
     window = np.hanning(TILE_PIXELS).astype(np.float32)
     window = window[:, None] * window
     down = np.abs(np.fft.fftfreq(TILE_PIXELS))[:, None]
     highest = np.maximum(down, np.fft.rfftfreq(TILE_PIXELS))
-    bands = [(highest >= low) & (highest < high) for low, high in (COARSE_CYCLES, FINE_CYCLES)]
-    densities = np.empty((2, len(tiles)))
+    bands = [(highest >= low) & (highest < high) for low, high in _BANDS]
+    densities = np.empty((len(_BANDS), len(tiles)))
     for number, tile in enumerate(tiles):
         power = np.abs(np.fft.rfft2((tile - tile.mean()) * window)) ** 2
         densities[:, number] = [power[band].mean() for band in bands]
-    densities /= TILE_PIXELS**2
-    return densities[0], densities[1]
+    return densities / TILE_PIXELS**2

@@ -95,7 +95,7 @@ class FetchRules(Record):
 class ProbeRules(Record):
     """`[probe]`: what counts as a sound file of real 4K."""
 
-    min_detail_decibels: float = -16.0
+    min_detail_decibels: float = -17.0
     """See `hlvid.build.detail`; -1000 lets all pass. What the default lets through is measured by
     `benchmarks/build_thresholds.py`."""
     duration_tolerance_seconds: NonNegative = 2.0

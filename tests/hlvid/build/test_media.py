@@ -71,7 +71,7 @@ def test_hdr_is_refused_by_what_the_pictures_say(shop_4k, films):
     assert (entry.state, entry.code) == ("rejected", "hdr")
 
 
-@pytest.mark.parametrize("photograph", ["sunset", "seeding", "Dragonfly"])
+@pytest.mark.parametrize("photograph", ["sunset", "seeding", "Dragonfly", "friends"])
 def test_enlarged_pictures_are_told_from_large_ones(photograph_windows, photograph):
     (native,) = photograph_windows(photograph, 1, 0, False)
     (enlarged,) = photograph_windows(photograph, 1, 0, True)
