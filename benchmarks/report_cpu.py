@@ -191,7 +191,8 @@ def thresholds_part(rows: Sequence[Row]) -> list[str]:
         *markdown(("the other film", "called duplicates"), pairs),
         "",
         "A film is called enlarged where its frames hold too little detail for their size, whether "
-        "a scaler or a lens took it. What is told is quarantined, for a person to look at:",
+        "a scaler or a lens took it. What is told is quarantined, for a person to look at. "
+        "How little is too little was chosen on these pictures:",
         "",
         *markdown(("pictures", "called enlarged"), pictures),
         "",
