@@ -32,7 +32,9 @@ Luma = npt.NDArray[np.uint8]
 
 
 def detail_decibels(frames: Iterable[Luma]) -> float:
-    """The score of the frame that shows most.
+    """The score of a film, from the busiest places of all frames together.
+
+    A frame out of focus adds none of these, and a caption that was laid over enlarged frames few.
 
     Args:
         frames: Luma, uint8 (height, width) each, at the stored size.
@@ -41,11 +43,8 @@ def detail_decibels(frames: Iterable[Luma]) -> float:
         10 log10(fine / coarse), less what a mirror image betrays, to a tenth of a decibel; natural
         video at its full size has more than the same enlarged.
     """
-    return max((_frame_decibels(frame) for frame in frames), default=NO_DETAIL_DECIBELS)
-
-
-def _frame_decibels(luma: Luma) -> float:
-    densities = _densities(_tiles(luma))
+    found = [_densities(_tiles(frame)) for frame in frames]
+    densities = np.concatenate([np.empty((len(_BANDS), 0)), *found], axis=1)
     order = np.argsort(-densities[0], kind="stable")
     busiest = densities[:, order[: max(1, int(len(order) * _BUSIEST_SHARE))]]
     if busiest.size == 0 or float(busiest[0].mean()) < _QUIET:

@@ -148,7 +148,7 @@ def _without_name(error: Exception, name: str) -> str:
 
 PROBE: Stage[Suspect, Probed] = Stage(
     name="probe",
-    version=4,
+    version=5,
     output=Probed,
     inputs=_inputs,
     parameters=_rules,
