@@ -26,7 +26,8 @@ from hlvid.video import VideoReader
 
 MAX_HASHES_BYTES = 64 * 2**20
 
-_Hashes = TypeAdapter(list[Annotated[str, Field(pattern=f"^[0-9a-f]{{{NUM_BITS // 4}}}$")]])
+_Hash = Annotated[str, Field(pattern=f"^[0-9a-f]{{{NUM_BITS // 4}}}$")]
+_Hashes = TypeAdapter(list[_Hash | None])
 
 
 class Picture(Record):
@@ -73,17 +74,20 @@ def _fingerprint(picture: Picture, parameters: Nothing, desk: Desk) -> Fingerpri
         part = folder / "hashes.json"
         part.write_bytes(canonical_json(hashes))
         media = desk.store.put(part)
-    return Fingerprint(clip_sha256=picture.clip.sha256, hashes=media, num_hashes=len(hashes))
+    return Fingerprint(
+        clip_sha256=picture.clip.sha256, hashes=media, num_hashes=len(hashes) - hashes.count(None)
+    )
 
 
-def frame_hashes(reader: VideoReader) -> list[str]:
-    """Hashes of the frames at 0 s, 1 s, ... of a video, in hex; empty frames are passed over."""
+def frame_hashes(reader: VideoReader) -> list[str | None]:
+    """Hashes of the frames at 0 s, 1 s, ... of a video, in hex; None for empty ones."""
     seconds = (reader.index.pts - reader.index.pts[0]) * float(reader.index.time_base)
     moments = np.arange(int(seconds[-1]) + 1)
     # A frame is shown until the next one begins.
-    numbers = np.unique(np.searchsorted(seconds, moments + 1e-9, "right") - 1)
-    hashes = (picture_hash(frame.pixels) for frame in reader.frames(numbers))
-    return [found for found in hashes if found is not None]
+    numbers = np.searchsorted(seconds, moments + 1e-9, "right") - 1
+    shown = np.unique(numbers)
+    found = {frame.index: picture_hash(frame.pixels) for frame in reader.frames(shown)}
+    return [found[number] for number in numbers.tolist()]
 
 
 # --- match ---------------------------------------------------------------------------------------
@@ -114,8 +118,8 @@ def _match(gathered: Gathered, rules: DedupRules, desk: Desk) -> Matches:
     return Matches(pairs=tuple(pairs))
 
 
-def read_hashes(desk: Desk, media: Media) -> list[str]:
-    """The hashes of a clip from the store."""
+def read_hashes(desk: Desk, media: Media) -> list[str | None]:
+    """The hashes of a clip from the store, one a second."""
     data = read_bytes(desk.store.path(media), max_bytes=MAX_HASHES_BYTES)
     return _Hashes.validate_json(data)
 
@@ -210,7 +214,7 @@ def _dedup(decided: Decided, parameters: Nothing, desk: Desk) -> Placed:
 
 FINGERPRINT: Stage[Picture, Fingerprint] = Stage(
     name="fingerprint",
-    version=1,
+    version=2,
     output=Fingerprint,
     inputs=_fingerprint_inputs,
     parameters=no_parameters,
@@ -219,7 +223,7 @@ FINGERPRINT: Stage[Picture, Fingerprint] = Stage(
 )
 MATCH: Stage[Gathered, Matches] = Stage(
     name="match",
-    version=1,
+    version=2,
     output=Matches,
     inputs=_match_inputs,
     parameters=_rules,

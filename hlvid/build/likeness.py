@@ -22,6 +22,8 @@ HASHED_SIZE = (320, 180)
 MIN_DEVIATION = 4.0
 """Standard deviation of a frame's levels, 0 to 255: below, black is like black in every video."""
 
+_EMPTY = "0" * (NUM_BITS // 4)
+
 Signs = npt.NDArray[np.float32]
 
 
@@ -38,26 +40,41 @@ def picture_hash(pixels: npt.NDArray[np.uint8]) -> str | None:
     return str(imagehash.phash(image, HASH_SIDE))
 
 
-def as_signs(hashes: Sequence[str]) -> Signs:
-    """(num_hashes, NUM_BITS) of -1 and 1: two rows' product tells how many bits they share."""
-    data = np.frombuffer(bytes.fromhex("".join(hashes)), dtype=np.uint8)
+def as_signs(hashes: Sequence[str | None]) -> Signs:
+    """(num_hashes, NUM_BITS) of -1 and 1: two rows' product tells how many bits they share.
+
+    A frame without a hash, which was empty, is a row of 0.
+    """
+    data = np.frombuffer(bytes.fromhex("".join(h or _EMPTY for h in hashes)), dtype=np.uint8)
     bits = np.unpackbits(data.reshape(len(hashes), NUM_BITS // 8), axis=1)
-    return bits.astype(np.float32) * 2 - 1
+    signs = bits.astype(np.float32) * 2 - 1
+    signs[[each is None for each in hashes]] = 0
+    return signs
 
 
 def alike(one: Signs, other: Signs, max_distance: int) -> float:
-    """Share of the frames of the clip with fewer that have a like in the other; 0 without frames.
+    """Share of the frames of the clip with fewer that have a like in the other, one shift for all.
+
+    A copy shows the same at the same distance in time, be it cut out of a longer film. Were any
+    frame of the other allowed, hundreds of frames of one street would hold a like of every frame of
+    another street.
 
     Args:
-        one: (n, NUM_BITS).
-        other: (m, NUM_BITS).
+        one: (n, NUM_BITS), its frames evenly spread in time.
+        other: (m, NUM_BITS), spread as wide.
         max_distance: Most bits in which two frames that are alike differ.
+
+    Returns:
+        Of the frames that are not empty; 0 where all are.
     """
-    few, many = sorted((one, other), key=len)
-    if not len(few):
+    few, many = sorted((one, other), key=lambda signs: np.count_nonzero(signs[:, 0]))
+    if not few[:, :1].any():
         return 0.0
-    distances = (NUM_BITS - few @ many.T) / 2
-    return float((distances.min(axis=1) <= max_distance).mean())
+    is_alike = (NUM_BITS - few @ many.T) / 2 <= max_distance
+    is_alike &= (few[:, :1] != 0) & (many[:, 0] != 0)
+    here, there = np.nonzero(is_alike)
+    most = np.bincount(there - here + len(few), minlength=1).max()
+    return float(most / np.count_nonzero(few[:, 0]))
 
 
 def keyframes_sha256(index: FrameIndex) -> str:

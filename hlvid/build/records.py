@@ -210,11 +210,12 @@ class Indexed(Output):
 
 
 class Fingerprint(Output):
-    """Image hashes of a clip's frames."""
+    """Image hashes of a clip's frames, one a second."""
 
     clip_sha256: Sha256
     hashes: Media
     num_hashes: int
+    """Without those of empty frames, which have none."""
 
     def media(self) -> Sequence[Media]:
         """The hashes."""

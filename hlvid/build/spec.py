@@ -118,7 +118,8 @@ class DedupRules(Record):
     """Of 256 bits, between the hashes of two frames that are alike. What the default lets through
     is measured by `benchmarks/build_thresholds.py`."""
     min_share: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Of the frames of the clip that has fewer, how many must have a like in the other."""
+    """Of the frames of the clip that has fewer, how many must have a like in the other, with one
+    shift in time for all."""
     group_by_channel: bool = False
     """Whether clips of one channel belong to one group, which no split parts."""
 

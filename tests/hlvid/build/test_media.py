@@ -207,9 +207,22 @@ def test_the_same_film_in_other_bytes_is_a_duplicate(shop_4k, films):
 def test_empty_frames_are_like_nothing(clips):
     black = [np.zeros((48, 64, 3), np.uint8)] * 30
     reader = VideoReader(clips.make(name="black", pictures=black), size=(320, 180))
-    assert frame_hashes(reader) == []
-    nothing = as_signs([])
-    assert alike(nothing, as_signs(["0" * 64]), 256) == 0.0
+    hashes = frame_hashes(reader)
+    assert set(hashes) == {None}
+    assert alike(as_signs(hashes), as_signs(hashes), 128) == 0.0
+    assert alike(as_signs(hashes), as_signs(["0" * 64] * 3), 128) == 0.0
+    assert alike(as_signs([]), as_signs(["0" * 64]), 128) == 0.0
+
+
+def test_a_clip_is_found_in_a_longer_film_and_not_in_its_pieces():
+    rng = np.random.default_rng(0)
+    film = [rng.bytes(32).hex() for _ in range(40)]
+    film[12] = None
+    whole, cut = as_signs(film), as_signs(film[8:20])
+    assert alike(whole, cut, 8) == alike(cut, whole, 8) == 1.0
+    assert alike(whole, as_signs(film[:6] + film[30:36]), 8) == 0.5
+    assert alike(whole, as_signs(film[::-1]), 8) < 0.05
+    assert alike(whole, as_signs([rng.bytes(32).hex() for _ in range(40)]), 60) == 0.0
 
 
 def test_bits_are_counted_as_they_are():
