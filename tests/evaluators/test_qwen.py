@@ -2,7 +2,6 @@
 
 import copy
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from evaluators.canvas import Canvas, parse_canvas  # noqa: E402
 from evaluators.examinee import Infeasible, View  # noqa: E402
 from evaluators.mapping import slice_frames, unite  # noqa: E402
 from evaluators.models.qwen import Qwen, weights  # noqa: E402
-from evaluators.models.qwen.generate import GREEDY, generate  # noqa: E402
+from evaluators.models.qwen.generate import GREEDY, Encoded, generate  # noqa: E402
 from evaluators.models.qwen.geometry import native_size  # noqa: E402
 from evaluators.models.qwen.prompt import Prefix, metadata  # noqa: E402
 from evaluators.models.qwen.streams import show  # noqa: E402
@@ -237,7 +236,7 @@ def test_pruned_equals_a_dense_reference_with_masked_keys_and_tokens(
             attention_mask=is_token,
             position_ids=positions,
             mm_encoder_outputs={
-                "video": SimpleNamespace(
+                "video": Encoded(
                     pooler_output=[features], deepstack_features=[[layer] for layer in layers]
                 )
             },
@@ -547,7 +546,10 @@ def test_a_model_that_is_spread_over_several_places_answers_as_before(network, t
     spread = Qwen(seed=1, weights=str(tmp_path), device="cpu", device_map=places)
     assert {p.device.type for p in spread._network.parameters()} == {"cpu", "meta"}
     view = view_of(canvas_of(whole))
-    assert torch.equal(run(whole, view)[2].logits, run(spread, view)[2].logits)
+    before, after = run(whole, view)[2], run(spread, view)[2]
+    assert torch.equal(before.ids, after.ids)
+    # What is read from a disk anew lies elsewhere in memory, which costs a CPU's last digits.
+    assert torch.allclose(before.logits, after.logits, atol=1e-5)
     assert spread.settings["device_map"] == str(places)
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from evaluators.models.qwen.prompt import Prompt
 from evaluators.models.qwen.tower import Features
@@ -101,10 +101,17 @@ def _batch(prompts: Sequence[Prompt], *, pad_id: int) -> tuple[Tensor, Tensor, T
     return ids, mask, positions
 
 
-def as_encoded(features: Sequence[Features]) -> SimpleNamespace:
+@dataclass
+class Encoded(BaseModelOutputWithPooling):  # type: ignore[misc]
+    """What transformers' towers give, of either family; its own class must be a model's output."""
+
+    deepstack_features: list[list[Tensor]] | None = None
+
+
+def as_encoded(features: Sequence[Features]) -> Encoded:
     """What transformers expects of an encoder: a list of videos' tokens, and of each layer's."""
     layers = zip(*(one.deepstack for one in features), strict=True)
-    return SimpleNamespace(
+    return Encoded(
         pooler_output=[one.tokens for one in features],
         deepstack_features=[list(layer) for layer in layers],
     )
