@@ -38,8 +38,8 @@ from hlvid.files import write_bytes, write_json
 from hlvid.synthetic import photographs
 from hlvid.types import Record
 
-SEEDS: dict[Split, int] = {"validation": 0, "test": 2}
-"""Of clips. Those of the test's seeds 0 and 1 were looked at while the checkpoint that ships was
+SEEDS: dict[Split, int] = {"validation": 0, "test": 3}
+"""Of clips. Those of the test's seeds 0 to 2 were looked at while the checkpoint that ships was
 made; by these nothing was chosen."""
 TARGET_RATIO = 0.1
 """The fixed loss is the first model's at this ratio."""
