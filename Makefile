@@ -44,6 +44,7 @@ bench: .venv/all.stamp
 	$(BIN)/python benchmarks/bench_train.py > /dev/null
 	$(BIN)/python benchmarks/bench_video.py > /dev/null
 	$(BIN)/python benchmarks/build_throughput.py > /dev/null
+	$(BIN)/python benchmarks/build_copies.py > /dev/null
 	$(BIN)/python benchmarks/build_thresholds.py > /dev/null
 
 # 1,024 frames of 4K in one prompt, decoded as they are read: no disk beyond the clip's.

@@ -1,35 +1,31 @@
-"""What the builder's two thresholds let through: control sets made of the photographs that ship.
+"""What the builder's threshold of detail lets through, on a control set of photographs that ship.
 
 `detail`: pictures at their own size, made smaller by a quarter, and enlarged again from half or two
-thirds of their size, plain and encoded; how many of each kind fall below `min_detail_decibels`.
-`dedup`: frames against the same frames encoded, scaled, cropped, brightened or with a mark, and
-against all frames of other photographs; how many of each kind are within `max_distance`.
+thirds of their size, with a caption, bars or a clock laid over them afterwards, plain and encoded;
+how many of each kind fall below `min_detail_decibels`.
+
+What it takes for a copy is measured by `build_copies.py`.
 
     python benchmarks/build_thresholds.py      # writes benchmarks/results/build_thresholds.jsonl
     python benchmarks/build_thresholds.py --quick
 """
 
 import io
-import itertools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
 
 import av
-import imagehash
 import numpy as np
 from measure import Rows, parser, result_file
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageEnhance
+from PIL import Image, ImageDraw, ImageFont
 
 from hlvid.build.detail import detail_decibels
-from hlvid.build.likeness import HASH_SIDE, HASHED_SIZE, alike, as_signs
-from hlvid.build.spec import DedupRules, ProbeRules
+from hlvid.build.spec import ProbeRules
 
 BENCHMARK = "build_thresholds"
 DETAIL_SIZE = (2560, 1536)
-FRAME_SIZE = (1920, 1080)
-FRAMES_A_PHOTOGRAPH = 4
 QUALITIES = (23, 33)
 """Constant rate factors of H.264: good, and poor."""
 FILTERS = {
@@ -74,6 +70,55 @@ def luma(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image.convert("L"))
 
 
+def captioned(image: Image.Image) -> Image.Image:
+    """With two outlined lines of words at the bottom."""
+    return written(
+        image,
+        "And what did they see from the bridge\nwhen the last train had left the station?",
+        at=(0.5, 0.96),
+        height=0.045,
+        anchor="md",
+    )
+
+
+def with_a_clock(image: Image.Image) -> Image.Image:
+    """With what a dashboard camera writes at the top."""
+    words = "2024-05-17 13:07:42  52 km/h  N 48.20 E 16.37"
+    return written(image, words, at=(0.02, 0.02), height=0.028, anchor="la")
+
+
+def written(
+    image: Image.Image, words: str, *, at: tuple[float, float], height: float, anchor: str
+) -> Image.Image:
+    """With words in white, outlined in black; places and sizes as shares of the picture."""
+    marked = image.copy()
+    font = ImageFont.load_default(size=round(image.height * height))
+    place = image.width * at[0], image.height * at[1]
+    outline = max(1, image.height // 540)
+    ImageDraw.Draw(marked).multiline_text(
+        place, words, "white", font, anchor, align="center", stroke_width=outline, stroke_fill=0
+    )
+    return marked
+
+
+def with_bars(image: Image.Image) -> Image.Image:
+    """With black bars that leave 2.39:1."""
+    marked = image.copy()
+    width, height = image.size
+    bar = round((height - width / 2.39) / 2)
+    draw = ImageDraw.Draw(marked)
+    draw.rectangle((0, 0, width, bar - 1), fill=0)
+    draw.rectangle((0, height - bar, width, height), fill=0)
+    return marked
+
+
+LAID_OVER: dict[str, Callable[[Image.Image], Image.Image]] = {
+    ", captioned": captioned,
+    ", with a clock": with_a_clock,
+    ", with bars": with_bars,
+}
+
+
 def detail_pictures(image: Image.Image) -> Iterator[tuple[str, Image.Image]]:
     """One photograph in every way of the detail control set."""
     width, height = (min(a, b) // 12 * 12 for a, b in zip(image.size, DETAIL_SIZE, strict=True))
@@ -86,6 +131,10 @@ def detail_pictures(image: Image.Image) -> Iterator[tuple[str, Image.Image]]:
         kinds[f"enlarged twice, {name}"] = half.resize((width, height), resampling)
     thirds = own.resize((width * 2 // 3, height * 2 // 3), FILTERS["lanczos"])
     kinds["enlarged 1.5 times, bicubic"] = thirds.resize((width, height), FILTERS["bicubic"])
+    for kind in list(kinds):
+        if kind == "own size" or kind.startswith("enlarged twice"):
+            for what, lay_over in LAID_OVER.items():
+                kinds[kind + what] = lay_over(kinds[kind])
     for kind, picture in kinds.items():
         yield kind, picture
         for quality in QUALITIES:
@@ -113,81 +162,13 @@ def measure_detail(rows: Rows, most: int) -> None:
         )
 
 
-def frames(image: Image.Image) -> list[Image.Image]:
-    """Windows that wander over a photograph."""
-    width, height = FRAME_SIZE
-    scale = max(width * 1.2 / image.width, height * 1.2 / image.height)
-    large = image.resize((round(image.width * scale), round(image.height * scale)))
-    steps = [(large.width - width) * i // FRAMES_A_PHOTOGRAPH for i in range(FRAMES_A_PHOTOGRAPH)]
-    return [large.crop((x, 0, x + width, height)) for x in steps]
-
-
-def versions(frame: Image.Image) -> Iterator[tuple[str, Image.Image]]:
-    """What a copy of a film may look like."""
-    width, height = frame.size
-    for quality in QUALITIES:
-        yield f"encoded, crf {quality}", encoded(frame, quality)
-    yield "scaled to a third, encoded", encoded(frame.resize((width // 3, height // 3)), 28)
-    yield "brightened by 20 %", ImageEnhance.Brightness(frame).enhance(1.2)
-    marked = frame.copy()
-    ImageDraw.Draw(marked).rectangle((40, 40, 340, 160), fill=(255, 255, 255))
-    yield "with a mark", marked
-    for percent in (2, 5, 10, 15):
-        dx, dy = width * percent // 200, height * percent // 200
-        yield f"cropped by {percent} %", frame.crop((dx, dy, width - dx, height - dy))
-
-
-def signs(images: list[Image.Image]) -> NDArray[np.float32]:
-    """(num_images, NUM_BITS): the hashes as `dedup` compares them."""
-    small = [image.resize(HASHED_SIZE, FILTERS["bicubic"]) for image in images]
-    return as_signs([str(imagehash.phash(image, HASH_SIDE)) for image in small])
-
-
-def measure_dedup(rows: Rows, most: int) -> None:
-    """Add one row a kind of copy, and one for frames of other photographs."""
-    rules = DedupRules()
-    distances: dict[str, list[float]] = defaultdict(list)
-    films: list[NDArray[np.float32]] = []
-    shares: dict[str, list[float]] = defaultdict(list)
-    for _, image in photographs(most):
-        originals = frames(image)
-        plain = signs(originals)
-        films.append(plain)
-        copies: dict[str, list[Image.Image]] = defaultdict(list)
-        for original in originals:
-            for kind, copy in versions(original):
-                copies[kind].append(copy)
-        for kind, images in copies.items():
-            other = signs(images)
-            distances[kind] += ((HASH_SIDE**2 - (plain * other).sum(axis=1)) / 2).tolist()
-            shares[kind].append(alike(plain, other, rules.max_distance))
-    for one, other in itertools.combinations(films, 2):
-        distances["unrelated"] += ((HASH_SIDE**2 - one @ other.T) / 2).ravel().tolist()
-        shares["unrelated"].append(alike(one, other, rules.max_distance))
-    for kind, values in distances.items():
-        if rows.find("dedup", kind=kind):
-            continue
-        quantiles = np.quantile(values, (0, 0.05, 0.5, 0.95, 1))
-        rows.add(
-            "dedup",
-            kind=kind,
-            num_pairs_of_frames=len(values),
-            max_distance=rules.max_distance,
-            min_share=rules.min_share,
-            distance_quantiles_0_5_50_95_100=[float(q) for q in quantiles],
-            num_films=len(shares[kind]),
-            num_called_duplicates=sum(share >= rules.min_share for share in shares[kind]),
-        )
-
-
 def main() -> None:
-    """Measure both thresholds."""
+    """Measure how many of each kind are called enlarged."""
     options = parser(BENCHMARK, __doc__)
     options.add_argument("--photographs", type=int, default=12, help="most to use")
     asked = options.parse_args()
     most = 2 if asked.quick else asked.photographs
     with Rows(BENCHMARK, result_file(BENCHMARK, asked), {"photographs": most}) as rows:
-        measure_dedup(rows, most)
         measure_detail(rows, most)
 
 

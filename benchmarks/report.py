@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import report_build  # noqa: E402
 import report_cpu  # noqa: E402
 from measure import RESULTS, Row  # noqa: E402
 from plot import break_even_map  # noqa: E402
@@ -39,8 +40,9 @@ PARTS: tuple[tuple[str, str, str, Part], ...] = (
     ("Gazing at 4K in a stream", "gaze_memory", "bench", report_cpu.memory_part),
     ("Training", "bench_train", "bench", report_cpu.training_part),
     ("Reading 4K frames", "bench_video", "bench", report_cpu.reading_part),
-    ("Building a benchmark", "build_throughput", "bench", report_cpu.build_part),
-    ("What the builder takes for a copy", "build_thresholds", "bench", report_cpu.thresholds_part),
+    ("Building a benchmark", "build_throughput", "bench", report_build.build_part),
+    ("What the builder takes for a copy", "build_copies", "bench", report_build.copies_part),
+    ("What the builder takes for 4K", "build_thresholds", "bench", report_build.thresholds_part),
     ("Resizing", "resize_difference", "bench", report_cpu.resize_part),
     ("Intervals", "coverage", "bench", report_cpu.coverage_part),
 )

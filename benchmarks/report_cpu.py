@@ -149,56 +149,6 @@ def memory_part(rows: Sequence[Row]) -> list[str]:
     return [*lines, ""]
 
 
-def build_part(rows: Sequence[Row]) -> list[str]:
-    """The builder against tools that check nothing."""
-    settings = rows[0]["settings"]
-    rates = {(row["way"], row["num_workers"]): row["films_an_hour"] for row in _of(rows, "rate")}
-    found = [
-        [
-            f"{num}",
-            f"{rates['build', num]:,.0f}",
-            f"{rates['plain', num]:,.0f}",
-            f"{row['speed_up']:.1f} [{row['speed_up_low']:.1f}, {row['speed_up_high']:.1f}]",
-        ]
-        for row in _of(rows, "plain against build")
-        for num in [row["num_workers"]]
-    ]
-    header = ("workers", "films an hour", "plain ways, films an hour", "plain ways as fast")
-    return [
-        f"{settings['films']} films of {settings['seconds']} s at 3840x2160, {settings['rounds']} "
-        "rounds, all ways in turns: probe, clip and index with every check and digest, against "
-        "`ffprobe` and `ffmpeg -c copy`, which decode, check and read back nothing:",
-        "",
-        *markdown(header, found),
-        "",
-    ]
-
-
-def thresholds_part(rows: Sequence[Row]) -> list[str]:
-    """What the builder's two thresholds tell apart, and what not."""
-    pairs = [
-        [row["kind"], f"{row['num_called_duplicates']} of {row['num_films']}"]
-        for row in _of(rows, "dedup")
-    ]
-    pictures = [
-        [row["kind"], f"{row['num_called_upscaled']} of {row['num_pictures']}"]
-        for row in _of(rows, "detail")
-    ]
-    return [
-        "On films and pictures made of the photographs that ship. Two films are called duplicates "
-        "where enough frames are alike; everything but the last line is one film in another guise:",
-        "",
-        *markdown(("the other film", "called duplicates"), pairs),
-        "",
-        "A film is called enlarged where its frames hold too little detail for their size, whether "
-        "a scaler or a lens took it. What is told is quarantined, for a person to look at. "
-        "How little is too little was chosen on these pictures:",
-        "",
-        *markdown(("pictures", "called enlarged"), pictures),
-        "",
-    ]
-
-
 def break_even_part(rows: Sequence[Row]) -> list[str]:
     """The map of towers and gazing ratios."""
     found = []

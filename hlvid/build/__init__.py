@@ -11,8 +11,8 @@ This page is the interface of the machinery for whoever adds a stage.
                         is the source that it comes from, and what a takedown goes by. `input` is a
                         `Record` with all that the result depends on, and nothing more: media as
                         `Media` (digest and size), never a path, nothing that may be said otherwise
-                        tomorrow. What compares all items with each other is one stage with a single
-                        item that holds all of them (`hlvid.build.dedup.MATCH`, with `needs_all`),
+                        tomorrow. What compares all items with each other is one stage whose items
+                        are pairs of blocks of them (`hlvid.build.dedup.MATCH`, with `needs_all`),
                         followed by a stage that says for each item what follows from it (`DEDUP`).
     parameters(spec)    the part of the spec that decides about outputs; `no_parameters` for none.
     perform(input, parameters, desk)

@@ -15,7 +15,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
-from hlvid.build.codes import Ended
+from hlvid.build.codes import Ended, as_sentence
 from hlvid.build.dedup import DEDUP
 from hlvid.build.linking import link_or_copy
 from hlvid.build.lint import LINT, check_evidence
@@ -118,7 +118,8 @@ def export(work: Work, folder: Path, *, kind: Kind, annotator: str) -> Pack:
         tasks = tuple(_task(linted.clip, _asked(linted.draft)) for linted in open_)
     if not tasks:
         raise UserError(f"annotate: there is nothing for {annotator} to {kind}.")
-    paths = {clip.clip_id: work.store.path(clip.file) for clip in clips}
+    with as_sentence("annotate"):
+        paths = {clip.clip_id: work.store.path(clip.file) for clip in clips}
     pack = Pack(
         pack_id=_new_id(),
         name=f"{work.spec.name}-{kind}",
@@ -296,11 +297,11 @@ def import_questions(
 
     Raises:
         UserError: One is by another author, about an unknown clip, has evidence outside of it, or
-            the id of a question in another file; or some that came before would go.
+            the id of another question; or some that came before would go.
     """
     clips = {item.id: placed.clip for item, placed in work.passed(DEDUP)}
-    taken = _taken(work, name)
-    for draft in drafts:
+    taken, lines = _taken(work, name), dict[str, int]()
+    for number, draft in enumerate(drafts, start=1):
         where = f"question {draft.question_id}"
         clip = clips.get(draft.video_id)
         if clip is None:
@@ -309,6 +310,11 @@ def import_questions(
             raise UserError(f"{where}: is by {draft.author}, and the pack is {author}'s.")
         if draft.question_id in taken:
             raise UserError(f"{where}: is in another file already. Give it an id of its own.")
+        if (first := lines.setdefault(draft.question_id, number)) != number:
+            raise UserError(
+                f"{where}: is there twice, in lines {first} and {number}. Give each an id of its "
+                "own, or take one out."
+            )
         try:
             check_evidence(draft, clip.duration_seconds, clip.width, clip.height)
         except Ended as end:

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from hlvid.build.codes import Ended
+from hlvid.build.codes import Ended, as_sentence
 from hlvid.build.engine import Shard
 from hlvid.build.lint import LINT, Flag, Linted
 from hlvid.build.measuring import Measured, has_replied, judge
@@ -151,7 +151,8 @@ def ask(
     probes: list[Probe] = []
     for item, linted in work.passed(LINT):
         if shard.holds(item.id):
-            path = str(work.store.path(linted.clip.file).absolute())
+            with as_sentence(f"audit: clip {linted.clip.clip_id}"):
+                path = str(work.store.path(linted.clip.file).absolute())
             asked = probes_of(linted, rules, path=path)
             probes += [p for p in asked if not has_replied(p, known.get(p.probe_id))]
     if not probes:

@@ -7,8 +7,10 @@ differs from run to run; sound and captions stay out.
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -70,10 +72,8 @@ def _clip(whole: Whole, rules: ClipRules, desk: Desk) -> Clips:
     if not pieces:
         raise Ended("no_clip", f"none of {rules.target_seconds:g} s")
     clips = []
-    for piece in pieces:
-        with desk.scratch() as folder:
-            part = folder / "clip.mp4"
-            packets_sha256 = copy(path, index, piece, part)
+    with desk.scratch() as folder:
+        for piece, part, packets_sha256 in copies(path, pieces, folder):
             found = _read_back(part, piece, packets_sha256)
             if _looks(found) != _looks(info):
                 raise Ended("no_clip", "MP4 cannot say how its frames are to be shown")
@@ -136,25 +136,40 @@ def _cuts(index: FrameIndex) -> list[tuple[int, int, int]]:
     return [*found, (len(packets), end, end)]
 
 
-def copy(source: Path, index: FrameIndex, piece: Piece, target: Path) -> str:
-    """Write the packets of a piece to an MP4 file whose clock begins at 0.
+def copies(
+    source: Path, pieces: Sequence[Piece], folder: Path
+) -> Iterator[tuple[Piece, Path, str]]:
+    """Write pieces to MP4 files whose clocks begin at 0, in one reading of their source.
 
-    Returns:
-        SHA-256 of the packets' bytes, one after another.
+    Args:
+        source: The file that they are of.
+        pieces: As `cut` gives them: one after another.
+        folder: For the files.
+
+    Yields:
+        Each piece with its file, as soon as that is whole, and the SHA-256 of the packets' bytes,
+        one after another.
     """
-    state = hashlib.sha256()
-    with (
-        open_container(source) as read,
-        av.open(str(target), "w", format="mp4", options=_OPTIONS) as written,
-    ):
+    with open_container(source) as read:
         stream = video_stream(read, source)
+        packets = _packets(read, stream)
+        at = 0
+        for number, piece in enumerate(pieces):
+            deque(islice(packets, piece.start - at), maxlen=0)
+            target = folder / f"clip-{number}.mp4"
+            mine = islice(packets, piece.stop - piece.start)
+            yield piece, target, _write(mine, piece, stream, target)
+            at = piece.stop
+
+
+def _write(packets: Iterable[av.Packet], piece: Piece, stream: av.VideoStream, target: Path) -> str:
+    state = hashlib.sha256()
+    with av.open(str(target), "w", format="mp4", options=_OPTIONS) as written:
         # libdav1d decodes only, and PyAV looks for an encoder of that name unless told not to.
         output = written.add_stream_from_template(stream, opaque=True)
         output.metadata.clear()
-        for number, packet in enumerate(_packets(read, stream)):
-            if number >= piece.stop:
-                break
-            if number < piece.start or packet.pts is None or packet.pts < piece.start_pts:
+        for packet in packets:
+            if packet.pts is None or packet.pts < piece.start_pts:
                 continue
             state.update(bytes(packet))
             packet.pts -= piece.start_pts

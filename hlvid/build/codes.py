@@ -1,6 +1,8 @@
 """How an item can end other than by passing: one code a cause, and what the run does about it."""
 
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -119,8 +121,14 @@ CODES: dict[str, Code] = {
     "not_a_video": _quarantined(_DAMAGED),
     "truncated": _quarantined(_DAMAGED),
     "decode_corrupt": _quarantined(_DAMAGED),
-    "duration_mismatch": _quarantined(_DAMAGED),
-    "upscaled": _quarantined("It looks like a smaller video made larger; look at it."),
+    "duration_mismatch": _quarantined(
+        "Look at the file: if it is whole, name it in probe.let_through; else fetch it again with "
+        "--retry once its source is mended."
+    ),
+    "upscaled": _quarantined(
+        "It looks like a smaller video made larger, or out of focus. Look at it: if its detail is "
+        "real, name it in probe.let_through."
+    ),
     "worker_killed": _quarantined("It ended its worker (memory?); --retry with more memory."),
     "defect": _quarantined("A defect of this program; the journal's note has the words."),
     # questions
@@ -168,6 +176,23 @@ def clean(text: str, *, max_characters: int) -> str:
     """Text from outside on one line: NFC, no control or format characters, cut to a length."""
     kept = (" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
     return unicodedata.normalize("NFC", " ".join("".join(kept).split()))[:max_characters].rstrip()
+
+
+@contextmanager
+def as_sentence(where: str) -> Iterator[None]:
+    """Outside of a stage, what would end an item ends the command.
+
+    Args:
+        where: What the sentence begins with, such as 'package: clip a.0-300'.
+
+    Raises:
+        UserError: For an `Ended`, with the advice of its code.
+    """
+    try:
+        yield
+    except Ended as end:
+        found = f"{end.code} ({end.detail})" if end.detail else end.code
+        raise UserError(f"{where}: {found}. {CODES[end.code].advice}", exit_code=1) from None
 
 
 def check_codes(names: tuple[str, ...]) -> None:

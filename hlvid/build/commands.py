@@ -91,7 +91,8 @@ def register(app: typer.Typer) -> None:
     )(report)
     app.command(
         epilog=_examples(
-            "hlvid-build takedown hlvid.toml youtube-dQw4w9WgXcQ --reason 'owner asked'"
+            "hlvid-build takedown hlvid.toml youtube-dQw4w9WgXcQ --reason 'owner asked'",
+            "hlvid-build takedown hlvid.toml youtube-dQw4w9WgXcQ --reason 'owner asked' --dry-run",
         )
     )(takedown)
     app.command(
@@ -250,19 +251,23 @@ def takedown(
     reason: Annotated[str, typer.Option(help="Why; it is published, so name nobody.")],
     work: WorkFolder = Path("work"),
     alone: Annotated[bool, typer.Option("--alone", help="Leave clips that show the same.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell; change nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove a video for good: its media go and cannot come back, its id and the reason stay."""
     from hlvid.build.takedown import take_down
 
-    done = take_down(_open(work, spec), item, reason, alone=alone)
+    done = take_down(_open(work, spec), item, reason, alone=alone, dry_run=dry_run)
     if as_json:
         print_json(vars(done))
     else:
-        typer.echo(f"{done.id} tombstoned, {done.num_files} files ({done.num_bytes} bytes) removed")
+        would = "would be " if dry_run else ""
+        files = f"{done.num_files} files ({done.num_bytes} bytes)"
+        typer.echo(f"{done.id} {would}tombstoned, {files} {would}removed")
     for other in done.also:
-        say(f"{other} shows the same, and was taken down too")
-    say(f"next: hlvid-build dedup {spec} --work {work}")
+        say(f"{other} shows the same, and {'would go' if dry_run else 'was taken down'} too")
+    if not dry_run:
+        say(f"next: hlvid-build dedup {spec} --work {work}")
 
 
 def rebuild(
@@ -383,7 +388,6 @@ def _run_on_ray(
         raise UserError("--shard: ray shards by itself. Leave it out, and say --workers N.")
     for stage in VERBS[verb]:
         if stage.runs_on == "cores":
-            num_shards = 1 if stage.needs_all else workers
             run_on_ray(
-                work, spec, stage.name, num_shards=num_shards, only=only or None, retry=tuple(retry)
+                work, spec, stage.name, num_shards=workers, only=only or None, retry=tuple(retry)
             )

@@ -1,9 +1,11 @@
 """Which clips show the same: hashes of frames at one a second, pairs, groups.
 
-`fingerprint` hashes the frames of a clip; `match` compares all clips with each other; `dedup` keeps
-the first of those that show the same, and puts together those that no split may part.
+`fingerprint` hashes the frames of a clip; `match` compares all clips with each other, two blocks of
+them at a time; `dedup` keeps the first of those that show the same, and puts together those that no
+split may part.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -17,14 +19,17 @@ from hlvid.build.likeness import HASHED_SIZE, NUM_BITS, alike, as_signs, picture
 from hlvid.build.lock import lock_path, read_lock
 from hlvid.build.questions import read
 from hlvid.build.records import Clip, Fingerprint, Matches, Media, Pair, Placed
-from hlvid.build.spec import DedupRules, Spec
+from hlvid.build.spec import Spec
 from hlvid.build.stage import Desk, Item, Nothing, Stage, no_parameters
 from hlvid.build.work import Work
-from hlvid.files import canonical_json, id_order, read_bytes
+from hlvid.files import canonical_json, digest, id_order, read_bytes
 from hlvid.types import Identifier, Record
 from hlvid.video import VideoReader
 
 MAX_HASHES_BYTES = 64 * 2**20
+BLOCK_CLIPS = 256
+"""How many clips a block has on average; two blocks are compared as one task."""
+_MATCH_VERSION = 3
 
 _Hash = Annotated[str, Field(pattern=f"^[0-9a-f]{{{NUM_BITS // 4}}}$")]
 _Hashes = TypeAdapter(list[_Hash | None])
@@ -44,10 +49,19 @@ class Hashes(Record):
     hashes: Media
 
 
-class Gathered(Record):
-    """The hashes of all clips."""
+class Blocks(Record):
+    """The hashes of two blocks of clips."""
 
-    clips: tuple[Hashes, ...]
+    first: tuple[Hashes, ...]
+    second: tuple[Hashes, ...]
+    """Empty where the first is compared with itself."""
+
+
+class Likeness(Record):
+    """When two clips show the same: the part of `DedupRules` that decides about pairs."""
+
+    max_distance: int
+    min_share: float
 
 
 class Decided(Record):
@@ -93,28 +107,58 @@ def frame_hashes(reader: VideoReader) -> list[str | None]:
 # --- match ---------------------------------------------------------------------------------------
 
 
-def _match_inputs(work: Work) -> Iterator[Item[Gathered]]:
+def _match_inputs(work: Work) -> Iterator[Item[Blocks]]:
     clips = [
         Hashes(clip_id=item.id, clip_sha256=found.clip_sha256, hashes=found.hashes)
         for item, found in work.passed(FINGERPRINT)
     ]
-    if clips:
-        yield Item("all", None, Gathered(clips=tuple(clips)))
+    blocks = list(in_blocks(clips))
+    for i, (name, first) in enumerate(blocks):
+        yield Item(f"{name}-{name}", None, Blocks(first=first, second=()))
+        for other, second in blocks[i + 1 :]:
+            yield Item(f"{name}-{other}", None, Blocks(first=first, second=second))
 
 
-def _rules(spec: Spec) -> DedupRules:
-    return spec.dedup
+def in_blocks(clips: Iterable[Hashes]) -> Iterator[tuple[str, tuple[Hashes, ...]]]:
+    """Neighbours in the order of ids, with a name; what is added changes the block it falls in.
+
+    A block begins at the first clip, and wherever the digest of a clip's id says so.
+    """
+    name, block = "", list[Hashes]()
+    for clip in clips:
+        sha256 = digest(clip.clip_id)
+        if block and int(sha256[:8], 16) % BLOCK_CLIPS == 0:
+            yield name, tuple(block)
+            block = []
+        name = name if block else sha256[:16]
+        block.append(clip)
+    if block:
+        yield name, tuple(block)
 
 
-def _match(gathered: Gathered, rules: DedupRules, desk: Desk) -> Matches:
-    signs = [as_signs(read_hashes(desk, each.hashes)) for each in gathered.clips]
+def likeness(spec: Spec) -> Likeness:
+    """What decides about pairs."""
+    return Likeness(max_distance=spec.dedup.max_distance, min_share=spec.dedup.min_share)
+
+
+def made_by(rules: Likeness) -> str:
+    """What journals note beside pairs: under which rules they were found, and by which code."""
+    return digest({"version": _MATCH_VERSION, **rules.model_dump(mode="json")})
+
+
+def _match(blocks: Blocks, rules: Likeness, desk: Desk) -> Matches:
+    desk.note["made_by"] = made_by(rules)
+    first = [(each, as_signs(read_hashes(desk, each.hashes))) for each in blocks.first]
+    second = [(each, as_signs(read_hashes(desk, each.hashes))) for each in blocks.second]
+    both = itertools.product(first, second) if second else itertools.combinations(first, 2)
     pairs = []
-    for i, one in enumerate(gathered.clips):
-        for j, other in enumerate(gathered.clips[:i]):
-            is_same = one.clip_sha256 == other.clip_sha256
-            share = 1.0 if is_same else alike(signs[i], signs[j], rules.max_distance)
-            if share >= rules.min_share:
-                pairs.append(Pair(first=other.clip_id, second=one.clip_id, share=round(share, 4)))
+    for (one, signs), (other, others) in both:
+        is_same = one.clip_sha256 == other.clip_sha256
+        share = 1.0
+        if not is_same:
+            share = alike(signs, others, rules.max_distance, least=rules.min_share)
+        if share >= rules.min_share:
+            pairs.append(Pair(first=one.clip_id, second=other.clip_id, share=round(share, 4)))
     return Matches(pairs=tuple(pairs))
 
 
@@ -129,9 +173,9 @@ def read_hashes(desk: Desk, media: Media) -> list[str | None]:
 
 def _dedup_inputs(work: Work) -> Iterator[Item[Decided]]:
     found = [matches for _, matches in work.passed(MATCH)]
-    if not found:
+    if len(found) < len(work.tasks(MATCH)):
         return
-    alike_links = [(pair.first, pair.second) for pair in found[0].pairs]
+    alike_links = [(pair.first, pair.second) for matches in found for pair in matches.pairs]
     names = {item.id: item for item, _ in work.passed(FINGERPRINT)}
     clips, locked_groups = _locked(work)
     kept = smallest(names, alike_links, before=clips)
@@ -221,12 +265,12 @@ FINGERPRINT: Stage[Picture, Fingerprint] = Stage(
     perform=_fingerprint,
     after=INDEX,
 )
-MATCH: Stage[Gathered, Matches] = Stage(
+MATCH: Stage[Blocks, Matches] = Stage(
     name="match",
-    version=2,
+    version=_MATCH_VERSION,
     output=Matches,
     inputs=_match_inputs,
-    parameters=_rules,
+    parameters=likeness,
     perform=_match,
     after=FINGERPRINT,
     needs_all=True,

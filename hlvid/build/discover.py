@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from hlvid.build import sites
 from hlvid.build.codes import Ended, clean
 from hlvid.build.records import Candidate, Kind, Listing, Locator, Pin, Source
-from hlvid.build.spec import SourceRules, check_url
+from hlvid.build.spec import MAX_VIDEOS, SourceRules, check_url
 from hlvid.build.stage import Desk, Item, Nothing, Stage, no_parameters
 from hlvid.build.work import Work
 from hlvid.errors import UserError
@@ -44,8 +44,13 @@ def _list_inputs(work: Work) -> Iterator[Item[Addresses]]:
             locators = tuple(_walk(folder, rules.name))
         elif rules.kind == "url" and rules.url is not None:
             locators = (rules.url,)
-        addresses = Addresses(rules=rules, locators=locators[: rules.max_videos])
-        yield Item(rules.name, None, addresses)
+        if len(locators) > rules.max_videos:
+            raise UserError(
+                f"source {rules.name}: its {rules.kind} leads to {len(locators)} videos, and its "
+                f"max_videos is {rules.max_videos}. Raise it (to {MAX_VIDEOS} at most), or make "
+                f"several {rules.kind}s of it."
+            )
+        yield Item(rules.name, None, Addresses(rules=rules, locators=locators))
 
 
 def _list(addresses: Addresses, parameters: Nothing, desk: Desk) -> Listing:
@@ -151,7 +156,7 @@ LIST: Stage[Addresses, Listing] = Stage(
 )
 DISCOVER: Stage[Candidate, Source] = Stage(
     name="discover",
-    version=1,
+    version=2,
     output=Source,
     inputs=_discover_inputs,
     parameters=no_parameters,

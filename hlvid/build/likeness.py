@@ -22,9 +22,16 @@ HASHED_SIZE = (320, 180)
 MIN_DEVIATION = 4.0
 """Standard deviation of a frame's levels, 0 to 255: below, black is like black in every video."""
 
-_EMPTY = "0" * (NUM_BITS // 4)
+RUN_FRAMES = 3
+"""So many frames one after another must be like so many of the other film, in their order: one
+street holds a like of almost every frame of another, but not of the next ones as well."""
 
-Signs = npt.NDArray[np.float32]
+_EMPTY = "0" * (NUM_BITS // 4)
+_PICTURE, _NO_PICTURE = 1, -17
+"""The last column of signs: of two empty frames its product is above all others, of an empty one
+and a picture below all of those that may count as alike."""
+
+Signs = npt.NDArray[np.int8]
 
 
 def picture_hash(pixels: npt.NDArray[np.uint8]) -> str | None:
@@ -41,40 +48,76 @@ def picture_hash(pixels: npt.NDArray[np.uint8]) -> str | None:
 
 
 def as_signs(hashes: Sequence[str | None]) -> Signs:
-    """(num_hashes, NUM_BITS) of -1 and 1: two rows' product tells how many bits they share.
+    """(num_hashes, NUM_BITS + 1): -1 and 1 for the bits, and whether there is a picture.
 
-    A frame without a hash, which was empty, is a row of 0.
+    The product of two rows tells how many bits they share. A frame without a hash, which was
+    empty, is a row of 0.
     """
     data = np.frombuffer(bytes.fromhex("".join(h or _EMPTY for h in hashes)), dtype=np.uint8)
     bits = np.unpackbits(data.reshape(len(hashes), NUM_BITS // 8), axis=1)
-    signs = bits.astype(np.float32) * 2 - 1
-    signs[[each is None for each in hashes]] = 0
+    is_empty = np.array([each is None for each in hashes], dtype=bool)
+    signs = np.full((len(hashes), NUM_BITS + 1), _PICTURE, dtype=np.int8)
+    signs[:, :NUM_BITS] = bits.astype(np.int8) * 2 - 1
+    signs[is_empty, :NUM_BITS] = 0
+    signs[is_empty, NUM_BITS] = _NO_PICTURE
     return signs
 
 
-def alike(one: Signs, other: Signs, max_distance: int) -> float:
-    """Share of the frames of the clip with fewer that have a like in the other, one shift for all.
+def alike(one: Signs, other: Signs, max_distance: int, *, least: float = 0.0) -> float:
+    """Share of the frames of the clip with fewer that the other shows too, in the same order.
 
-    A copy shows the same at the same distance in time, be it cut out of a longer film. Were any
-    frame of the other allowed, hundreds of frames of one street would hold a like of every frame of
-    another street.
+    A copy shows the same one after another, be it cut out of a longer film, cut shorter inside, or
+    a little faster. Were any like frame of the other allowed, hundreds of frames of one street
+    would hold a like of every frame of another street; so only those count that lie on a run of
+    `RUN_FRAMES`, and of these as many as can be had one to one without going back in time.
 
     Args:
-        one: (n, NUM_BITS), its frames evenly spread in time.
-        other: (m, NUM_BITS), spread as wide.
+        one: Of n frames, evenly spread in time.
+        other: Of m frames, spread as wide.
         max_distance: Most bits in which two frames that are alike differ.
+        least: A share that is below may be given as 0, which is sooner known.
 
     Returns:
-        Of the frames that are not empty; 0 where all are.
+        Of the frames that are not empty, or of half the shorter clip's length, if that is more: a
+        logo in the dark says nothing.
     """
-    few, many = sorted((one, other), key=lambda signs: np.count_nonzero(signs[:, 0]))
-    if not few[:, :1].any():
+    length = min(RUN_FRAMES, len(one), len(other))
+    if length == 0:
         return 0.0
-    is_alike = (NUM_BITS - few @ many.T) / 2 <= max_distance
-    is_alike &= (few[:, :1] != 0) & (many[:, 0] != 0)
-    here, there = np.nonzero(is_alike)
-    most = np.bincount(there - here + len(few), minlength=1).max()
-    return float(most / np.count_nonzero(few[:, 0]))
+    has_picture = one[:, -1] == _PICTURE
+    num_pictures = min(int((each[:, -1] == _PICTURE).sum()) for each in (one, other))
+    out_of = max(num_pictures, min(len(one), len(other)) / 2)
+    # Whatever lies on a run has one of these rows on it, too.
+    is_alive = _likes(one[length - 1 :: length], other, max_distance).any(axis=1)
+    gaps = np.pad(is_alive, 1)
+    at_most = is_alive.sum() + (length - 1) * (gaps[1:] | gaps[:-1]).sum()
+    if not at_most or at_most < least * out_of:
+        return 0.0
+    is_on_run = _on_runs(_likes(one, other, max_distance), length)
+    is_on_run[~has_picture] = False
+    # The longest sequence that both have, by its length up to each frame of the other.
+    most = np.zeros(len(other) + 1, dtype=np.int32)
+    for row in is_on_run[is_on_run.any(axis=1)]:
+        most[1:] = np.maximum.accumulate(np.maximum(most[1:], most[:-1] + row))
+    return float(most[-1] / out_of)
+
+
+def _likes(one: Signs, other: Signs, max_distance: int) -> npt.NDArray[np.bool_]:
+    """(n, m): whether two frames are alike, or both empty."""
+    products = one.astype(np.float32) @ other.astype(np.float32).T
+    found: npt.NDArray[np.bool_] = products >= NUM_BITS - 2 * max_distance + _PICTURE
+    return found
+
+
+def _on_runs(is_like: npt.NDArray[np.bool_], length: int) -> npt.NDArray[np.bool_]:
+    """(n, m): which likes lie on a diagonal of at least so many."""
+    height, width = (size - length + 1 for size in is_like.shape)
+    shifted = [is_like[i : i + height, i : i + width] for i in range(length)]
+    is_start = np.logical_and.reduce(shifted)
+    found = np.zeros_like(is_like)
+    for i in range(length):
+        found[i : i + height, i : i + width] |= is_start
+    return found
 
 
 def keyframes_sha256(index: FrameIndex) -> str:

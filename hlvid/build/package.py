@@ -19,6 +19,7 @@ from typing import Any
 from hlvid import datasets
 from hlvid.build.adjudicate import ADJUDICATE, Settled
 from hlvid.build.card import card, changelog
+from hlvid.build.codes import as_sentence
 from hlvid.build.croissant import croissant
 from hlvid.build.discover import DISCOVER
 from hlvid.build.facts import Pair, facts
@@ -93,11 +94,10 @@ def package(work: Work, folder: Path) -> PackageManifest:
         UserError: The lock is not what is settled now, a clip is not in the store, or the folder
             holds something else.
     """
+    _check_folder(folder)
     lock = read_lock(lock_path(work.bench.spec_folder))
     pairs = _pairs(work, lock)
     part, before = (folder.with_name(f".{folder.name}.{end}") for end in ("part", "before"))
-    if folder.exists() and not (folder / MANIFEST_FILE).is_file() and any(folder.iterdir()):
-        raise UserError(f"{folder}: holds something else. Name a folder for the package alone.")
     with work.locked("package"):
         if before.exists() and not folder.exists():
             before.rename(folder)  # killed before the new one was in its place
@@ -112,6 +112,22 @@ def package(work: Work, folder: Path) -> PackageManifest:
         finally:
             _remove(part)
     return manifest
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a place where no folder can be made, or where something else lies."""
+    if folder.name in ("", ".."):
+        raise UserError(f"{folder}: has no name of its own. Name a folder for the package alone.")
+    try:
+        is_taken = not (folder / MANIFEST_FILE).is_file() and any(folder.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be a folder ({error.strerror}). Name one for the package alone."
+        ) from None
+    if is_taken:
+        raise UserError(f"{folder}: holds something else. Name a folder for the package alone.")
 
 
 def _remove(*folders: Path) -> None:
@@ -153,7 +169,9 @@ def _write(work: Work, lock: Lock, pairs: Sequence[Pair], folder: Path) -> Packa
         mine = [(line, settled) for line, settled in pairs if line.split == split]
         digests |= _write_split(work, split, mine, records, folder, canary)
     for clip in clips:
-        link_or_copy(work.store.path(clip.file), folder / "videos" / video_name(clip.clip_id))
+        with as_sentence(f"package: clip {clip.clip_id}"):
+            path = work.store.path(clip.file)
+        link_or_copy(path, folder / "videos" / video_name(clip.clip_id))
     write_jsonl(folder / CLIPS_FILE, records)
     write_bytes(folder / LOCK_FILE, [lock.to_bytes()])
     tombs = sorted(work.tombstones.values(), key=lambda tomb: id_order(tomb.id))

@@ -13,6 +13,7 @@ from hlvid.build.records import Entry, Output
 from hlvid.build.stage import Bench, Desk, Task, scratch_name
 from hlvid.errors import UserError
 from hlvid.files import canonical_json
+from hlvid.video_file import BrokenVideo, LostFrame
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ def perform(
     except Ended as end:
         return finish(task, end, {**desk.note, "words": end.note, **_times(started)})
     except Exception as error:  # noqa: BLE001  # one item's failure must not end the others
-        defect = _ended(error)
+        ended = _ended(error)
         words = clean("".join(traceback.format_exception(error)[-6:]), max_characters=4000)
-        return finish(task, defect, {**desk.note, "words": words, **_times(started)})
+        return finish(task, ended, {**desk.note, "words": words, **_times(started)})
     return finish(task, output, {**desk.note, **_times(started)})
 
 
@@ -81,6 +82,9 @@ def _ended(error: Exception) -> Ended:
     # Files are written by functions that turn a full disk into a sentence.
     if isinstance(error, UserError) and "No space left" in str(error):
         return Ended("disk_full")
+    # `probe` looks at three places only: damage between them shows when all is decoded.
+    if isinstance(error, BrokenVideo | LostFrame):
+        return Ended("decode_corrupt", str(error).partition(": ")[2].partition(". ")[0])
     return Ended("defect", type(error).__name__)
 
 

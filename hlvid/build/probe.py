@@ -10,7 +10,7 @@ from hlvid.build.discover import DISCOVER
 from hlvid.build.fetch import FETCH
 from hlvid.build.likeness import keyframes_sha256, picture_hash
 from hlvid.build.records import Media, Probed
-from hlvid.build.spec import ProbeRules, SelectRules, Spec
+from hlvid.build.spec import Doubt, ProbeRules, SelectRules, Spec
 from hlvid.build.stage import Desk, Item, Stage
 from hlvid.build.work import Work
 from hlvid.types import Record, Seconds
@@ -36,6 +36,8 @@ class Suspect(Record):
     file: Media
     duration_seconds: Seconds | None
     """As the site said it."""
+    let_through: tuple[Doubt, ...] = ()
+    """What a person found to be wrong of it."""
 
 
 class Rules(Record):
@@ -47,13 +49,19 @@ class Rules(Record):
 
 def _inputs(work: Work) -> Iterator[Item[Suspect]]:
     said = {item.id: source.duration_seconds for item, source in work.passed(DISCOVER)}
+    let_through = work.spec.probe.let_through
     for item, asset in work.passed(FETCH):
-        suspect = Suspect(file=asset.file, duration_seconds=said[item.id])
+        suspect = Suspect(
+            file=asset.file,
+            duration_seconds=said[item.id],
+            let_through=tuple(sorted(set(let_through.get(item.id, ())))),
+        )
         yield Item(item.id, item.candidate, suspect)
 
 
 def _rules(spec: Spec) -> Rules:
-    return Rules(select=spec.select, probe=spec.probe)
+    """The rules without what is let through: of that, each file has its own."""
+    return Rules(select=spec.select, probe=spec.probe.model_copy(update={"let_through": {}}))
 
 
 def _probe(suspect: Suspect, rules: Rules, desk: Desk) -> Probed:
@@ -75,7 +83,7 @@ def _probe(suspect: Suspect, rules: Rules, desk: Desk) -> Probed:
         code = "truncated" if is_cut_short(path) else "decode_corrupt"
         raise Ended(code, _without_name(error, path.name)) from None
     least = rules.probe.min_detail_decibels
-    if score < least:
+    if score < least and "upscaled" not in suspect.let_through:
         raise Ended("upscaled", f"{score:g} dB of fine detail; at least {least:g} are asked for")
     return Probed(
         file=suspect.file,
@@ -125,6 +133,8 @@ def _check_info(info: VideoInfo, suspect: Suspect, rules: Rules) -> None:
     if info.is_truncated:
         raise Ended("truncated", f"{info.num_frames} of {info.num_frames_declared} frames")
     said = suspect.duration_seconds
+    if "duration_mismatch" in suspect.let_through:
+        said = None
     if said is not None and abs(said - seconds) > rules.probe.duration_tolerance_seconds:
         raise Ended("duration_mismatch", f"{seconds:.3f} s, where the site said {said:g} s")
     if info.codec not in wanted.codecs:
@@ -148,7 +158,7 @@ def _without_name(error: Exception, name: str) -> str:
 
 PROBE: Stage[Suspect, Probed] = Stage(
     name="probe",
-    version=5,
+    version=6,
     output=Probed,
     inputs=_inputs,
     parameters=_rules,

@@ -6,7 +6,7 @@ folder of its own that is removed at the end.
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,9 @@ def rebuild(
             done = _compared(work, again, num_workers, tell)
             if package is None:
                 return done
+            if done.differences:
+                told = "package: is not made again, since what it is made of differs"
+                return replace(done, differences=(*done.differences, told))
             if tell:
                 tell("package")
             return _with_package(done, again, package)
@@ -132,12 +135,14 @@ def _with_package(done: Rebuilt, again: Work, package: Path) -> Rebuilt:
 
 def _changed_media(work: Work, stage: Stage[Any, Any]) -> list[str]:
     """What was fetched cannot be made again, but its digest can."""
-    return [
-        f"{stage.name}: {entry.item}: its bytes have changed"
-        for entry in work.entries(stage)
-        for media in all_media([entry])
-        if media.sha256 not in work.banned and not work.store.is_sound(media)
-    ]
+    found = []
+    for entry in work.entries(stage):
+        for media in all_media([entry]):
+            if not work.store.has(media):
+                found.append(f"{stage.name}: {entry.item}: its file is gone")
+            elif media.sha256 not in work.banned and not work.store.is_sound(media):
+                found.append(f"{stage.name}: {entry.item}: its bytes have changed")
+    return found
 
 
 def _difference(before: Entry[Any] | None, after: Entry[Any] | None) -> str:

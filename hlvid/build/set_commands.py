@@ -133,7 +133,14 @@ def serve(
 
     if not (pack / PACK_FILE).is_file():
         raise UserError(f"{pack}: has no {PACK_FILE}. Allowed is a folder of 'annotate export'.")
-    with server(pack.resolve(), port) as running:
+    try:
+        opened = server(pack.resolve(), port)
+    except OSError as error:
+        raise UserError(
+            f"--port: {port} cannot be had ({error.strerror}). Leave it out for a free one.",
+            exit_code=1,
+        ) from None
+    with opened as running:
         say(f"open http://127.0.0.1:{running.server_address[1]}/ (Ctrl-C ends)")
         running.serve_forever()
 

@@ -1,5 +1,6 @@
 """The second half of the spec: what is asked of questions, splits and the package."""
 
+import shlex
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
@@ -64,7 +65,13 @@ class AuditRules(Record):
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         for name, command in self.models.items():
-            if "{probes}" not in command.split() or "{answers}" not in command.split():
+            try:
+                words = shlex.split(command)
+            except ValueError as error:
+                raise ValueError(
+                    f"audit.models.{name}: the command cannot be taken apart ({error})"
+                ) from None
+            if not {"{probes}", "{answers}"} <= set(words):
                 raise ValueError(
                     f"audit.models.{name}: the command needs the words {{probes}} and {{answers}}"
                 )

@@ -17,6 +17,7 @@ from typing import Any
 
 from hlvid.build.codes import Ended, clean
 from hlvid.build.download import code_of_status
+from hlvid.build.licenses import spdx_of
 from hlvid.build.pacing import persevere
 from hlvid.build.records import Format
 from hlvid.build.spec import check_url
@@ -33,8 +34,6 @@ _CODECS = (
     (re.compile(r"avc|h\.?264"), "h264"),
     (re.compile(r"hev|hvc|h\.?265"), "hevc"),
 )
-_LICENSES = ((re.compile(r"creative commons attribution", re.IGNORECASE), "CC-BY-3.0"),)
-_SPDX = re.compile(r"(CC0-1\.0|CC-BY(-[A-Z]{2})*-[0-9.]+|[A-Za-z0-9.-]+-[0-9.]+)")
 
 _PATTERNS = tuple(
     (re.compile(pattern, re.IGNORECASE), code)
@@ -81,6 +80,7 @@ class Said:
     title: str
     channel: str | None
     license: str | None
+    """An SPDX identifier, where the site's words are known to mean one."""
     duration_seconds: float | None
     live_status: str | None
     has_drm: bool
@@ -143,7 +143,7 @@ def described(url: str, desk: Desk) -> Said:
     return Said(
         title=str(info.get("title") or ""),
         channel=_text(info.get("channel_id") or info.get("uploader_id")),
-        license=_license(info.get("license")),
+        license=spdx_of(info.get("license")),
         duration_seconds=float(duration) if isinstance(duration, int | float) else None,
         live_status=_text(info.get("live_status")),
         has_drm=bool(info.get("_has_drm")) and not formats,
@@ -378,15 +378,6 @@ def _literally(format_id: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", format_id):
         raise Ended("unsupported_site", "the format has an id that yt-dlp cannot be asked for")
     return format_id
-
-
-def _license(said: object) -> str | None:
-    """An SPDX identifier, where the site's words are known to mean one."""
-    if not isinstance(said, str):
-        return None
-    if _SPDX.fullmatch(said):
-        return said
-    return next((spdx for pattern, spdx in _LICENSES if pattern.search(said)), None)
 
 
 def _text(value: object) -> str | None:

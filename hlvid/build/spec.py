@@ -19,6 +19,8 @@ from hlvid.files import canonical_json, parse_record, read_bytes, shown
 from hlvid.types import Identifier, Record, Sha256
 
 MAX_SPEC_BYTES = 4 * 2**20
+MAX_VIDEOS = 5000
+"""That one source may lead to."""
 ANY = "*"
 
 Category = Annotated[str, Field(min_length=1, max_length=100)]
@@ -26,6 +28,8 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Whole = Annotated[int, Field(gt=0)]
 Codec = Literal["vp9", "av1", "h264", "hevc"]
+Doubt = Literal["upscaled", "duration_mismatch"]
+"""A code for which `probe` puts a file under quarantine that may be sound all the same."""
 
 
 class SourceRules(Record):
@@ -41,7 +45,9 @@ class SourceRules(Record):
     """Of a list or folder, relative to the spec."""
     license: str | None = None
     """What the curator knows of the rights, as an SPDX identifier; else what the site says."""
-    max_videos: Annotated[int, Field(gt=0, le=5000)] = 1000
+    max_videos: Annotated[int, Field(gt=0, le=MAX_VIDEOS)] = 1000
+    """Of a site, the first so many of what it lists are taken; a list or folder with more is
+    refused."""
     sha256: Sha256 | None = None
     """Of a `url`: the bytes that it must give."""
     num_bytes: Whole | None = None
@@ -100,6 +106,8 @@ class ProbeRules(Record):
     `benchmarks/build_thresholds.py`."""
     duration_tolerance_seconds: NonNegative = 2.0
     """Between what the site said and what is there."""
+    let_through: Mapping[Identifier, Annotated[tuple[Doubt, ...], Field(min_length=1)]] = {}
+    """Candidate -> codes that a person looked into and found to be wrong of it."""
 
 
 class ClipRules(Record):
@@ -116,10 +124,11 @@ class DedupRules(Record):
 
     max_distance: Annotated[int, Field(ge=0, le=128)] = 90
     """Of 256 bits, between the hashes of two frames that are alike. What the default lets through
-    is measured by `benchmarks/build_thresholds.py`."""
+    is measured by `benchmarks/build_copies.py`."""
     min_share: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Of the frames of the clip that has fewer, how many must have a like in the other, with one
-    shift in time for all."""
+    """Of the frames of the clip that has fewer, without the empty ones but at least of half its
+    length, how many must the other show too, in the same order; see `hlvid.build.likeness.alike`.
+    """
     group_by_channel: bool = False
     """Whether clips of one channel belong to one group, which no split parts."""
 

@@ -1,7 +1,8 @@
 """Taking something down: its media go and cannot come back; its id and the reason stay.
 
 What the journals hold of any spec counts, not only what the spec of now asks for: a file that was
-cut under other rules goes too.
+cut under other rules goes too. Which clips show the same is another matter: there the rules of now
+decide, and those of another time only about clips that are no longer there.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 from hlvid.build import journal
 from hlvid.build.clip import CLIP, clips_of
 from hlvid.build.codes import clean
-from hlvid.build.dedup import MATCH, join
+from hlvid.build.dedup import FINGERPRINT, MATCH, join, likeness, made_by
 from hlvid.build.discover import DISCOVER
 from hlvid.build.fetch import FETCH
 from hlvid.build.records import Clip, Media
@@ -31,7 +32,7 @@ come back, since another video can have the same."""
 
 @dataclass(frozen=True)
 class TakenDown:
-    """What was done.
+    """What was done, or would be.
 
     Args:
         id: Of the candidate or clip.
@@ -46,7 +47,9 @@ class TakenDown:
     also: tuple[str, ...]
 
 
-def take_down(work: Work, item: str, reason: str, *, alone: bool = False) -> TakenDown:
+def take_down(
+    work: Work, item: str, reason: str, *, alone: bool = False, dry_run: bool = False
+) -> TakenDown:
     """Remove the media of a candidate or a clip and note why.
 
     It may be asked for again: what an earlier call was killed before doing is done then.
@@ -57,9 +60,11 @@ def take_down(work: Work, item: str, reason: str, *, alone: bool = False) -> Tak
             is cut, and the rest of the source stays.
         reason: For the manifests, which are published: no name of a person.
         alone: Leave clips that show the same, in other bytes.
+        dry_run: Change nothing, and say what would go.
 
     Raises:
-        UserError: There is no such item, or the reason is empty.
+        UserError: There is no such item, the reason is empty, or which clips show the same is not
+            known under the rules of now.
     """
     reason = clean(reason, max_characters=300)
     if not reason:
@@ -77,9 +82,12 @@ def take_down(work: Work, item: str, reason: str, *, alone: bool = False) -> Tak
             if tomb.id == each or tomb.id not in found:
                 found[tomb.id] = tomb
     tombs = [_joined(t, work.tombstones.get(t.id), is_asked=t.id == item) for t in found.values()]
-    work.bury(tombs)
     dead = frozenset(found)
     doomed = {media for tomb in tombs for media in tomb.media} | noted.lists_of(dead)
+    if dry_run:
+        here = doomed & set(work.store.all())
+        return TakenDown(item, len(here), sum(m.num_bytes for m in here), tuple(sorted(also)))
+    work.bury(tombs)
     removed = [media for media in doomed if work.store.remove(media)]
     for stage in _MEDIA_STAGES:
         journal.drop(work.journal_folder(stage), dead)
@@ -116,13 +124,22 @@ class _Noted:
         entries: Of every attempt, each with the name of its stage.
         clips: Every clip that was ever cut, with its candidate; those of now come last.
         candidates: Ids, of those without any entry too.
-        alikes: The pairs of clips that show the same, one list for each time they were compared.
+        compared: Ids of the clips about which the rules of now decide: those that are there, and
+            what was cut of the same moments under other rules.
+        dead: Ids of the clips that were taken down before.
+        alikes: The pairs of clips that show the same by the rules of now.
+        once_alikes: Those that once did by others.
+        is_due: Whether clips are still to be compared by the rules of now.
     """
 
     entries: Sequence[tuple[str, Mapping[str, Any]]]
     clips: Sequence[tuple[str, Clip]]
     candidates: frozenset[str]
-    alikes: Sequence[Sequence[tuple[str, str]]]
+    compared: frozenset[str]
+    dead: frozenset[str]
+    alikes: frozenset[tuple[str, str]]
+    once_alikes: frozenset[tuple[str, str]]
+    is_due: bool
 
     @classmethod
     def of(cls, work: Work) -> "_Noted":
@@ -137,14 +154,26 @@ class _Noted:
             if name == CLIP.name
             for each in (entry["output"] or {}).get("clips", ())
         ]
-        alikes = [
-            [(pair["first"], pair["second"]) for pair in line.entry["output"]["pairs"]]
-            for line in journal.read_all(work.journal_folder(MATCH))
-            if line.entry["output"]
-        ]
+        clips += clips_of(work)
+        made_now = made_by(likeness(work.spec))
+        alikes: dict[bool, set[tuple[str, str]]] = {True: set(), False: set()}
+        for line in journal.read_all(work.journal_folder(MATCH)):
+            found = alikes[line.note.get("made_by") == made_now]
+            for pair in (line.entry["output"] or {}).get("pairs", ()):
+                found |= {(pair["first"], pair["second"]), (pair["second"], pair["first"])}
         known = {task.item.id for task in work.tasks(DISCOVER)}
         known |= {str(entry["candidate"]) for _, entry in entries}
-        return cls(entries, [*clips, *clips_of(work)], frozenset(known), alikes)
+        tombs = work.tombstones.keys()
+        return cls(
+            entries,
+            clips,
+            candidates=frozenset(known),
+            compared=_compared(work, clips),
+            dead=frozenset(c.clip_id for name, c in clips if {name, c.clip_id} & tombs),
+            alikes=frozenset(alikes[True]),
+            once_alikes=frozenset(alikes[False] - alikes[True]),
+            is_due=bool(work.todo(MATCH)),
+        )
 
     @cached_property
     def latest(self) -> Mapping[str, tuple[str, Clip]]:
@@ -162,14 +191,35 @@ class _Noted:
         return {candidate for candidate, theirs in files.items() if theirs & mine} - {item}
 
     def alike(self, item: str) -> set[str]:
-        """Clips of others that show what a clip, or one of a candidate's, shows."""
+        """Clips of others that show what a clip, or one of a candidate's, shows.
+
+        Raises:
+            UserError: Some of them did by rules of another time, and are not compared yet by those
+                of now.
+        """
         mine = {c.clip_id for candidate, c in self.clips if item in (candidate, c.clip_id)}
-        found = set()
-        for pairs in self.alikes:
-            together = join(pairs)
-            leaders = {together[name] for name in mine & together.keys()}
-            found |= {name for name, leader in together.items() if leader in leaders}
+        found = self._with_alikes(mine)
+        once, doubtful = set(), set()
+        for one, other in self.once_alikes:
+            if one not in found:
+                continue
+            if other not in self.compared or one in mine - self.compared - self.dead:
+                once.add(other)
+            elif self.is_due:
+                doubtful.add(other)
+        found = self._with_alikes(found | once)
+        if others := sorted(doubtful - found):
+            raise UserError(
+                f"takedown: by rules of another time, {others[0]} showed the same. Compare again "
+                "by those of now: hlvid-build dedup SPEC. Or leave all others: --alone."
+            )
         return (found & self.latest.keys()) - mine
+
+    def _with_alikes(self, names: set[str]) -> set[str]:
+        """Some clips, and all that the rules of now link them to, over any number of links."""
+        together = join(sorted(self.alikes))
+        leaders = {together[name] for name in names & together.keys()}
+        return names | {name for name, leader in together.items() if leader in leaders}
 
     def tombstones(self, item: str, reason: str) -> list[Tombstone]:
         """For a candidate, or for a clip and all clips of its source that show some of it."""
@@ -208,6 +258,21 @@ class _Noted:
             named = {media for field, media in _named(entry["output"]) if field in _LISTS}
             (theirs if is_theirs else others).update(named)
         return theirs - others
+
+
+def _compared(work: Work, clips: Sequence[tuple[str, Clip]]) -> frozenset[str]:
+    """Ids of the clips that are compared now, and of all that show some of the same moments."""
+    names = {item.id for item, _ in work.passed(FINGERPRINT)}
+    spans: dict[str, list[tuple[float, float]]] = {}
+    for candidate, clip in clips:
+        if clip.clip_id in names:
+            spans.setdefault(candidate, []).append(clip.span)
+    return frozenset(names).union(
+        clip.clip_id
+        for candidate, clip in clips
+        for start, end in spans.get(candidate, ())
+        if clip.span[0] < end and start < clip.span[1]
+    )
 
 
 def _named(content: Any, field: str = "") -> Iterator[tuple[str, Media]]:  # noqa: ANN401  # JSON

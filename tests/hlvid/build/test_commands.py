@@ -76,10 +76,11 @@ def test_status_and_report_say_the_same_as_the_folder(shop):
 def test_a_takedown_by_command(shop):
     work = shop.run("probe")
     item = next(item.id for item, _ in work.passed(FETCH))
-    done = CliRunner().invoke(
-        app,
-        ["takedown", str(shop.spec), item, "--reason", "asked", "--work", str(work.folder)],
-    )
+    told = call(shop, "takedown", item, "--reason", "asked", "--dry-run")
+    assert told.exit_code == 0, told.output
+    assert f"{item} would be tombstoned, 1 files" in told.stdout
+    assert shop.open().tombstones == {}
+    done = call(shop, "takedown", item, "--reason", "asked")
     assert done.exit_code == 0, done.output
     assert f"{item} tombstoned, 1 files" in done.stdout
 

@@ -121,7 +121,7 @@ if __name__ == "__main__":
     folder, spec = map(Path, sys.argv[1:3])
     num_workers, num_shards = map(int, sys.argv[3:])
     for stage in STAGES:
-        is_sharded = stage.runs_on == "cores" and not stage.needs_all
+        is_sharded = stage.runs_on == "cores"
         for index in reversed(range(num_shards if is_sharded else 1)):
             shard = Shard(index, num_shards) if is_sharded else Shard()
             run_stage(Work.open(folder, spec), stage, num_workers=num_workers, shard=shard)
@@ -179,6 +179,14 @@ def test_rebuilding_tells_what_differs(small_shop):
             writer.write(journal.make_line(line["entry"], {}, attempt=0))
     done = rebuild(small_shop.open(), num_workers=0)
     assert any("probe: " in d and "output.detail_decibels" in d for d in done.differences)
+
+
+def test_rebuilding_tells_of_a_file_that_is_gone(small_shop):
+    work = small_shop.run()
+    entry = next(e for e in work.entries(FETCH) if e.output)
+    work.store.path(entry.output.file).unlink()
+    done = rebuild(small_shop.open(), num_workers=0)
+    assert f"fetch: {entry.item}: its file is gone" in done.differences
 
 
 # --- items that go wrong -------------------------------------------------------------------------
@@ -415,6 +423,12 @@ SOURCE = '[[sources]]\nname = "a"\nkind = "url"\nurl = "http://h/x"\ncategory = 
         (f'name = "x"\n{SOURCE}'.replace("http://h", "http://me:pw@h"), "user name or password"),
         (f'name = "x"\n{SOURCE}'.replace('url"', 'folder"', 1), "a folder needs path"),
         (f'name = "../x"\n{SOURCE}', "field 'name'"),
+        (
+            f'name = "x"\n{SOURCE}[audit.models]\nm = "it\'s {{probes}} {{answers}}"',
+            "audit.models.m: the command cannot be taken apart (No closing quotation)",
+        ),
+        (f'name = "x"\n{SOURCE}[audit.models]\nm = "it {{probes}}"', "needs the words {probes}"),
+        (f'name = "x"\n{SOURCE}[probe]\nlet_through = {{a = ["truncated"]}}', "let_through.a"),
     ],
 )
 def test_a_wrong_spec_is_refused_in_one_sentence(tmp_path, text, said):
@@ -436,6 +450,23 @@ def test_a_list_of_addresses_is_read_line_by_line(workshop):
     (workshop.folder / "u.txt").write_text("http://x/\njavascript:alert(1)\n")
     with pytest.raises(UserError, match=r"u.txt:2 \(source l\): url 'javascript"):
         workshop.run("list")
+
+
+@pytest.mark.parametrize("kind", ["list", "folder"])
+def test_a_source_with_more_than_it_may_have_is_refused(workshop, clips, kind):
+    source = {"name": kind, "kind": kind, "path": kind, "category": "av", "max_videos": 2}
+    workshop.sources.append(source)
+    if kind == "list":
+        lines = (f"http://127.0.0.1:9/{number}\n" for number in range(3))
+        (workshop.folder / kind).write_text("".join(lines))
+    else:
+        workshop.take(clips.make(), clips.make("vp9"), clips.make("av1"), name=kind)
+    with pytest.raises(UserError, match=f"^source {kind}: its {kind} leads to 3 videos"):
+        workshop.run("list")
+    source["max_videos"] = 3
+    work = workshop.run("list")
+    (listing,) = [listing for _, listing in work.passed(STAGES[0])]
+    assert len(listing.candidates) == 3
 
 
 def test_every_code_has_a_state_and_an_advice():

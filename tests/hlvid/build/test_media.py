@@ -7,13 +7,12 @@ from copy import deepcopy as copy_of
 import av
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from hlvid.build.clip import CLIP, copy, cut, packets_digest
-from hlvid.build.dedup import DEDUP, MATCH, frame_hashes, join, smallest
+from hlvid.build.clip import CLIP, copies, cut, packets_digest
+from hlvid.build.dedup import DEDUP, MATCH
 from hlvid.build.detail import detail_decibels
 from hlvid.build.index import INDEX
-from hlvid.build.likeness import alike, as_signs
 from hlvid.build.probe import PROBE, places
 from hlvid.build.report import candidate_endings
 from hlvid.build.spec import ClipRules, ProbeRules
@@ -78,15 +77,70 @@ def test_enlarged_pictures_are_told_from_large_ones(photograph_windows, photogra
     (enlarged,) = photograph_windows(photograph, 1, 0, True)
     least = ProbeRules().min_detail_decibels
     assert detail_decibels([enlarged]) < least < detail_decibels([native])
-    # Nothing is made of a frame out of focus, and little of a caption on enlarged ones.
+    # Frames out of focus neither condemn the sharp one among them nor hide an enlarged one.
     soft = np.asarray(Image.fromarray(native).filter(ImageFilter.GaussianBlur(12)))
-    assert abs(detail_decibels([soft, native]) - detail_decibels([native])) < 1
-    captioned = enlarged.copy()
-    captioned[-300:-100, 1000:2000] = native[-300:-100, 1000:2000]
-    assert detail_decibels([enlarged, captioned, enlarged]) < least
+    assert detail_decibels([soft, native, soft]) > least
+    assert detail_decibels([soft, enlarged, soft]) < least
+    # Nor does a piece that is sharp.
+    mended = enlarged.copy()
+    mended[-300:-100, 1000:2000] = native[-300:-100, 1000:2000]
+    assert detail_decibels([enlarged, mended, enlarged]) < least
     # Contrast is not detail.
     faint = (native // 4 + 90).astype(np.uint8)
     assert abs(detail_decibels([faint]) - detail_decibels([native])) < 1.5
+
+
+def captioned(pixels):
+    """With two outlined lines of words at the bottom."""
+    image = Image.fromarray(pixels)
+    words = "And what did they see from the bridge\nwhen the last train had left the station?"
+    place, font = (image.width / 2, image.height * 0.96), ImageFont.load_default(size=98)
+    ImageDraw.Draw(image).multiline_text(
+        place, words, 255, font, "md", align="center", stroke_width=4, stroke_fill=0
+    )
+    return np.asarray(image)
+
+
+def with_bars(pixels):
+    """With bars that leave 2.39:1."""
+    bar = round((pixels.shape[0] - pixels.shape[1] / 2.39) / 2)
+    inside = pixels.copy()
+    inside[:bar] = inside[-bar:] = 16
+    return inside
+
+
+@pytest.mark.parametrize("photograph", ["sunset", "seeding", "Dragonfly"])
+@pytest.mark.parametrize("lay_over", [captioned, with_bars])
+def test_what_is_laid_over_enlarged_pictures_hides_nothing(
+    photograph_windows, photograph, lay_over
+):
+    (native,) = photograph_windows(photograph, 1, 0, False)
+    (enlarged,) = photograph_windows(photograph, 1, 0, True)
+    least = ProbeRules().min_detail_decibels
+    assert detail_decibels([lay_over(enlarged)]) < least < detail_decibels([lay_over(native)])
+    assert detail_decibels([enlarged, lay_over(enlarged), enlarged]) < least
+
+
+def test_a_person_may_let_a_film_through(shop_4k, films):
+    shop_4k.take(films.make(is_upscaled=True, num_frames=8))
+    (entry,) = shop_4k.run("probe").entries(PROBE)
+    assert (entry.state, entry.code) == ("quarantined", "upscaled")
+    shop_4k.rules["probe.let_through"] = {entry.item: ["duration_mismatch"]}
+    assert shop_4k.run("probe").entries(PROBE)[0].code == "upscaled"
+    shop_4k.rules["probe.let_through"] = {entry.item: ["upscaled"], "file-0": ["upscaled"]}
+    (passed,) = shop_4k.run("probe").entries(PROBE)
+    assert passed.state == "passed"
+    assert passed.output.detail_decibels < ProbeRules().min_detail_decibels
+
+
+def test_a_ruling_on_one_film_is_no_work_for_the_others(clips, workshop, tmp_path):
+    workshop.take(clips.make(), clips.make("vp9"))
+    before = {e.item: e.task for e in workshop.run("probe").entries(PROBE)}
+    (first, second) = sorted(before)
+    workshop.rules["probe.let_through"] = {first: ["upscaled"]}
+    after = {e.item: e.task for e in workshop.run("probe").entries(PROBE)}
+    assert after[second] == before[second]
+    assert after[first] != before[first]
 
 
 def test_nothing_is_said_for_empty_pictures():
@@ -111,6 +165,24 @@ def test_beginning_middle_and_end_are_decoded(clips, workshop):
     assert "decode_corrupt" in states
 
 
+@pytest.mark.parametrize(("seconds", "stage"), [(6.0, "fingerprint"), (2.1, "clip")])
+def test_damage_that_probe_does_not_see_has_its_code(clips, workshop, seconds, stage):
+    path = clips.make("h264", "mkv", num_frames=60, name="long")
+    content = bytearray(path.read_bytes())
+    start = len(content) // 4
+    for place in range(start, start + 200):
+        content[place] ^= 0xFF
+    workshop.rules["clip"] = {"target_seconds": seconds, "tolerance": 0.2}
+    workshop.take(clips.write("hole.mkv", content))
+    work = workshop.run("dedup")
+    assert [e.state for e in work.entries(PROBE)] == ["passed"]
+    (entry,) = work.entries(by_name(stage))
+    assert (entry.state, entry.code) == ("quarantined", "decode_corrupt")
+    assert "frame" in entry.detail
+    (ending,) = candidate_endings(work)
+    assert (ending.stage, ending.code) == (stage, "decode_corrupt")
+
+
 @pytest.mark.parametrize("codec", ["h264", "hevc", "vp9", "av1"])
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 def test_a_piece_holds_the_very_frames_of_its_source(clips, tmp_path, codec, container):
@@ -119,9 +191,8 @@ def test_a_piece_holds_the_very_frames_of_its_source(clips, tmp_path, codec, con
     rules = ClipRules(target_seconds=1.0, tolerance=0.9, max_per_source=9)
     pieces = cut(whole.index, rules)
     assert pieces
-    for number, piece in enumerate(pieces):
-        target = tmp_path / f"{number}.mp4"
-        digest = copy(source, whole.index, piece, target)
+    for number, (piece, target, digest) in enumerate(copies(source, pieces, tmp_path)):
+        assert piece == pieces[number]
         assert packets_digest(target) == digest
         part = VideoReader(target)
         pts = whole.index.pts
@@ -163,9 +234,39 @@ def test_the_same_piece_has_the_same_bytes_every_time(films, tmp_path, codec):
     )
     index = VideoReader(source).index
     (piece,) = cut(index, ClipRules(target_seconds=6.0, tolerance=0.1))
-    for name in ("one.mp4", "other.mp4"):
-        copy(source, index, piece, tmp_path / name)
-    assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "other.mp4").read_bytes()
+    found = [
+        target.read_bytes() for _ in range(2) for _, target, _ in copies(source, [piece], tmp_path)
+    ]
+    assert len(found) == 2
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "vp9", "av1"])
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_pieces_written_together_are_those_written_alone(
+    clips, tmp_path, monkeypatch, codec, container
+):
+    source = clips.make(codec, container, num_frames=60, name="long")
+    index = VideoReader(source).index
+    pieces = cut(index, ClipRules(target_seconds=1.0, tolerance=0.5, max_per_source=5))[::2]
+    assert len(pieces) > 1
+    alone = [
+        (target.read_bytes(), digest)
+        for piece in pieces
+        for _, target, digest in copies(source, [piece], tmp_path)
+    ]
+    read = []
+
+    def counted(container, stream):
+        for packet in container.demux(stream):
+            if packet.size:
+                read.append(packet.pts)
+                yield packet
+
+    monkeypatch.setattr("hlvid.build.clip._packets", counted)
+    together = [(t.read_bytes(), digest) for _, t, digest in copies(source, pieces, tmp_path)]
+    assert together == alone
+    assert len(read) == pieces[-1].stop
 
 
 def test_what_mp4_cannot_say_is_refused(clips, workshop):
@@ -202,46 +303,3 @@ def test_the_same_film_in_other_bytes_is_a_duplicate(shop_4k, films):
     assert rejected.detail.removeprefix("of ") in kept
     (pairs,) = [matches.pairs for _, matches in work.passed(MATCH)]
     assert len(pairs) == 1
-
-
-def test_empty_frames_are_like_nothing(clips):
-    black = [np.zeros((48, 64, 3), np.uint8)] * 30
-    reader = VideoReader(clips.make(name="black", pictures=black), size=(320, 180))
-    hashes = frame_hashes(reader)
-    assert set(hashes) == {None}
-    assert alike(as_signs(hashes), as_signs(hashes), 128) == 0.0
-    assert alike(as_signs(hashes), as_signs(["0" * 64] * 3), 128) == 0.0
-    assert alike(as_signs([]), as_signs(["0" * 64]), 128) == 0.0
-
-
-def test_a_clip_is_found_in_a_longer_film_and_not_in_its_pieces():
-    rng = np.random.default_rng(0)
-    film = [rng.bytes(32).hex() for _ in range(40)]
-    film[12] = None
-    whole, cut = as_signs(film), as_signs(film[8:20])
-    assert alike(whole, cut, 8) == alike(cut, whole, 8) == 1.0
-    assert alike(whole, as_signs(film[:6] + film[30:36]), 8) == 0.5
-    assert alike(whole, as_signs(film[::-1]), 8) < 0.05
-    assert alike(whole, as_signs([rng.bytes(32).hex() for _ in range(40)]), 60) == 0.0
-
-
-def test_bits_are_counted_as_they_are():
-    one = as_signs(["0" * 64, "f" * 64])
-    other = as_signs(["0" * 63 + "7", "f" * 32 + "0" * 32, "a" * 64])
-    assert alike(one, other, 3) == 0.5
-    assert alike(one, other, 2) == 0.0
-    assert alike(one, other, 128) == 1.0
-
-
-def test_groups_join_over_any_number_of_links():
-    links = [("b", "c"), ("d", "e"), ("c", "d"), ("x", "y")]
-    together = join(links)
-    assert len({together[name] for name in "bcde"}) == 1
-    assert together["x"] != together["b"]
-    assert smallest(["a", "b", "c", "d", "e"], links) == {
-        "a": "a",
-        "b": "b",
-        "c": "b",
-        "d": "b",
-        "e": "b",
-    }

@@ -58,3 +58,58 @@ def test_good_and_spoiled_sources_become_a_published_package_that_a_reader_sits(
     assert (tmp_path / "package" / "manifest.json").read_bytes() == manifest
     with pytest.raises(SystemExit, match="other settings"):
         prove.main([*words, "--per-video", "1"])
+    assert page.read_text() == told
+    assert "script-three" in told
+
+
+def test_a_log_keeps_what_is_the_same_and_nothing_after_what_is_not(prove, tmp_path):
+    path = tmp_path / "log.jsonl"
+    one = prove.Log(path)
+    for typed, printed in (("a", "1"), ("b", "2"), ("c", "3")):
+        one.add(typed, printed)
+    same = prove.Log(path)
+    same.add("a", "1")
+    assert same.before("b") == "2"
+    other = prove.Log(path)
+    other.add("a", "1")
+    other.add("b", "two")
+    assert other.before("c") is None
+    other.add("c", "3")
+    assert prove.Log(path).told == [("a", "1"), ("b", "two"), ("c", "3")]
+
+
+def test_the_page_tells_one_ruling_and_how_many_were_like_it(prove, tmp_path):
+    asked, given = [f"q{number}" for number in range(4)], tmp_path / "annotations" / "rulings"
+    log, ran = prove.Log(tmp_path / "log.jsonl"), []
+
+    def run(*words, is_told=True, is_once=False, more=""):
+        if words[1] == "questions":
+            ruled = given / "script-three.jsonl"
+            known = ruled.read_text() if ruled.exists() else ""
+            rows = [{"question_id": q, "code": None if q in known else "disputed"} for q in asked]
+            return json.dumps([*rows, {"question_id": "settled", "code": None}])
+        if is_once and log.before(words[3]):
+            return log.before(words[3])
+        ran.append(words[3])
+        if words[3] == stop:
+            raise KeyboardInterrupt
+        give_ruling(words[3])
+        if is_told:
+            log.add(words[3], f"{words[3]}: accept\n{more}")
+        return ""
+
+    def give_ruling(question_id):
+        fields = {"adjudicator": "script-three", "decision": "accept", "reason": "r"}
+        line = {**fields, "question_id": question_id, "wording_sha256": "0" * 64}
+        given.mkdir(parents=True, exist_ok=True)
+        with (given / "script-three.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    stop = "q2"
+    with pytest.raises(KeyboardInterrupt):
+        prove.accept_disputed(tmp_path, tmp_path / "spec.toml", run)
+    assert ran == ["q0", "q1", "q2"]
+    log, stop = prove.Log(tmp_path / "log.jsonl"), None
+    prove.accept_disputed(tmp_path, tmp_path / "spec.toml", run)
+    assert ran[3:] == ["q2", "q3"]
+    assert log.told == [("q0", "q0: accept\n(3 more such commands, one a disputed question)\n")]

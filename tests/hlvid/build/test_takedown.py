@@ -2,10 +2,13 @@
 
 import pytest
 
+from hlvid.build import journal
 from hlvid.build.clip import clips_of
+from hlvid.build.dedup import MATCH
 from hlvid.build.fetch import FETCH
 from hlvid.build.index import INDEX
 from hlvid.build.rebuild import rebuild
+from hlvid.build.records import Entry, Matches, Pair
 from hlvid.build.report import candidate_endings, clip_endings, reconcile
 from hlvid.build.stages import STAGES
 from hlvid.build.takedown import take_down
@@ -196,3 +199,103 @@ def test_a_takedown_needs_an_id_and_a_reason(small_shop):
         take_down(work, "file-0000", "asked")
     with pytest.raises(UserError, match="--reason: is empty"):
         take_down(work, next(iter(named(work).values())), " \n")
+
+
+# --- what shows the same, by which rules --------------------------------------------------------
+
+
+def states_of(work):
+    return {e.id: e.state for e in candidate_endings(work)}
+
+
+def compared_otherwise(work, *pairs):
+    """Let a journal tell that other rules once found some clips alike."""
+    found = tuple(Pair(first=one, second=other, share=0.5) for one, other in pairs)
+    entry = Entry[Matches](
+        item="all", candidate=None, task="0" * 64, state="passed", output=Matches(pairs=found)
+    )
+    with journal.Writer(work.journal_folder(MATCH) / "1-of-2.jsonl") as writer:
+        writer.write(journal.make_line(entry.model_dump(mode="json"), {}, attempt=0))
+
+
+def clips_by_name(work):
+    """Name of a file, up to its first dash -> its clip."""
+    files = {item: name.partition("-")[0] for name, item in named(work).items()}
+    return {files[candidate]: clip.clip_id for candidate, clip in clips_of(work)}
+
+
+def test_what_a_loose_experiment_found_alike_stays(small_shop):
+    small_shop.rules["dedup"] = {"max_distance": 128, "min_share": 0.01}
+    work = small_shop.run()
+    assert len([pair for _, matches in work.passed(MATCH) for pair in matches.pairs]) == 3
+    del small_shop.rules["dedup"]
+    work = small_shop.run()
+    other = named(work)["other-h264-30-64x48.mp4"]
+    assert take_down(work, other, "asked").also == ()
+    # Nor does it lead anywhere when it is asked for again.
+    assert take_down(small_shop.run(), other, "asked").also == ()
+    states = states_of(small_shop.run())
+    assert states.pop(other) == "tombstoned"
+    assert sorted(states.values()) == ["rejected", "rejected", "selected"]
+
+
+def test_pairs_of_an_earlier_version_are_compared_again_before_they_count(small_shop):
+    work = small_shop.run("fingerprint")
+    item = named(work)["other-h264-30-64x48.mp4"]
+    ids = clips_by_name(work)
+    compared_otherwise(work, (ids["other"], ids["copy.mkv"]))
+    before = {media.sha256 for media in work.store.all()}
+    with pytest.raises(UserError, match=r"^takedown: by rules of another time, .* --alone"):
+        take_down(work, item, "asked")
+    assert {media.sha256 for media in work.store.all()} == before
+    assert work.tombstones == {}
+    assert take_down(work, item, "asked", alone=True).also == ()
+
+
+def test_a_copy_that_is_no_longer_compared_goes_by_the_rules_it_was_found_by(
+    workshop, clips, waves
+):
+    film = clips.make()
+    workshop.take(film, clips.make(name="other", pictures=[waves(n) for n in range(30)]))
+    workshop.take(clips.make(name="weak", options={"crf": "30"}), name="lent")
+    workshop.rules["dedup"] = {"max_distance": 91}
+    work = workshop.run()
+    (pair,) = [pair for _, matches in work.passed(MATCH) for pair in matches.pairs]
+    lent = workshop.sources.pop()
+    del workshop.rules["dedup"]
+    work = workshop.run()
+    asked = named(work)[film.name]
+    (gone,) = {pair.first, pair.second} - {clip.clip_id for _, clip in clips_of(work)}
+    assert take_down(work, asked, "asked").also == (gone,)
+    workshop.sources.append(lent)
+    work = workshop.run()
+    assert sorted(states_of(work).values()) == ["selected", "tombstoned", "tombstoned"]
+
+
+def test_links_of_other_rules_are_no_chain(workshop, clips, waves):
+    """A film that is gone, and was alike two that are there, does not tie these together."""
+    workshop.take(
+        clips.make(name="one", pictures=[waves(n) for n in range(30)]),
+        clips.make(name="two", pictures=[waves(n * 7 + 3) for n in range(30)]),
+    )
+    workshop.take(clips.make(name="between", pictures=[waves(2)] * 30), name="lent")
+    ids = clips_by_name(workshop.run())
+    workshop.sources.pop()
+    work = workshop.run()
+    assert list(work.passed(MATCH))
+    compared_otherwise(
+        work, *[(ids[name], ids["between"]) for name in ("one", "two")], (ids["two"], ids["one"])
+    )
+    one, two = (ids[name].rpartition(".")[0] for name in ("one", "two"))
+    assert take_down(workshop.open(), one, "asked").also == (ids["between"],)
+    assert states_of(workshop.run()) == {one: "tombstoned", two: "selected"}
+
+
+def test_what_would_go_is_told_and_stays(alike_shop):
+    work = alike_shop.run()
+    kept, dropped = kept_and_dropped(work)
+    before = {path: path.stat().st_mtime_ns for path in work.folder.rglob("*")}
+    told = take_down(work, kept, "asked", dry_run=True)
+    assert {path: path.stat().st_mtime_ns for path in work.folder.rglob("*")} == before
+    assert [clip.rpartition(".")[0] for clip in told.also] == [dropped]
+    assert take_down(alike_shop.open(), kept, "asked") == told

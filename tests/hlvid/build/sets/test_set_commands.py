@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from hlvid.build.clip import clips_of
+from hlvid.build.fetch import FETCH
 from hlvid.build.questions import read
 from hlvid.build.verify import verify
 from hlvid.cli import app
@@ -82,11 +85,74 @@ def test_from_a_pack_to_a_package_by_commands_alone(desk, draft, reply, tmp_path
         (("import-release", "--out", "o"), "either a folder or --hub"),
         (("split", "SPEC"), "items are not done"),
         (("publish", "/nonexistent", "--repo", "a/b"), "has no manifest.json"),
+        (("package", "SPEC", "--out", "."), r"^\.: has no name of its own"),
+        (("package", "SPEC", "--out", ".."), r"^\.\.: has no name of its own"),
+        (("package", "SPEC", "--out", "/"), "^/: has no name of its own"),
+        (("package", "SPEC", "--out", __file__), r"cannot be a folder \(Not a directory\)"),
+        (("package", "SPEC", "--out", f"{__file__}/x"), r"cannot be a folder \(Not a directory\)"),
     ],
 )
 def test_a_mistake_is_one_sentence(desk, words, said):
     with pytest.raises(UserError, match=said):
         call(desk, *words)
+
+
+def test_a_port_that_is_taken_is_one_sentence(desk, tmp_path):
+    call(
+        desk, "annotate", "export", "SPEC", *at(desk), "--annotator", "ann", "--out", tmp_path / "p"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"^--port: {port} cannot be had") as caught:
+            call(desk, "annotate", "serve", tmp_path / "p", "--port", port)
+    assert caught.value.exit_code == 1
+
+
+def test_a_clip_that_is_gone_is_one_sentence(desk, tmp_path):
+    desk.shop.rules["audit.models"] = {"m": "cp {probes} {answers}"}
+    work, _ = desk.settled(num_each=1)
+    desk.shop.rules["audit.models"] = {}
+    desk.settle()
+    call(desk, "split", "SPEC", *at(desk))
+    (clip, *_) = clips_of(work)
+    work.store.path(clip[1].file).unlink()
+    words = ("package", "SPEC", *at(desk), "--out", tmp_path / "set")
+    said = "media_missing .* is not in the store.*Run the stage that makes it again"
+    with pytest.raises(UserError, match=f"^package: clip .*{said}") as caught:
+        call(desk, *words)
+    assert caught.value.exit_code == 1
+    assert not (tmp_path / "set").exists()
+    words = ("--annotator", "zoe", "--out", tmp_path / "pack")
+    with pytest.raises(UserError, match=f"^annotate: {said}"):
+        call(desk, "annotate", "export", "SPEC", *at(desk), *words)
+    desk.shop.rules["audit.models"] = {"m": "cp {probes} {answers}"}
+    with pytest.raises(UserError, match=f"^audit: clip .*{said}"):
+        call(desk, "audit", "SPEC", *at(desk))
+
+
+def test_a_package_is_not_made_again_of_what_differs(desk, tmp_path):
+    work, _ = desk.settled(num_each=1)
+    call(desk, "split", "SPEC", *at(desk))
+    call(desk, "package", "SPEC", *at(desk), "--out", tmp_path / "set")
+    entry = next(e for e in work.entries(FETCH) if e.output)
+    work.store.path(entry.output.file).unlink()
+    words = ("rebuild", "SPEC", *at(desk), "--check", "--package", tmp_path / "set", "--json")
+    done = call(desk, *words)
+    assert done.exit_code == 1
+    told = json.loads(done.stdout)["differences"]
+    assert f"fetch: {entry.item}: its file is gone" in told
+    assert told[-1] == "package: is not made again, since what it is made of differs"
+
+
+def test_an_id_twice_in_a_file_is_refused_before_anything_is_kept(desk, draft, tmp_path):
+    drafts = [draft(0, desk.clips[0]), draft(1, desk.clips[0]), draft(0, desk.clips[1])]
+    drafts[2] = drafts[2].model_copy(update={"question_id": drafts[0].question_id})
+    write_jsonl(tmp_path / "lines.jsonl", drafts)
+    words = ("annotate", "import", "SPEC", tmp_path / "lines.jsonl", "--kind", "write", *at(desk))
+    said = f"question {drafts[0].question_id}: is there twice, in lines 1 and 3"
+    with pytest.raises(UserError, match=said):
+        call(desk, *words)
+    assert read(desk.folder).drafts == ()
 
 
 def test_control_sets_and_an_unruly_ruling(desk, draft):
