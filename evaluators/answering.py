@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from evaluators.canvas import Canvas, Shape, scratch_array
+from evaluators.canvas import Canvas, Shape, scratch_array, since_first
 from evaluators.examinee import Examinee, View
 from evaluators.gazing import failure
 from evaluators.ledger import Ledger
 from evaluators.mapping import num_slices
+from evaluators.task import GENERATION
 from evaluators.timing import Stopwatch
 from gaze.selectors import Kept
 from hlvid.errors import UserError
@@ -38,6 +39,7 @@ def answer_all(
     examinee: Examinee,
     probes: Sequence[Probe],
     *,
+    seed: int = 0,
     ledger: Ledger | None = None,
     tell: Callable[[int], None] = lambda num: None,
 ) -> list[ProbeAnswer]:
@@ -46,16 +48,18 @@ def answer_all(
     Args:
         examinee: Who is asked.
         probes: In any order, each once.
+        seed: That the examinee was made with.
         ledger: Keeps what was replied, so that a later call goes on; None keeps nothing.
         tell: Called after each look with the number of probes that it answered.
 
     Returns:
         One answer a probe, in their order.
     """
+    config = _config(examinee, seed)
     by_look: dict[Look, list[Probe]] = {}
     found: dict[str, ProbeAnswer] = {}
     for probe in probes:
-        known = None if ledger is None else ledger.get(_key(examinee, probe.probe_id))
+        known = None if ledger is None else ledger.get(f"{probe.probe_id}/{config}")
         if known is None:
             by_look.setdefault(_look(probe) if examinee.sees_video else (), []).append(probe)
         else:
@@ -65,13 +69,17 @@ def answer_all(
         for answer in _answer(examinee, together):
             found[answer.probe_id] = answer
             if ledger is not None and answer.response is not None:
-                ledger.append(_key(examinee, answer.probe_id), answer.response)
+                ledger.append(f"{answer.probe_id}/{config}", answer.response)
         tell(len(together))
     return [found[probe.probe_id] for probe in probes]
 
 
-def _key(examinee: Examinee, probe_id: str) -> str:
-    return f"{probe_id}/{digest(examinee.model)}"
+def _config(examinee: Examinee, seed: int) -> str:
+    """Digest of all that can change a reply, beside the probe."""
+    shape, model = (
+        record.model_dump(mode="json") for record in (examinee.shape.settings(1), examinee.model)
+    )
+    return digest([model, shape, dict(examinee.settings), dict(GENERATION), seed])
 
 
 def _look(probe: Probe) -> Look:
@@ -167,7 +175,7 @@ def _frames(
                 cut = cut[crop[1] : crop[3], crop[0] : crop[2]]
             pixels[i] = _resized(_resized(cut, shown), wanted)
             pts.append(frame.pts)
-            seconds[i] = frame.pts_seconds
+            seconds[i] = since_first(frame.pts, reader.index)
     return pixels, seconds, pts
 
 

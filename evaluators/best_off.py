@@ -2,7 +2,8 @@
 
 Fewer frames, a smaller grid, and some of both spend a gaze arm's tokens without looking. Which of
 them is best depends on the questions, so it is chosen by runs on another benchmark: chosen on the
-same one it would be the best of several by luck (COMPARISON.md 15).
+same one it would be the best of several by luck (COMPARISON.md 15). One that could not run there,
+because its least is more than gaze kept, is not chosen.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from evaluators.arms import leads_of
 from evaluators.variants import make_variant
 from hlvid.errors import UserError
-from hlvid.runs import RECORD_FILE, read_run
+from hlvid.runs import RECORD_FILE, Run, read_run
 from hlvid.types import CHEAPER_OFF, ArmSettings, BenchmarkId, ModelId, RunRecord
 
 
@@ -22,7 +23,7 @@ class Choice:
 
     Attributes:
         arm: The candidate, with a note that says so.
-        records: Of all candidates, best first; of equals the first of `CHEAPER_OFF`.
+        records: Of all candidates that could run, best first; of equals the first of `CHEAPER_OFF`.
     """
 
     arm: ArmSettings
@@ -33,27 +34,32 @@ def choose(runs: Path, arms: Sequence[ArmSettings]) -> list[Choice]:
     """The best candidate for every gaze arm that something is to be said of.
 
     Args:
-        runs: Folder of one command's runs, with all candidates for these arms.
+        runs: Folder of one command's runs, with these arms and all candidates for them.
         arms: Of the command that the choice is for; it must pass `check_choices`.
 
     Raises:
-        UserError: There are no such runs, or one did not answer everything.
+        UserError: There are no such runs, one did not answer everything, or spent more than gaze
+            kept.
     """
-    records = [read_run(path.parent).record for path in sorted(runs.glob(f"*/{RECORD_FILE}"))]
+    folders = [path.parent for path in sorted(runs.glob(f"*/{RECORD_FILE}"))]
+    by_name = {run.record.arm.name: run for run in map(read_run, folders) if not run.record.repeat}
     found = []
     for lead in leads_of([arm for arm in arms if arm.variant is None]):
         names = [make_variant(variant, partner=lead).name for variant in CHEAPER_OFF]
-        of_name = {record.arm.name: record for record in records if record.repeat == 0}
-        for name in names:
-            if name not in of_name:
+        for name in (*names, lead.name):
+            if name not in by_name:
                 raise UserError(
-                    f"--best-off {runs}: holds no run of {name}. Sit all candidates there: "
-                    f"--also {','.join(names)}"
+                    f"--best-off {runs}: holds no run of {name}. Sit {lead.name} and all "
+                    f"candidates there: --also {','.join(names)}"
                 )
-        candidates = [of_name[name] for name in names]
-        for record in candidates:
-            _check(record, runs, lead, group=candidates[0].group_id)
-        ranked = sorted(candidates, key=_accuracy, reverse=True)
+        partner, candidates = by_name[lead.name], [by_name[name] for name in names]
+        able = [run for run in candidates if run.record.status != "infeasible"]
+        if not able:
+            raise UserError(f"--best-off {runs}: no candidate for {lead.name} could run there.")
+        for run in able:
+            _check(run.record, runs, lead, group=partner.record.group_id)
+            _check_spent(run, partner, runs)
+        ranked = sorted((run.record for run in able), key=_accuracy, reverse=True)
         found.append(Choice(_noted(ranked, lead), ranked))
     if not found:
         raise UserError("--best-off: is for gaze arms, and there are none. Add --gaze both.")
@@ -101,6 +107,18 @@ def _check(record: RunRecord, runs: Path, lead: ArmSettings, *, group: str) -> N
         raise UserError(
             f"{where}: spent what {record.arm.weights} kept, and this is {lead.weights}. Choose "
             "with the same gaze weights."
+        )
+
+
+def _check_spent(run: Run, partner: Run, runs: Path) -> None:
+    """Refuse a candidate that was shown more of a video than its partner kept of it."""
+    kept = {p.question_id: p.tokens.visual for p in partner.predictions if p.tokens is not None}
+    spent = {p.question_id: p.tokens.visual for p in run.predictions if p.tokens is not None}
+    num = sum(tokens > kept.get(question_id, 0) for question_id, tokens in spent.items())
+    if num:
+        raise UserError(
+            f"--best-off {runs}: {run.record.arm.name}: spent more tokens than "
+            f"{partner.record.arm.name} kept at {num} of {len(spent)} questions. Sit them again."
         )
 
 

@@ -17,6 +17,7 @@ from evaluators.halting import CannotGoOn, Halt
 from evaluators.mapping import Pairing
 from gaze.views import TOKEN_PIXELS, Views
 from hlvid.errors import UserError
+from hlvid.frame_index import FrameIndex
 from hlvid.types import Evidence, FrameSettings
 from hlvid.video import VideoReader, frames_sha256, uniform_indices
 
@@ -101,7 +102,7 @@ class Canvas:
 
     Args:
         pixels: uint8 (num_frames, height, width, 3), RGB, mapped from a file.
-        frame_seconds: When each frame is shown, (num_frames,).
+        frame_seconds: When each frame is shown, counted from the video's first one, (num_frames,).
         frames_sha256: Digest of the frames' presentation times.
         sha256: Digest of the pixels.
         decode_ms: From opening the file to the last pixel.
@@ -173,7 +174,7 @@ def decode(
             if halt is not None:
                 halt.check()
             pixels[i] = frame.pixels
-            seconds[i] = frame.pts_seconds
+            seconds[i] = since_first(frame.pts, reader.index)
             pts.append(frame.pts)
     decode_ms = (time.perf_counter_ns() - started) / 1e6
     digest = hashlib.sha256()
@@ -189,6 +190,11 @@ def decode(
         shape=shape,
         source_size=None if size == source_size else source_size,
     )
+
+
+def since_first(pts: int, index: FrameIndex) -> float:
+    """Seconds from a video's first frame on: the clock of evidence, subtitles and probes."""
+    return float((pts - int(index.pts[0])) * index.time_base)
 
 
 def evidence_on(

@@ -1,5 +1,6 @@
 """Whether this machine can sit an exam: each part looked at by itself, with what would mend it."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -66,6 +67,8 @@ def diagnose(patient: Patient) -> Iterator[Check]:
     for check in (_gpu, _driver, _attention, _neighbours):
         yield check(models.MODELS[patient.model].kind == "mllm")
     yield _engine()
+    if patient.model == "qwen":
+        yield _library()
     yield _weights(patient, examinee)
     yield _gaze_weights(patient)
     yield _disk(patient)
@@ -96,15 +99,17 @@ def _driver(is_needed: bool) -> Check:
 
     driver = _ask_driver("--query-gpu=driver_version")
     built = torch.version.cuda
+    state: State
     if not driver:
-        state: State = "WARN" if is_needed else "PASS"
+        state = "WARN" if is_needed else "PASS"
         fix = "Install the driver of your GPU." if is_needed else ""
         return Check("driver", state, "nvidia-smi tells of no device", fix)
     said = f"driver {driver[0]}, torch {torch.__version__} built for CUDA {built}"
     if torch.cuda.is_available():
         return Check("driver", "PASS", said)
     fix = "Install a newer driver, or a torch that is built for an older CUDA."
-    return Check("driver", "FAIL", f"{said}; torch cannot use the device", fix)
+    state = "FAIL" if is_needed else "WARN"
+    return Check("driver", state, f"{said}; torch cannot use the device", fix)
 
 
 def _attention(is_needed: bool) -> Check:
@@ -123,7 +128,9 @@ def _attention(is_needed: bool) -> Check:
 
 
 def _neighbours(is_needed: bool) -> Check:
-    others = _ask_driver("--query-compute-apps=pid,used_memory")
+    # torch has opened the card by now, so this process is one of those that use it.
+    using = _ask_driver("--query-compute-apps=pid,used_memory")
+    others = [line for line in using if line.partition(",")[0].strip() != str(os.getpid())]
     if not others:
         return Check("neighbours", "PASS", "nobody else uses the card")
     fix = "Wait for them or use another card: times taken beside others are worth nothing."
@@ -141,6 +148,18 @@ def _engine() -> Check:
         return Check("engine", "PASS", f"lmms-eval {found}")
     fix = f"pip install lmms-eval=={ENGINE_VERSION}"
     return Check("engine", "FAIL", f"lmms-eval {found}, not {ENGINE_VERSION}", fix)
+
+
+def _library() -> Check:
+    from importlib import metadata
+
+    from evaluators.models.qwen.needs import VERSIONS, lacking
+
+    found = f"transformers {metadata.version('transformers')}"
+    if not (lacks := lacking()):
+        return Check("transformers", "PASS", found)
+    fix = f"pip install 'transformers{VERSIONS}'"
+    return Check("transformers", "FAIL", f"{found} has no {', '.join(lacks)}", fix)
 
 
 def _weights(patient: Patient, examinee: type[Examinee]) -> Check:

@@ -205,7 +205,8 @@ def prepare(settings: Settings) -> Exam:
     """Load what the settings name.
 
     Raises:
-        UserError: Benchmark, model or videos are not there, or gaze has no meaning for the model.
+        UserError: Benchmark, model or videos are not there, answers are withheld, or gaze has no
+            meaning for the model.
     """
     benchmark = load(settings.benchmark, data=settings.data)
     if benchmark.num_frames not in (None, settings.num_frames):
@@ -214,6 +215,7 @@ def prepare(settings: Settings) -> Exam:
             f"{benchmark.num_frames} frames. Use --frames {benchmark.num_frames}."
         )
     sat = benchmark if settings.limit is None else benchmark.subset(limit=settings.limit)
+    _check_answers(sat)
     model = models.find(settings.model)
     if model.sees_video:
         tell_missing(sat)
@@ -232,6 +234,21 @@ def prepare(settings: Settings) -> Exam:
         choices = choose(runs, settings.arms)
         check_choices(runs, choices, benchmark=benchmark.id, model=examinee.model)
     return Exam(settings, benchmark, sat, examinee)
+
+
+def _check_answers(sat: Benchmark) -> None:
+    """Refuse questions that nobody here can mark, before hours are spent on them.
+
+    Raises:
+        UserError: Answers are withheld.
+    """
+    num = sum(question.answer is None for question in sat.questions)
+    if num:
+        raise UserError(
+            f"--benchmark {sat.name}: the answers of {num} of {len(sat.questions)} questions are "
+            "withheld, so no run of them can be marked. Leave these questions out, or ask them as "
+            "probes with 'hlvid-eval answer' and send its replies to whoever has the answers."
+        )
 
 
 def tell_missing(benchmark: Benchmark, *, silent: bool = False) -> None:

@@ -3,22 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from evaluators.exam import Exam
 from evaluators.probing import accuracy_answers, differing_answers, sample, sit_again
 from evaluators.provenance import hardware, software
 from evaluators.report import align
-from evaluators.timing import END_TO_END
+from evaluators.timing import DECODE, END_TO_END
 from hlvid.errors import UserError
 from hlvid.files import write_json
 from hlvid.performance import PERFORMANCE_FILE, Performance, Timed
 from hlvid.statistics import RatioInterval, geometric_mean_ratio, quantile_interval
+from hlvid.statistics.columns import MODEL_STAGES, Time
 from hlvid.types import LOOPED_ATTENTION
 
+TIMES: tuple[Time, ...] = get_args(Time)
 REFERENCES = ("off-bare", "off")
 """Arms that speed-ups are quoted against: the first one that was timed."""
-DECODE = "decode"
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,7 @@ class Times:
             },
             "p50_ms": self.quantile(arm, 0.5),
             "p90_ms": self.quantile(arm, 0.9),
-            "speed_up_end_to_end": _as_json(self.speed_up(arm, with_decode=True)),
-            "speed_up_model_only": _as_json(self.speed_up(arm, with_decode=False)),
+            **{f"speed_up_{what}": _as_json(self.speed_up(arm, what)) for what in TIMES},
         }
 
     def quantile(self, arm: str, q: float) -> float | None:
@@ -80,7 +80,7 @@ class Times:
         found = quantile_interval(times, q, clusters=[one.video_id for one in own])
         return None if found.low is None or found.high is None else found.value
 
-    def speed_up(self, arm: str, *, with_decode: bool) -> RatioInterval | None:
+    def speed_up(self, arm: str, what: Time) -> RatioInterval | None:
         """Time of the reference by this arm's, paired by question and pass; None if none pair.
 
         Nor where attention is a loop over segments: it would be a speed-up of the loop.
@@ -89,7 +89,7 @@ class Times:
             return None
         if self.reference is None or arm == self.reference:
             return None
-        mine, theirs = self._times(arm, with_decode), self._times(self.reference, with_decode)
+        mine, theirs = self._times(arm, what), self._times(self.reference, what)
         keys = [key for key in mine if key in theirs and mine[key] > 0 and theirs[key] > 0]
         if not keys:
             return None
@@ -101,14 +101,9 @@ class Times:
             seed=0,
         )
 
-    def _times(self, arm: str, with_decode: bool) -> dict[tuple[str, int], float]:
-        return {
-            (one.question_id, one.number): (
-                one.stage_ms[END_TO_END] - (0.0 if with_decode else one.stage_ms.get(DECODE, 0.0))
-            )
-            for one in self.timed
-            if one.arm == arm
-        }
+    def _times(self, arm: str, what: Time) -> dict[tuple[str, int], float]:
+        own = [one for one in self.timed if one.arm == arm]
+        return {(one.question_id, one.number): _time(one.stage_ms, what) for one in own}
 
 
 def measure(exam: Exam, *, num: int, warm_up: int, num_passes: int) -> Times:
@@ -181,11 +176,11 @@ def table(found: Times) -> str:
     """The arms side by side, in plain text, below the arm that speed-ups are quoted against."""
     quoted = found.reference or f"nothing: neither {' nor '.join(REFERENCES)} was timed"
     rows: list[tuple[str, ...]] = [
-        ("arm", "timed", "p50 s", "p90 s", "end to end", "model only", "differ")
+        ("arm", "timed", "p50 s", "p90 s", *(what.replace("_", " ") for what in TIMES), "differ")
     ]
     for arm in found.arms:
         quantiles = [found.quantile(arm, q) for q in (0.5, 0.9)]
-        ratios = [found.speed_up(arm, with_decode=with_decode) for with_decode in (True, False)]
+        ratios = [found.speed_up(arm, what) for what in TIMES]
         rows.append(
             (
                 arm,
@@ -196,6 +191,14 @@ def table(found: Times) -> str:
             )
         )
     return "\n".join([f"speed-ups against {quoted}", *align(rows)])
+
+
+def _time(stage_ms: Mapping[str, float], what: Time) -> float:
+    """Milliseconds of one answer; 0 where none of its stages is among those that count."""
+    if what == "model_only":
+        return sum(stage_ms.get(stage, 0.0) for stage in MODEL_STAGES)
+    decoding = stage_ms.get(DECODE, 0.0) if what == "without_decode" else 0.0
+    return stage_ms[END_TO_END] - decoding
 
 
 def _as_json(ratio: RatioInterval | None) -> dict[str, Any] | None:

@@ -1,15 +1,16 @@
 """Sitting a few questions to see what the rest will take, or how long each arm takes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from evaluators.engine import quiet
 from evaluators.exam import Exam
 from evaluators.examinee import INFEASIBLE
 from evaluators.gazing import reads_question
 from evaluators.halting import INTERRUPTED, Stopped, on_signals
-from evaluators.sitting import sit
-from evaluators.timing import END_TO_END, GENERATE, PREFILL
+from evaluators.item import LookKey
+from evaluators.sitting import Sight, sit
+from evaluators.timing import DECODE, END_TO_END
 from hlvid.datasets import Benchmark
 from hlvid.errors import UserError
 from hlvid.files import digest
@@ -18,6 +19,7 @@ from hlvid.types import Prediction, Question
 
 Pass = dict[tuple[str, str], Prediction]
 """(question id, arm name) -> what was answered."""
+OnLook = Callable[[str, LookKey, Sight], None]
 
 
 def first_of_each_video(benchmark: Benchmark, num: int) -> tuple[Question, ...]:
@@ -32,8 +34,20 @@ def sample(benchmark: Benchmark, num: int, *, seed: int) -> tuple[Question, ...]
     return tuple(drawn[:num])
 
 
-def sit_again(exam: Exam, questions: Sequence[Question], *, num_passes: int) -> list[Pass]:
+def sit_again(
+    exam: Exam,
+    questions: Sequence[Question],
+    *,
+    num_passes: int,
+    on_look: OnLook = lambda video_id, look, sight: None,
+) -> list[Pass]:
     """Sit all arms of some questions, so many times, and keep nothing on the disk.
+
+    Args:
+        exam: With its arms.
+        questions: Which.
+        num_passes: How often each is asked.
+        on_look: Of `Room`.
 
     Raises:
         UserError: The disk is full, or the user wanted the end.
@@ -41,7 +55,7 @@ def sit_again(exam: Exam, questions: Sequence[Question], *, num_passes: int) -> 
     quiet()
     items = exam.items(questions)
     with on_signals() as halt:
-        room = exam.open_room(None, halt)
+        room = replace(exam.open_room(None, halt), on_look=on_look)
         try:
             return [sit(room, items) for _ in range(num_passes)]
         except Stopped:
@@ -60,8 +74,10 @@ class ArmProbe:
     kept_ratio: float | None
     reads_question: bool
     """Whether each question needs a look of its own."""
+    seconds_to_decode: float
+    """Once a video, for all arms together."""
     seconds_per_look: float
-    """What the questions of a video share, once a video."""
+    """What the questions of a video share in this arm, without decoding."""
     seconds_per_answer: float
 
     @property
@@ -70,40 +86,47 @@ class ArmProbe:
         return self.problem.startswith(INFEASIBLE)
 
     def seconds(self, num_questions: int, num_videos: int) -> float:
-        """For a whole benchmark."""
+        """For a whole benchmark, without decoding."""
         num_looks = num_questions if self.reads_question else num_videos
         return num_looks * self.seconds_per_look + num_questions * self.seconds_per_answer
 
 
-OWN_STAGES = (PREFILL, GENERATE)
-"""Stages that every question has to itself; the others belong to a look."""
-
-
 def seconds_of(probes: Sequence[ArmProbe], num_questions: int, num_videos: int) -> float:
-    """For a whole benchmark and all arms that can run."""
+    """For a whole benchmark and all arms that can run; a video is decoded once for all of them."""
     running = [probe for probe in probes if not probe.is_infeasible]
-    return sum(probe.seconds(num_questions, num_videos) for probe in running)
+    decoding = num_videos * max((probe.seconds_to_decode for probe in running), default=0.0)
+    return decoding + sum(probe.seconds(num_questions, num_videos) for probe in running)
 
 
 def probe_arms(exam: Exam, questions: Sequence[Question]) -> list[ArmProbe]:
     """Ask all arms a few questions, each on another video."""
-    (found,) = sit_again(exam, questions, num_passes=1)
+    looks: dict[tuple[str, str], Mapping[str, float]] = {}
+
+    def remember(video_id: str, look: LookKey, sight: Sight) -> None:
+        looks[video_id, look[0]] = sight.stage_ms
+
+    (found,) = sit_again(exam, questions, num_passes=1, on_look=remember)
     probes = []
     for arm in exam.settings.arms:
-        own = [found[q.question_id, arm.name] for q in questions]
-        ok = [p for p in own if p.error is None]
-        counts = [p.tokens for p in ok if p.tokens is not None]
-        answers = _mean([sum(p.stage_ms.get(stage, 0.0) for stage in OWN_STAGES) for p in ok])
-        totals = _mean([p.stage_ms[END_TO_END] for p in ok])
+        own = [
+            (found[q.question_id, arm.name], looks.get((q.video_id, arm.name), {}))
+            for q in questions
+        ]
+        ok = [(p, look) for p, look in own if p.error is None]
+        counts = [p.tokens for p, _ in ok if p.tokens is not None]
+        decoding = _mean([look.get(DECODE, 0.0) for _, look in ok]) or 0.0
+        looking = _mean([sum(look.values()) for _, look in ok]) or 0.0
+        totals = _mean([p.stage_ms[END_TO_END] for p, _ in ok]) or 0.0
         probes.append(
             ArmProbe(
                 arm=arm.name,
-                problem=next((p.error for p in own if p.error is not None), ""),
+                problem=next((p.error for p, _ in own if p.error is not None), ""),
                 visual_tokens=_mean([c.visual for c in counts]),
                 kept_ratio=_mean([c.visual / c.visual_off for c in counts]),
                 reads_question=reads_question(arm),
-                seconds_per_look=((totals or 0.0) - (answers or 0.0)) / 1e3,
-                seconds_per_answer=(answers or 0.0) / 1e3,
+                seconds_to_decode=decoding / 1e3,
+                seconds_per_look=(looking - decoding) / 1e3,
+                seconds_per_answer=(totals - looking) / 1e3,
             )
         )
     return probes

@@ -9,10 +9,15 @@ goes on with any other number of processes.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from evaluators.ledger import Ledger
+
+PATIENCE = timedelta(weeks=52)
+"""How long a process waits for the others: shares of videos are not equally long. lmms-eval's own
+models wait as long; torch alone gives up after minutes."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def find_ranks() -> Ranks:
     import torch
     from accelerate import PartialState
 
-    state = PartialState(cpu=not torch.cuda.is_available())
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
     return Ranks(state.process_index, state.num_processes)
 
 

@@ -141,11 +141,17 @@ def comparison(found: Comparison) -> str:
             lines.append(f"{name} {mean.difference:+.3f} nats ({bounds})")
     for name, ratio in (
         ("end to end", found.speed_up_end_to_end),
+        ("without decode", found.speed_up_without_decode),
         ("model only", found.speed_up_model_only),
     ):
         if ratio is not None:
             bounds = "" if ratio.low is None else f" (95 % {ratio.low:.2f} to {ratio.high:.2f})"
             lines.append(f"speed-up {name} {ratio.ratio:.2f}{bounds}")
+    if found.speed_up_end_to_end is None:
+        lines.append(
+            "no speed-up: that takes times of both arms from one command on one machine, and no "
+            "attention by a loop; 'hlvid-eval perf' takes them"
+        )
     return "\n".join(lines)
 
 

@@ -1,5 +1,6 @@
 """One command's run: its arms sat side by side, then each written to a run folder of its own."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +18,14 @@ from evaluators.ranks import Ranks, find_ranks
 from evaluators.sitting import Room, num_left
 from hlvid.console import progress, say
 from hlvid.errors import UserError
-from hlvid.grading import grade_all, summarize
+from hlvid.grading import grade_all, is_failure, summarize
 from hlvid.plans import Plan
 from hlvid.runs import GradedRun, predictions_sha256, read_run, write_run
 from hlvid.types import OUT_OF_MEMORY, ArmSettings, Outcome, Prediction, Provenance, RunRecord
 
 LEDGER_FILE = f"{SCRATCH_FOLDER}/finished.jsonl"
+MOST_REASONS = 5
+"""Of an arm's failures that are told at the end."""
 
 
 def run(settings: Settings, command: Sequence[str]) -> list[tuple[GradedRun, Path]]:
@@ -68,6 +71,8 @@ def run(settings: Settings, command: Sequence[str]) -> list[tuple[GradedRun, Pat
         if not ranks.is_first:
             return []
         _tell_untimed([prediction for one in given for prediction in one.values()])
+        for one, predictions in zip(exam.sittings, given, strict=True):
+            _tell_failures(one, predictions)
         about = provenance(tuple(command))
         belongs = _join_group(exam, about), find_plan(exam)
         return [
@@ -123,6 +128,24 @@ def _tell_untimed(predictions: Collection[Prediction]) -> None:
             "machine, with other software, by several processes at once or with --prefetch. "
             "'hlvid-eval perf' with the same options times the arms here."
         )
+
+
+def _tell_failures(exam: Exam, predictions: Mapping[tuple[str, str], Prediction]) -> None:
+    """Say of every arm why it could not answer, each reason once: no record has it."""
+    num, again = len(exam.sat.questions), " again" if exam.repeat else ""
+    for arm in exam.settings.arms:
+        of_arm = [one for (_, name), one in predictions.items() if name == arm.name]
+        why = Counter(reason for one in of_arm if (reason := _why_failed(one)))
+        for sentence, times in why.most_common(MOST_REASONS):
+            say(f"{arm.name}{again}: {times} of {num} questions: {sentence}")
+        if len(why) > MOST_REASONS:
+            say(f"{arm.name}{again}: and {len(why) - MOST_REASONS} more reasons")
+
+
+def _why_failed(one: Prediction) -> str:
+    """A sentence, also where a failure came as the text of a reply; '' for an answer."""
+    reply = one.response or ""
+    return one.error or (" ".join(reply.split())[:200] if is_failure(reply) else "")
 
 
 def _keep_weights(exam: Exam, ledger: Ledger) -> None:

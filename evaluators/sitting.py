@@ -30,7 +30,7 @@ from evaluators.halting import CannotGoOn, Halt
 from evaluators.item import Item, LookKey
 from evaluators.ledger import Ledger
 from evaluators.mapping import to_frames
-from evaluators.timing import Stopwatch, charge, peak_memory_bytes, reset_peak_memory
+from evaluators.timing import DECODE, Stopwatch, charge, peak_memory_bytes, reset_peak_memory
 from evaluators.variants import SHOW_KEPT
 from gaze.recall import evidence_recall
 from gaze.selectors import Kept
@@ -85,6 +85,7 @@ class Room:
         prefetch: Decode the next video while one is sat. Times then mean nothing.
         ahead: Gives canvases; `sit` makes it.
         on_item: Called after each finished item with its kind, 'look' or 'answer', and its key.
+        on_look: Called after each look with the video's id, the look's key, and what it gave.
     """
 
     examinee: Examinee
@@ -100,6 +101,7 @@ class Room:
     prefetch: bool = False
     ahead: Ahead | None = None
     on_item: Callable[[str, Sequence[str]], None] = lambda kind, key: None
+    on_look: Callable[[str, LookKey, Sight], None] = lambda video_id, look, sight: None
 
     def kept(self, item: Item) -> Prediction | None:
         """The ledger's prediction of an item, also a failed one; None where there is none."""
@@ -127,6 +129,7 @@ class Room:
         key = (video_id, *look)
         if not self.examinee.forgets:
             self._keep("look", *key, value=self._timed(sight))
+        self.on_look(video_id, look, sight)
         self.on_item("look", key)
 
     def keep_pixels(self, place: Place) -> None:
@@ -314,7 +317,7 @@ def _watch(room: Room, place: Place, item: Item, choice: Chosen | Failure) -> Si
         canvas_sha256=canvas.sha256,
         tokens=counts,
         recalls=_recalls(place, choice.kept) if arm.variant in SHOW_KEPT else {},
-        stage_ms={"decode": canvas.decode_ms, "gaze": choice.gaze_ms, **stages},
+        stage_ms={DECODE: canvas.decode_ms, "gaze": choice.gaze_ms, **stages},
         peak_memory_bytes=peak_memory_bytes(examinee.device),
     )
     room.keep_sight(place.video_id, item.look, sight)

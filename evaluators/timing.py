@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 END_TO_END = "end_to_end"
-"""All stages of a question, decoding included; model only is this without 'decode'."""
+"""All stages of a question, decoding included."""
 FIRST_TOKEN = "first_token"
 """All stages up to the first token, gaze included; told where prefill and generation are apart."""
-PREFILL, GENERATE = "prefill", "generate"
+DECODE, PREFILL, GENERATE = "decode", "prefill", "generate"
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")

@@ -23,7 +23,7 @@ NOTES: Mapping[Variant, str] = {
     "off-bare": "keep-all without the context stream",
     "blind": "sees nothing",
     "context-only": "sees the low-resolution context stream only",
-    "fewer-frames": "whole pairs of frames, one at least",
+    "fewer-frames": "whole pairs of frames",
     "fewer-and-lower": "fewer pairs of frames on a smaller grid, as much less of each",
     "evs": "diagnostic: encodes all tokens and prunes after the tower; keeps one slice at least",
     "after-tower": "diagnostic: encodes all tokens and prunes after the tower",

@@ -38,6 +38,7 @@ class EffectRow:
     only_other: str
     mcnemar_p: str
     end_to_end: Cell
+    without_decode: Cell
     model_only: Cell
     page: str
     """The page that compares the two."""
@@ -118,6 +119,7 @@ def effect_row(effect: Effect, axis: bars.Axis | None = None) -> EffectRow:
         only_other=NOTHING if accuracy is None else wording.count(accuracy.only_b),
         mcnemar_p=NOTHING if accuracy is None else wording.p_value(accuracy.mcnemar_p),
         end_to_end=_factor(comparison.speed_up_end_to_end),
+        without_decode=_factor(comparison.speed_up_without_decode),
         model_only=_factor(comparison.speed_up_model_only),
         page=f"compare/{effect.arm.slug}-{effect.other.slug}.html",
     )

@@ -71,6 +71,7 @@ class Entry:
     """What the benchmark's own script would give, where it has one."""
     recall: EvidenceRecall | None
     end_to_end: Latency | None
+    without_decode: Latency | None
     model_only: Latency | None
     peak_memory_bytes: int | None
     chance: float | None
@@ -325,8 +326,9 @@ def _entry(graded: runs.GradedRun, exam: Exam) -> Entry:
         parse_rate=float((columns.letters != b"").mean()) if len(columns) else 0.0,
         official=None if official is None else official.accuracy,
         recall=measures.evidence_recall(columns),
-        end_to_end=measures.latency(columns),
-        model_only=measures.latency(columns, without=measures.DECODE),
+        end_to_end=measures.latency(columns, "end_to_end"),
+        without_decode=measures.latency(columns, "without_decode"),
+        model_only=measures.latency(columns, "model_only"),
         peak_memory_bytes=max(memory, default=None),
         chance=sum(1 / n for n in choices) / len(choices) if choices else None,
     )

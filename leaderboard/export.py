@@ -76,6 +76,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "evidence_recall": None if entry.recall is None else entry.recall.recall,
         "temporal_hit": None if entry.recall is None else entry.recall.temporal_hit,
         **_percentiles("end_to_end", entry.end_to_end),
+        **_percentiles("without_decode", entry.without_decode),
         **_percentiles("model_only", entry.model_only),
         "peak_memory_bytes": None
         if entry.peak_memory_bytes is None

@@ -7,13 +7,13 @@ import numpy as np
 
 from hlvid.statistics import QuantileInterval, quantile_interval
 from hlvid.statistics.clusters import Floats
-from hlvid.statistics.columns import FAILED, Columns
+from hlvid.statistics.columns import FAILED, Columns, Time
 from hlvid.types import Prediction
 
 RECALL_COVER = 0.9
 """Share of an evidence box that kept tokens must cover for the question to count as recalled."""
 END_TO_END, DECODE, GAZE = "end_to_end", "decode", "gaze"
-"""Stages with a meaning of their own; model only is end to end without decode."""
+"""Stages with a meaning of their own."""
 CUMULATIVE = (END_TO_END, "first_token")
 """Times since the start of a question: no stages, and nothing that adds up with them."""
 TOWER = ("encode", "read")
@@ -99,17 +99,9 @@ def evidence_recall(columns: Columns) -> EvidenceRecall | None:
     )
 
 
-def latency(columns: Columns, *, without: str | None = None) -> Latency | None:
-    """Quantiles of the end-to-end time, less one stage; None where an answer has no such time.
-
-    Args:
-        columns: The run.
-        without: The stage to take off. A question without that stage has no such time.
-    """
-    unknown = np.full(len(columns), np.nan)
-    times = columns.stage_ms.get(END_TO_END, unknown)
-    if without is not None:
-        times = times - columns.stage_ms.get(without, unknown)
+def latency(columns: Columns, what: Time) -> Latency | None:
+    """Quantiles of what a question took; None where an answer has no such time."""
+    times = columns.times_ms(what)
     is_timed = np.isfinite(times)
     if not is_timed.any() or not _is_whole(columns, times):
         return None

@@ -140,7 +140,11 @@ def _numbers(entry: Entry, off: Entry | None) -> list[Fact]:
         means = (wording.number(getattr(tokens, name), digits=0) for name in names)
         facts.append(Fact("Tokens: selector, encoded, visual, text", ", ".join(means)))
     facts.append(Fact("Evidence recall, %", _spelled(row.recall)))
-    for name, cells in (("End to end", row.end_to_end), ("Model only", row.model_only)):
+    for name, cells in (
+        ("End to end", row.end_to_end),
+        ("Without decode", row.without_decode),
+        ("Model only", row.model_only),
+    ):
         facts.append(Fact(f"{name}, s: p50, p90", ", ".join(_spelled(cell) for cell in cells)))
     facts.append(Fact("Memory, GiB", row.memory))
     return [fact for fact in facts if fact.value not in (NOTHING, f"{NOTHING}, {NOTHING}")]

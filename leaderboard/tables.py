@@ -63,6 +63,7 @@ class RunRow:
     recall: Cell
     end_to_end: tuple[Cell, Cell]
     """The 50th and the 90th percentile."""
+    without_decode: tuple[Cell, Cell]
     model_only: tuple[Cell, Cell]
     tax: str
     """Share of what gaze saves in the tower that choosing costs."""
@@ -207,6 +208,7 @@ def _run_row(entry: Entry, off: Entry | None) -> RunRow:
         else wording.percent(entry.official),
         recall=_recall(entry),
         end_to_end=_timings(entry.end_to_end),
+        without_decode=_timings(entry.without_decode),
         model_only=_timings(entry.model_only),
         tax=_tax(entry, off),
         memory=NOTHING if memory is None else wording.gibibytes(memory),

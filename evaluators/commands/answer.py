@@ -41,7 +41,7 @@ def answer(
     bar = Progress(len(asked), f"{model} answers")
     unfinished = answers.with_name(f".{answers.name}.unfinished")
     with Ledger(unfinished) as ledger:
-        found = answer_all(examinee, asked, ledger=ledger, tell=bar.advance)
+        found = answer_all(examinee, asked, seed=seed, ledger=ledger, tell=bar.advance)
         write_jsonl(answers, found)
         unfinished.unlink()
     failed = [each for each in found if each.error is not None]

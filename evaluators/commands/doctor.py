@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from evaluators.commands.options import FAILED, AsJson, Asked, asks, words
+from evaluators.commands.options import FAILED, AsJson, Asked, asks
 from hlvid.console import say
 from hlvid.errors import UserError
 
@@ -27,17 +27,20 @@ def doctor(
     """
     from dataclasses import asdict
 
-    from evaluators.arms import DEFAULT_SELECTOR
     from evaluators.diagnosis import Patient, diagnose
     from evaluators.models import MODELS
+    from gaze.checkpoint import MissingWeights
 
     if asked.model not in MODELS:
         raise UserError(f"--model: {asked.model!r} is not known. They are: {', '.join(MODELS)}.")
-    selectors = words(asked.selector) or [DEFAULT_SELECTOR]
+    try:
+        has_autogaze = any(arm.weights for arm in asked.arms())
+    except MissingWeights:
+        has_autogaze = True
     patient = Patient(
         model=asked.model,
         options=asked.options,
-        has_autogaze=asked.gaze != "off" and any(DEFAULT_SELECTOR in one for one in selectors),
+        has_autogaze=has_autogaze,
         gaze_weights=asked.gaze_weights,
         benchmark=asked.benchmark_name,
         data=asked.data,

@@ -7,6 +7,7 @@ from hlvid.errors import UserError
 
 if TYPE_CHECKING:
     from evaluators.commands.options import Asked
+    from evaluators.exam import Settings
 
 GAZE = ("--gaze", "both", "--selector", "autogaze,random-matched")
 """What is shown instead: the gaze that ships, beside as many random tokens."""
@@ -26,7 +27,7 @@ def check(asked: "Asked") -> None:
     instead, had = asked.without_arms(), asked.gaze == "off"
     told = models.find(asked.model).missing(asked.options)
     if told:
-        instead = replace(instead, model="ocr", options={})
+        instead = _with_a_model_that_is_here(instead)
     try:
         asked.arms()
     except MissingWeights as missing:
@@ -47,6 +48,18 @@ def check(asked: "Asked") -> None:
     if instead.benchmark == HLVID_SYNTHETIC:
         runs_here = f"{_render()}{runs_here}"
     raise UserError(f"{' '.join(told)} This runs here: {runs_here}")
+
+
+def _with_a_model_that_is_here(settings: "Settings") -> "Settings":
+    """The MLLM that ships, of its own family and once it does; else the reader."""
+    from evaluators import models
+    from evaluators.models.qwen.weights import MINI
+
+    options = {**settings.options, "weights": MINI[0]}
+    options.pop("device_map", None)
+    if settings.model == "qwen" and not models.find("qwen").missing(options):
+        return replace(settings, options=options)
+    return replace(settings, model="ocr", options={})
 
 
 def _videos(asked: "Asked") -> str:

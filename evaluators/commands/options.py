@@ -192,6 +192,8 @@ class Asked:
         from evaluators.best_off import choose, with_chosen
         from evaluators.variants import plan_variants
 
+        if self.gaze not in ("off", "on", "both"):
+            raise UserError(f"--gaze: {self.gaze!r} is not allowed. Allowed are off, on and both.")
         budgets = ratios(self.budget)
         arms = plan_arms(
             self.gaze,  # type: ignore[arg-type]
@@ -223,8 +225,6 @@ class Asked:
                 "runs here: hlvid-eval --model ocr --benchmark hlvid-synthetic --gaze both "
                 "--selector detail,random-matched"
             )
-        if self.gaze not in ("off", "on", "both"):
-            raise UserError(f"--gaze: {self.gaze!r} is not allowed. Allowed are off, on and both.")
         check(self)
         return replace(self.without_arms(), arms=self.arms())
 

@@ -134,6 +134,7 @@ def _arms(probes: "list[ArmProbe]") -> list[str]:
 
     if not probes:
         return []
+    decoding = max(one.seconds_to_decode for one in probes)
     rows = [("arm", "visual tokens", "kept", "s a video", "s a question", "")]
     for one in probes:
         rows.append(
@@ -146,4 +147,4 @@ def _arms(probes: "list[ArmProbe]") -> list[str]:
                 one.problem,
             )
         )
-    return align(rows)
+    return [f"decoding: {decoding:.2f} s a video, once for all arms", *align(rows)]

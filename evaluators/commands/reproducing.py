@@ -138,8 +138,27 @@ def reproduce(  # noqa: PLR0913
     _foretell(chosen, asked, probe=probe)
     if dry_run:
         return
+    _check_weights(asked)
     asked = replace(asked, data=_fetch(chosen.benchmark, data).root)
     _sit(_with_controls(asked) if chosen.with_controls else asked, chosen)
+
+
+def _check_weights(asked: Asked) -> None:
+    """Refuse to fetch videos for a model or a gaze that is not here.
+
+    Raises:
+        UserError: Weights are missing; a sentence for each.
+    """
+    from evaluators.models import find
+    from gaze.checkpoint import MissingWeights
+
+    told = find(asked.model).missing(asked.options)
+    try:
+        asked.arms()
+    except MissingWeights as missing:
+        told.append(str(missing))
+    if told:
+        raise UserError(f"{' '.join(told)} No video was fetched.")
 
 
 def _with_controls(asked: Asked) -> Asked:

@@ -1,8 +1,7 @@
 """NVILA-8B-HD-Video through the processor and the model that are published with its weights.
 
-Their code runs only with the user's --trust-remote-code, from the pinned revision. Its processor
-cuts frames into tiles and gazes by AutoGaze. So of all selectors `autogaze` alone can be expressed;
-a budget is its gazing ratio for tiles, a threshold its loss requirement; else the recipe holds.
+Their code needs the user's --trust-remote-code. It gazes by AutoGaze, no other selector: a budget
+is its gazing ratio for tiles, a threshold its loss requirement; else the recipe holds.
 """
 
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from PIL import Image
 from evaluators.canvas import Shape
 from evaluators.examinee import Answer, Examinee, Infeasible, View
 from evaluators.models.hub import describe, find_folder, tell_missing
+from evaluators.models.loading import load_whole, loading
 from evaluators.task import GENERATION
 from evaluators.timing import GENERATE, Stopwatch
 from gaze.checkpoint import RELEASED, find_checkpoint
@@ -25,6 +25,10 @@ from hlvid.types import ArmSettings, Question, TokenCounts
 WEIGHTS = "nvidia/NVILA-8B-HD-Video"
 REVISION = "7a5670e20da435d98b0efdc49f9a536f73985152"
 LICENSE = "CC BY-NC 4.0, not for commercial use"
+RUNS_CODE = (
+    f"--model nvila-hd: code that comes with its weights ({LICENSE}) has to run. Read it at "
+    f"https://huggingface.co/{WEIGHTS}/tree/{REVISION}, add --trust-remote-code."
+)
 SHUFFLE = 9
 """Patches of a frame that one visual token of the prompt stands for."""
 RECIPE: Mapping[str, Any] = {
@@ -58,26 +62,24 @@ class NvilaHd(Examinee):
     def __init__(self, *, seed: int, weights: str = "", trust_remote_code: str = "") -> None:
         del seed
         if trust_remote_code != "yes":
-            raise UserError(
-                f"--model nvila-hd: code that comes with its weights ({LICENSE}) has to run. Read "
-                f"it at https://huggingface.co/{WEIGHTS}/tree/{REVISION}, add --trust-remote-code."
-            )
-        import transformers
+            raise UserError(RUNS_CODE)
+        from transformers import AutoModel, AutoProcessor
 
-        auto: Any = transformers
         folder = _find(weights)
         self.model = describe("nvila-hd", weights or WEIGHTS, folder, LICENSE)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
         ours = {"trust_remote_code": True, "local_files_only": True}
-        network = auto.AutoModel.from_pretrained(folder, dtype=dtype, **ours)
-        self._network = network.to(self.device).eval()
-        self._make = lambda **own: auto.AutoProcessor.from_pretrained(folder, **ours, **own)
+        with loading(weights or WEIGHTS):
+            network = load_whole(AutoModel, folder, dtype=dtype, **ours)
+            self._network = network.to(self.device).eval()
+        self._make = lambda **own: AutoProcessor.from_pretrained(folder, **ours, **own)  # type: ignore[no-untyped-call]
 
     @classmethod
     def missing(cls, options: Mapping[str, str]) -> list[str]:
-        """The weights, where they are not here."""
-        return tell_missing(lambda: _find(options.get("weights", "")))
+        """Leave to run the code that comes with the weights, and these, where they are not here."""
+        told = [] if options.get("trust_remote_code") == "yes" else [RUNS_CODE]
+        return told + tell_missing(lambda: _find(options.get("weights", "")))
 
     def watch(self, view: View, clock: Stopwatch) -> tuple[Any, list[Image.Image], TokenCounts]:
         """A processor with the arm's settings, the frames, and what it makes of them.
@@ -85,15 +87,13 @@ class NvilaHd(Examinee):
         Raises:
             Infeasible: Its processor cannot express the arm, or takes no such number of frames.
         """
-        num = view.canvas.num_frames
-        if num % CLIP_FRAMES:
+        if (num := view.canvas.num_frames) % CLIP_FRAMES:
             raise Infeasible(f"{num} frames. Allowed are multiples of {CLIP_FRAMES}.")
         sampled = {"num_video_frames": num, "num_video_frames_thumbnail": num // 2}
         processor: Any = self._make(**{**RECIPE, **sampled, **_gaze_settings(view.arm)})  # type: ignore[no-untyped-call]
         with clock.stage("preprocess"):
             frames = [Image.fromarray(view.canvas.pixels[i]) for i in range(num)]
-        counts = _count(processor, self._inputs(processor, frames, ""), view.arm)
-        return processor, frames, counts
+        return processor, frames, _count(processor, self._inputs(processor, frames, ""), view.arm)
 
     def count(self, view: View, notes: tuple[Any, Any, TokenCounts]) -> TokenCounts:
         """Patches through its tower, and visual tokens of the prompt."""
@@ -107,7 +107,7 @@ class NvilaHd(Examinee):
         num_ids, most = inputs["input_ids"].shape[1], GENERATION["max_new_tokens"]
         with clock.stage(GENERATE), torch.inference_mode():
             out = self._network.generate(**inputs, do_sample=False, max_new_tokens=most)
-        reply = processor.batch_decode(out[:, num_ids:], skip_special_tokens=True)[0]
+        (reply,) = processor.batch_decode(out[:, num_ids:], skip_special_tokens=True)
         return Answer(response=reply.strip(), num_text_tokens=num_ids - counts.visual)
 
     def _inputs(self, processor: Any, frames: list[Image.Image], text: str) -> dict[str, Any]:  # noqa: ANN401
@@ -146,5 +146,5 @@ def _count(processor: Any, inputs: Mapping[str, Any], arm: ArmSettings) -> Token
 
 
 def _find(weights: str) -> Path:
-    revision = None if weights else REVISION
-    return find_folder(weights or WEIGHTS, about=f"16 GB, {LICENSE}", revision=revision)
+    name, revision = (weights, None) if weights else (WEIGHTS, REVISION)
+    return find_folder(name, about=f"16 GB, {LICENSE}", revision=revision)

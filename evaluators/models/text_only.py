@@ -1,10 +1,13 @@
 """A language model that never sees the video: what do the questions give away?"""
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from evaluators.examinee import Answer, Examinee
+from evaluators.models.hub import tell_missing
+from evaluators.models.loading import load_whole, loading
 from evaluators.timing import Stopwatch
 from hlvid.errors import UserError
 from hlvid.files import sha256_cached
@@ -33,11 +36,12 @@ class TextOnly(Examinee):
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        folder = str(path.parent)
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, gguf_file=path.name)
-        self._network: Any = AutoModelForCausalLM.from_pretrained(
-            folder, gguf_file=path.name, dtype=torch.float32
-        )
+        file = {"gguf_file": path.name}
+        with loading(WEIGHTS):
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(str(path.parent), **file)
+            self._network = load_whole(
+                AutoModelForCausalLM, path.parent, dtype=torch.float32, **file
+            )
         self.model = ModelId(
             name="text-only",
             kind="language",
@@ -47,6 +51,12 @@ class TextOnly(Examinee):
             load_format="weights",
             license="Apache-2.0",
         )
+
+    @classmethod
+    def missing(cls, options: Mapping[str, str]) -> list[str]:
+        """The package that carries the weights, where it is not installed."""
+        del options
+        return tell_missing(weights_path)
 
     def answer(self, question: Question, notes: None, clock: Stopwatch) -> Answer:
         """The likeliest letter after the question in the model's own chat template."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,12 @@ OUTCOMES = tuple(Outcome)
 CORRECT, FAILED = OUTCOMES.index(Outcome.CORRECT), OUTCOMES.index(Outcome.FAILED)
 MAX_STAGES = 24
 """Most names of stages that are kept, the commonest first: a stranger may invent any number."""
+
+Time = Literal["end_to_end", "without_decode", "model_only"]
+"""Of an answer (COMPARISON.md 17): from the file on, from the frames on (gaze, resizing and
+gathering included), and the model's own stages alone."""
+MODEL_STAGES = ("encode", "read", "prune", "prefill", "generate")
+"""A vision tower's or a reader's, pruning behind it, and a language model's."""
 
 Texts = npt.NDArray[np.bytes_]
 
@@ -65,6 +71,17 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.question_ids)
+
+    def times_ms(self, what: Time) -> Floats:
+        """(n,) milliseconds that an answer took; NaN where that is not known."""
+        unknown = np.full(len(self), np.nan)
+        if what == "model_only":
+            own = [self.stage_ms[name] for name in MODEL_STAGES if name in self.stage_ms]
+            is_known = np.isfinite([unknown, *own]).any(axis=0)
+            with np.errstate(over="ignore"):
+                return np.where(is_known, np.nansum([unknown, *own], axis=0), np.nan)
+        times = self.stage_ms.get("end_to_end", unknown)
+        return times - self.stage_ms.get("decode", unknown) if what == "without_decode" else times
 
     def taken(self, order: Sequence[int]) -> Self:
         """The same columns with their rows in another order."""

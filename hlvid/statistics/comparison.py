@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import log_softmax
 
 from hlvid.errors import UserError
-from hlvid.statistics.columns import Columns, Graded
+from hlvid.statistics.columns import Columns, Graded, Time
 from hlvid.statistics.intervals import (
     MeanDifference,
     PairedDifference,
@@ -27,8 +27,8 @@ from hlvid.statistics.pairing import (
     Pairs,
     check_memory,
     derive_contrast,
+    in_one_command,
     is_dummy,
-    on_one_machine,
     pair_runs,
     paired_times_ms,
     run_name,
@@ -72,9 +72,11 @@ class Comparison:
     """Of the arm's letters from the reference's, in nats (Kullback and Leibler): 0 where all are as
     likely. It needs no right answers."""
     speed_up_end_to_end: RatioInterval | None
-    """With decode. None without times, from two machines, or with looped attention."""
+    """With decode. None without times, from two machines or commands, or with looped attention."""
+    speed_up_without_decode: RatioInterval | None
+    """End to end from the frames on: gaze, resizing and gathering are in it."""
     speed_up_model_only: RatioInterval | None
-    """Without decode."""
+    """Encoding, pruning, prefill and generation alone: what gaze itself costs is not in it."""
 
     @property
     def verdict(self) -> str:
@@ -134,7 +136,7 @@ def compare_arms(
     has_no_accuracy = is_dummy(arm.record, reference.record)
     num_bootstrap = 10_000 if with_bootstrap else 0
     accuracy = None if has_no_accuracy else _accuracy(pairs, seed, num_bootstrap)
-    can_time = on_one_machine(arm.record, reference.record) and not any(
+    can_time = in_one_command(arm.record, reference.record) and not any(
         run.record.generation.get("attention") == LOOPED_ATTENTION for run in (arm, reference)
     )
     return Comparison(
@@ -155,8 +157,9 @@ def compare_arms(
         num_changed_answers=pairs.num_changed,
         log_probability_margin=None if has_no_accuracy else _log_probability(pairs, answers, seed),
         divergence=None if has_no_accuracy else _divergence(pairs, seed),
-        speed_up_end_to_end=_speed_up(pairs, None, seed) if can_time else None,
-        speed_up_model_only=_speed_up(pairs, "decode", seed) if can_time else None,
+        speed_up_end_to_end=_speed_up(pairs, "end_to_end", seed) if can_time else None,
+        speed_up_without_decode=_speed_up(pairs, "without_decode", seed) if can_time else None,
+        speed_up_model_only=_speed_up(pairs, "model_only", seed) if can_time else None,
     )
 
 
@@ -336,8 +339,8 @@ def _right_letter_margins(
     return margins
 
 
-def _speed_up(pairs: Pairs, without_stage: str | None, seed: int) -> RatioInterval | None:
-    times = paired_times_ms(pairs, "end_to_end", without=without_stage)
+def _speed_up(pairs: Pairs, what: Time, seed: int) -> RatioInterval | None:
+    times = paired_times_ms(pairs, what)
     if times is None:
         return None
     arm_ms, reference_ms = times

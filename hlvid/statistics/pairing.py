@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hlvid.errors import UserError
 from hlvid.statistics.clusters import Floats
-from hlvid.statistics.columns import FAILED, Columns, Graded
+from hlvid.statistics.columns import FAILED, Columns, Graded, Time
 from hlvid.types import ArmSettings, RunRecord
 
 NOT_COMPARABLE = ("infeasible", "failed")
@@ -181,10 +181,18 @@ def on_one_machine(arm: RunRecord, reference: RunRecord) -> bool:
     return ours.hardware == theirs.hardware and ours.software == theirs.software
 
 
-def paired_times_ms(
-    pairs: Pairs, stage: str, *, without: str | None = None
-) -> tuple[Floats, Floats] | None:
-    """Milliseconds of a stage for (arm, reference), less those of another stage.
+def in_one_command(arm: RunRecord, reference: RunRecord) -> bool:
+    """Whether one command timed two runs on one machine, its arms taking turns.
+
+    Arms of an earlier command can be paired with those of a later one, and their accuracy compared;
+    their times were taken at another time of day, beside other work.
+    """
+    is_one = arm.provenance.command == reference.provenance.command
+    return is_one and on_one_machine(arm, reference)
+
+
+def paired_times_ms(pairs: Pairs, what: Time) -> tuple[Floats, Floats] | None:
+    """Milliseconds of an answer for (arm, reference).
 
     Over the questions that both answered. None where there are none, or a time is missing or not
     above 0.
@@ -193,11 +201,7 @@ def paired_times_ms(
         return None
     found = []
     for columns in (pairs.arm, pairs.reference):
-        unknown = np.full(len(pairs), np.nan)
-        times = columns.stage_ms.get(stage, unknown)
-        if without is not None:
-            times = times - columns.stage_ms.get(without, unknown)
-        times = times[pairs.is_answered]
+        times = columns.times_ms(what)[pairs.is_answered]
         if not (np.isfinite(times).all() and (times > 0).all()):
             return None
         found.append(times)

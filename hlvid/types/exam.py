@@ -39,7 +39,10 @@ class Video(Record):
 
 
 class Evidence(Record):
-    """Where in a video the answer can be seen. Never reaches a model."""
+    """Where in a video the answer can be seen. Never reaches a model.
+
+    Seconds count from the video's first frame, also where its file's own clock starts later.
+    """
 
     start_seconds: Seconds
     end_seconds: Seconds

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from evaluators.answering import answer_all
+from evaluators.canvas import Shape
 from evaluators.examinee import Answer, Examinee
 from evaluators.ledger import Ledger
 from hlvid.datasets import read
@@ -102,6 +103,22 @@ def test_what_was_replied_before_a_kill_is_not_asked_again(exam, tmp_path):
     with Ledger(tmp_path / "kept") as ledger:
         answer_all(others, probes, ledger=ledger)
     assert len(others.views) == 3
+
+
+@pytest.mark.parametrize("other", ["shape", "settings", "seed"])
+def test_replies_of_other_settings_are_asked_for_again(exam, tmp_path, other):
+    probes = [make_probe(exam, exam.questions[0], "single-frame")]
+    first, second, again = Eyes(), Eyes(), Eyes()
+    seed = 1 if other == "seed" else 0
+    if other == "shape":
+        second.shape = Shape(canvas="320x180", fit=lambda *_: (320, 180), context=7)
+    if other == "settings":
+        second.settings = {"dtype": "bfloat16"}
+    with Ledger(tmp_path / "kept") as ledger:
+        answer_all(first, probes, ledger=ledger)
+        answer_all(second, probes, seed=seed, ledger=ledger)
+        answer_all(again, probes, ledger=ledger)
+    assert [len(eyes.views) for eyes in (first, second, again)] == [1, 1, 0]
 
 
 def test_what_cannot_be_shown_fails_alone(exam, tmp_path):

@@ -14,7 +14,7 @@ from evaluators.models.qwen import Qwen
 from evaluators.run import Settings, run
 from evaluators.variants import plan_variants
 from hlvid.errors import UserError
-from hlvid.runs import read_run, write_run
+from hlvid.runs import predictions_sha256, read_run, write_run
 from hlvid.types import CHEAPER_OFF, BenchmarkId
 from tests.evaluators.conftest import write_benchmark
 
@@ -39,7 +39,7 @@ def other(tmp_path_factory, weights):
     folder, out = tmp_path_factory.mktemp("other"), tmp_path_factory.mktemp("runs")
     write_benchmark(folder, num_videos=3, name="other")
     options = {"weights": str(weights)}
-    run(Settings("qwen", ARMS, str(folder), None, 4, out, options=options), ["hlvid-eval"])
+    run(Settings("qwen", ARMS, str(folder), None, 6, out, options=options), ["hlvid-eval"])
     return out
 
 
@@ -57,6 +57,15 @@ def change(folder, name, **changes):
     """Rewrite one of the runs."""
     old = records(folder)[name]
     write_run(old.folder, old.record.model_copy(update=changes), old.predictions)
+
+
+def sink(folder, *names):
+    """Let candidates be ones that could not run."""
+    for name in names:
+        old = records(folder)[name]
+        changes = {"status": "infeasible", "summary": None}
+        changes |= {"predictions_sha256": predictions_sha256(())}
+        write_run(old.folder, old.record.model_copy(update=changes), ())
 
 
 def score(folder, **num_correct):
@@ -93,7 +102,7 @@ def test_the_chosen_arm_sits_beside_gaze_and_its_record_keeps_the_note(
     tiny, weights, runs, tmp_path
 ):
     score(runs, fewer_frames=3, fewer_and_lower=7, lower_resolution=5)
-    common = ("--model", "qwen", "--weights", weights, "--benchmark", tiny, "--frames", 4)
+    common = ("--model", "qwen", "--weights", weights, "--benchmark", tiny, "--frames", 6)
     gaze = ("--gaze", "both", "--selector", "detail@0.4", "--best-off", runs, "--limit", 2)
     words = [str(word) for word in (*common, *gaze, "--out", tmp_path / "out", "--json")]
     done = CliRunner().invoke(app, words)
@@ -139,6 +148,28 @@ def test_what_cannot_choose_is_refused(runs):
         choose(runs, GAZE)
     change(runs, name, limit=None, group_id="0" * 16)
     with pytest.raises(UserError, match="from another command"):
+        choose(runs, GAZE)
+
+
+def test_a_candidate_that_could_not_run_is_not_chosen(runs):
+    score(runs, fewer_frames=9, fewer_and_lower=3, lower_resolution=5)
+    sink(runs, "fewer-frames:detail@0.4")
+    (choice,) = choose(runs, GAZE)
+    assert choice.arm.name == "lower-resolution:detail@0.4"
+    assert "fewer-frames" not in choice.arm.notes[-1]
+    sink(runs, "fewer-and-lower:detail@0.4", "lower-resolution:detail@0.4")
+    with pytest.raises(UserError, match=r"no candidate for detail@0\.4 could run"):
+        choose(runs, GAZE)
+
+
+def test_a_candidate_that_spent_more_than_gaze_kept_is_refused(runs):
+    gaze = records(runs)["detail@0.4"]
+    first, *others = gaze.predictions
+    fewer = first.tokens.model_copy(update={"visual": first.tokens.visual // 4})
+    kept = (first.model_copy(update={"tokens": fewer}), *others)
+    record = gaze.record.model_copy(update={"predictions_sha256": predictions_sha256(kept)})
+    write_run(gaze.folder, record, kept)
+    with pytest.raises(UserError, match=r"spent more tokens than detail@0\.4 kept at 1 of 12"):
         choose(runs, GAZE)
 
 

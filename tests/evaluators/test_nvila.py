@@ -170,8 +170,25 @@ def test_its_code_runs_only_where_the_user_says_so(weights):
         NvilaHd(seed=0, weights=str(weights))
 
 
+def test_weights_with_a_tensor_too_few_are_refused(weights, tmp_path):
+    import torch
+    from safetensors.torch import save_file
+
+    folder = shutil.copytree(weights, tmp_path / "weights")
+    part = {"layer.weight": torch.ones(1, 1)}
+    save_file(part, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"weights: cannot be loaded \(its files lack layer\.bias"):
+        NvilaHd(seed=0, weights=str(folder), trust_remote_code="yes")
+
+
+def test_leave_to_run_its_code_is_told_before_anything_is_loaded(weights):
+    assert NvilaHd.missing({"weights": str(weights), "trust_remote_code": "yes"}) == []
+    (told,) = NvilaHd.missing({"weights": str(weights)})
+    assert "add --trust-remote-code" in told
+
+
 def test_weights_that_are_not_here_are_named_with_revision_and_licence():
-    (told,) = NvilaHd.missing({})
+    (told,) = NvilaHd.missing({"trust_remote_code": "yes"})
     assert "16 GB, CC BY-NC 4.0" in told and "--revision 7a5670e2" in told
 
 

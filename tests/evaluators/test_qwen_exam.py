@@ -36,7 +36,7 @@ ALSO = (
         "evs@0.5",
         "after-tower:detail@0.1",
     ),
-    *("fewer-frames:detail@0.1", "lower-resolution:detail@0.1"),
+    "lower-resolution:detail@0.1",
 )
 ARMS = plan_variants(ALSO, GAZING)
 TOTAL, CONTEXT = 2 * 20 * 11, 2 * 3 * 2
@@ -102,8 +102,6 @@ def test_four_counts_are_told_and_controls_spend_the_same_integer(sat):
     assert {name: counts[name].visual for name in expected} == expected
     assert CONTEXT < counts["fewer-and-lower@0.5"].visual <= TOTAL // 2 + CONTEXT
     assert CONTEXT < counts["lower-resolution@0.25"].visual <= TOTAL // 4 + CONTEXT
-    # A tenth of two pairs of frames is less than one pair, which is the least that can be shown.
-    assert counts["fewer-frames:detail@0.1"].visual == TOTAL // 2 + CONTEXT
     assert CONTEXT < counts["lower-resolution:detail@0.1"].visual <= TOTAL // 10 + CONTEXT
     for name in ("evs@0.5", "after-tower:detail@0.1"):
         assert counts[name].encoded == counts["off"].encoded == 4 * (TOTAL + CONTEXT)
@@ -172,6 +170,23 @@ def test_an_arm_that_cannot_run_is_infeasible_and_has_no_accuracy(tiny, tmp_path
     assert (off.record.status, off.record.summary, off.predictions) == ("infeasible", None, ())
     assert gaze.record.status == "complete"
     assert "infeasible" in report.table([report.describe(off, tmp_path)])
+
+
+def test_less_than_a_pair_of_frames_is_infeasible_and_the_plan_says_so(tiny, tmp_path):
+    """A tenth of two pairs of frames is less than one pair, the least that can be shown."""
+    asked = settings_for(tiny, tmp_path)
+    common = ("--benchmark", tiny, "--frames", asked.num_frames, "--limit", 1, "--out", tmp_path)
+    dummy = ("--model", "qwen", "--load-format", "dummy", "--weights", OPTIONS["weights"])
+    gaze = ("--gaze", "on", "--selector", "detail@0.1", "--also", "fewer-frames:detail@0.1")
+    words = [str(word) for word in (*dummy, *common, *gaze)]
+    planned = CliRunner().invoke(app, ["plan", *words])
+    assert planned.exit_code == 0, planned.exception
+    why = "INFEASIBLE: a pair of frames has 220 tokens, more than the 44 that may be spent"
+    assert why in planned.stdout
+    done = CliRunner().invoke(app, [*words, "--json"])
+    states = {row["arm"]: row["status"] for row in json.loads(done.stdout)["runs"]}
+    assert states == {"detail@0.1": "complete", "fewer-frames:detail@0.1": "infeasible"}
+    assert f"fewer-frames:detail@0.1: 1 of 1 questions: {why}" in done.stderr
 
 
 def test_out_of_memory_on_one_question_fails_it_and_the_next_one_runs(tiny, tmp_path, monkeypatch):

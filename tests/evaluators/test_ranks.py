@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -87,6 +88,35 @@ def test_what_two_processes_left_when_they_were_killed_one_takes_up(tiny, tmp_pa
     assert sum(key.startswith("look/") for key in keys) == 2, "no video was looked at twice"
     assert all(line in kept for lines in looks for line in lines if line.endswith(b"}"))
     assert not ledgers[1].exists()
+
+
+def test_a_process_waits_for_the_others_as_long_as_it_takes():
+    """A contract with accelerate and torch: what is asked for is what the process group has."""
+    code = (
+        "from evaluators.ranks import PATIENCE, find_ranks; ranks = find_ranks(); "
+        "import torch.distributed as group; "
+        "from torch.distributed.distributed_c10d import _get_default_group; "
+        "found = _get_default_group()._get_backend(__import__('torch').device('cpu')); "
+        "assert found.options._timeout == PATIENCE, found.options._timeout; "
+        "print(ranks.number, ranks.num); group.destroy_process_group()"
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    common |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "LOCAL_WORLD_SIZE": "2"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **common, "RANK": rank, "LOCAL_RANK": rank},
+        )
+        for rank in ("0", "1")
+    ]
+    told = [process.communicate(timeout=400) for process in started]
+    assert [out.split() for out, _ in told] == [["0", "2"], ["1", "2"]], told
 
 
 @pytest.mark.parametrize("num_ranks", [1, 2, 3, 5])

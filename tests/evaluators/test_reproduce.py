@@ -83,7 +83,8 @@ def test_a_rendered_video_tells_the_hours_before_any_is_here(tmp_path, monkeypat
     assert [(one.arm, one.problem) for one in probes] == [("off", ""), ("detail@0.1", "")]
     assert all(one.seconds_per_look > 0 for one in probes)
     assert seconds_of(probes, 20, 10) == pytest.approx(
-        sum(10 * one.seconds_per_look + 20 * one.seconds_per_answer for one in probes)
+        10 * max(one.seconds_to_decode for one in probes)
+        + sum(10 * one.seconds_per_look + 20 * one.seconds_per_answer for one in probes)
     )
     assert not (tmp_path / "runs").exists()
 
@@ -101,6 +102,23 @@ def test_hours_that_cannot_be_told_keep_nothing_else_from_being_said(
     assert "points where 20% of answers differ" in done.stderr
     assert "hours: not known. " in done.stderr and "nowhere" in done.stderr
     assert not list(tmp_path.rglob("*.tar"))
+
+
+def test_weights_that_are_missing_are_told_before_any_video_is_fetched(
+    hub, published, hlvid_eval, tmp_path
+):
+    source = source_of("hlvid")
+    hub.add(source.repository, published.hlvid_files(), commit=source.revision)
+    done = hlvid_eval(
+        *("reproduce", "paper-hlvid", "--model", "qwen", "--weights", tmp_path / "nowhere"),
+        *("--data", tmp_path / "hlvid", "--out", tmp_path / "runs", "--no-probe"),
+        env={**hub.environment(), "HF_HOME": str(tmp_path / "home")},
+        code=2,
+    )
+    *before, error = done.stderr.splitlines()
+    assert any(line.startswith("disk: ") for line in before)
+    assert "nowhere" in error and "nvidia/AutoGaze" in error and "No video was fetched" in error
+    assert not (tmp_path / "hlvid").exists()
 
 
 def test_videomme_goes_from_the_hub_to_a_page_that_holds_none_of_it(

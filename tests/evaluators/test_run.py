@@ -21,7 +21,7 @@ from evaluators.gazing import Donors
 from evaluators.models import text_only
 from evaluators.run import run
 from evaluators.sitting import Room
-from hlvid.datasets import MissingVideo, read
+from hlvid.datasets import MissingVideo, read, write
 from hlvid.errors import UserError
 from hlvid.files import write_jsonl
 from hlvid.grading import grade
@@ -222,7 +222,7 @@ def test_gold_is_exactly_right_and_lmms_eval_marks_as_we_do(tiny, tmp_path):
 
 
 def test_the_text_of_an_error_as_a_reply_makes_the_run_partial_and_is_not_timed(
-    tiny, tmp_path, monkeypatch
+    tiny, tmp_path, monkeypatch, capsys
 ):
     gold = models.find("gold")
     answer = gold.answer
@@ -230,14 +230,19 @@ def test_the_text_of_an_error_as_a_reply_makes_the_run_partial_and_is_not_timed(
     def stumble(self, question, notes, clock):
         if question.question_id == "v0-q1":
             return Answer("[LMMS_EVAL_REQUEST_FAILED after 3 retries]")
+        if question.video_id == "v1":
+            raise UserError("the endpoint is down.")
         return answer(self, question, notes, clock)
 
     monkeypatch.setattr(gold, "answer", stumble)
     ((graded, folder),) = run(settings_for(tiny, tmp_path, model="gold"), ["hlvid-eval"])
     assert graded.record.status == "partial"
-    assert graded.record.summary.num_failed == 1
+    assert graded.record.summary.num_failed == 5
     row = report.describe(graded, folder)
-    assert row["num_failed"] == 1
+    assert row["num_failed"] == 5
+    told = capsys.readouterr().err
+    assert "off: 4 of 8 questions: the endpoint is down." in told
+    assert "off: 1 of 8 questions: [LMMS_EVAL_REQUEST_FAILED after 3 retries]" in told
     done = invoke("score", folder, "--benchmark", tiny)
     assert done.exit_code == 0, done.exception
 
@@ -259,6 +264,23 @@ def test_random_letter_follows_seed_and_question_only(tiny, tmp_path):
 def test_gaze_means_nothing_to_a_model_that_does_not_look(tiny, tmp_path):
     with pytest.raises(UserError, match="gold never looks at the video"):
         run(settings_for(tiny, tmp_path, model="gold", arms=ARMS), ["hlvid-eval"])
+
+
+def test_withheld_answers_are_refused_before_a_model_is_loaded(tiny, tmp_path, monkeypatch):
+    folder = tmp_path / "b"
+    shutil.copytree(tiny, folder)
+    known = read(tiny, root=tiny)
+    asked = [
+        question.model_copy(update={"answer": None}) if number in (1, 6) else question
+        for number, question in enumerate(known.questions)
+    ]
+    write(folder, replace(known, questions=tuple(asked), root=folder))
+    settings = settings_for(folder, tmp_path / "runs", model="gold")
+    monkeypatch.setattr(models.find("gold"), "make", None)
+    with pytest.raises(UserError, match=r"answers of 2 of 8 questions are withheld.*'hlvid-eval"):
+        prepare(settings)
+    monkeypatch.undo()
+    assert len(prepare(replace(settings, limit=1)).sat.questions) == 1
 
 
 def test_without_any_video_the_sentence_says_how_to_get_them(tiny, tmp_path):

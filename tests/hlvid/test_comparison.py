@@ -175,9 +175,27 @@ def test_difference_is_arm_less_reference(off, gaze):
 def test_speed_up_is_reference_by_arm_with_and_without_decode(off, gaze):
     comparison = compare_arms(gaze, off)
     assert comparison.speed_up_end_to_end.ratio == pytest.approx(300 / 150)
-    assert comparison.speed_up_model_only.ratio == pytest.approx(200 / 50)
-    assert comparison.speed_up_model_only.low == pytest.approx(4)
+    assert comparison.speed_up_without_decode.ratio == pytest.approx(200 / 50)
+    assert comparison.speed_up_without_decode.low == pytest.approx(4)
     assert comparison.speed_up_end_to_end.num_clusters == NUM_VIDEOS
+
+
+def test_model_only_is_what_the_model_itself_does(off, gaze):
+    """Neither decoding nor gaze, and not what is neither: encode, prune, prefill, generate."""
+
+    def timed(run, encode):
+        stages = {"decode": 100.0, "gaze": 40.0, "preprocess": 7.0, "encode": encode}
+        stages |= {"prefill": 3.0, "generate": 2.0}
+        whole = {**stages, "end_to_end": sum(stages.values()), "first_token": 1.0}
+        for number in range(len(run.predictions)):
+            run = change_prediction(run, number, stage_ms=whole)
+        return run
+
+    comparison = compare_arms(timed(gaze, 5.0), timed(off, 15.0))
+    assert comparison.speed_up_model_only.ratio == pytest.approx(20 / 10)
+    assert comparison.speed_up_without_decode.ratio == pytest.approx(67 / 57)
+    assert comparison.speed_up_end_to_end.ratio == pytest.approx(167 / 157)
+    assert compare_arms(gaze, off).speed_up_model_only is None
 
 
 def test_times_of_two_machines_give_no_speed_up(off, gaze):
@@ -186,7 +204,16 @@ def test_times_of_two_machines_give_no_speed_up(off, gaze):
     )
     comparison = compare_arms(change_record(gaze, provenance=elsewhere), off)
     assert comparison.speed_up_end_to_end is None
-    assert comparison.speed_up_model_only is None
+    assert comparison.speed_up_without_decode is None
+
+
+def test_times_of_two_commands_give_no_speed_up(off, gaze):
+    """Arms of an earlier command join a group; only arms of one command took their turns."""
+    earlier = gaze.record.provenance.model_copy(update={"command": ("hlvid-eval", "earlier")})
+    comparison = compare_arms(change_record(gaze, provenance=earlier), off)
+    assert comparison.accuracy is not None
+    assert comparison.speed_up_end_to_end is None
+    assert comparison.speed_up_without_decode is None
 
 
 @pytest.mark.parametrize("side", [0, 1])
@@ -196,20 +223,20 @@ def test_looped_attention_gives_no_speed_up(off, gaze, side):
     runs[side] = change_record(runs[side], generation=looped)
     comparison = compare_arms(*runs)
     assert comparison.speed_up_end_to_end is None
-    assert comparison.speed_up_model_only is None
+    assert comparison.speed_up_without_decode is None
 
 
 def test_missing_times_give_no_speed_up(off, gaze):
     without_decode = change_prediction(gaze, 5, stage_ms={"end_to_end": 10.0})
     comparison = compare_arms(without_decode, off)
     assert comparison.speed_up_end_to_end is not None
-    assert comparison.speed_up_model_only is None
+    assert comparison.speed_up_without_decode is None
     untimed = change_prediction(gaze, 5, stage_ms={})
     assert compare_arms(untimed, off).speed_up_end_to_end is None
     instant = change_prediction(gaze, 5, stage_ms={"decode": 10.0, "end_to_end": 10.0})
     comparison = compare_arms(instant, off)
     assert comparison.speed_up_end_to_end is not None
-    assert comparison.speed_up_model_only is None
+    assert comparison.speed_up_without_decode is None
 
 
 def test_failures_count_as_wrong_and_are_reported(off, gaze):
@@ -267,7 +294,7 @@ def test_dummy_weights_give_times_only(off, gaze):
     comparison = compare_arms(change_record(gaze, model=model), change_record(off, model=model))
     assert comparison.accuracy is None
     assert comparison.verdict == "latency only"
-    assert comparison.speed_up_model_only.ratio == pytest.approx(4)
+    assert comparison.speed_up_without_decode.ratio == pytest.approx(4)
 
 
 def test_few_videos_give_no_verdict():

@@ -228,5 +228,5 @@ def test_times_of_some_answers_are_none_of_the_run(tmp_path, lab, is_decode_alon
     answers = [slow if a.question_id == slow.question_id else a for a in answers]
     lab.write(tmp_path / "runs", exam, "qwen", OFF, answers=answers)
     (entry,), _ = read_entries(find_runs([tmp_path / "runs"]), read_exams([tmp_path / "exam"]))
-    assert entry.model_only is None
+    assert entry.without_decode is None
     assert (entry.end_to_end is not None) == bool(mean_stages(entry.columns)) == is_decode_alone

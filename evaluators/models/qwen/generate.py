@@ -102,7 +102,7 @@ def _batch(prompts: Sequence[Prompt], *, pad_id: int) -> tuple[Tensor, Tensor, T
 
 
 @dataclass
-class Encoded(BaseModelOutputWithPooling):  # type: ignore[misc]
+class Encoded(BaseModelOutputWithPooling):
     """What transformers' towers give, of either family; its own class must be a model's output."""
 
     deepstack_features: list[list[Tensor]] | None = None
@@ -112,7 +112,7 @@ def as_encoded(features: Sequence[Features]) -> Encoded:
     """What transformers expects of an encoder: a list of videos' tokens, and of each layer's."""
     layers = zip(*(one.deepstack for one in features), strict=True)
     return Encoded(
-        pooler_output=[one.tokens for one in features],
+        pooler_output=[one.tokens for one in features],  # type: ignore[arg-type]
         deepstack_features=[list(layer) for layer in layers],
     )
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from evaluators.examinee import View
-from evaluators.mapping import slice_frames
+from evaluators.examinee import Infeasible, View
+from evaluators.mapping import Pairing, slice_frames
 from evaluators.models.qwen.geometry import stock_pixels
 from evaluators.pruning import Stream
 from gaze.selectors.budget import budget_tokens
@@ -117,14 +117,19 @@ def _stock(view: View, video_processor: Any) -> Shown:  # noqa: ANN401
 
 
 def _spent_without_looking(view: View) -> Shown:
-    """Uniform slices on a grid of about the same shape, as an arm may spend; one token at least."""
+    """Uniform slices on a grid of about the same shape, never more than an arm may spend.
+
+    Raises:
+        Infeasible: The least that it can show is more than that.
+    """
     canvas, views, pairing = view.canvas, view.views, view.canvas.shape.pairing
-    num_slices, tokens = view.kept.num_frames, allowed(view)
+    num_slices, tokens, least = view.kept.num_frames, allowed(view), 1
     if view.arm.variant == "fewer-frames":
-        num_slices = max(1, tokens // views.num_tokens)
+        num_slices, least = tokens // views.num_tokens, views.num_tokens
     elif view.arm.variant == "fewer-and-lower":
         share = tokens / (num_slices * views.num_tokens)
-        num_slices = max(1, round(num_slices * math.sqrt(share)))
+        num_slices = min(tokens, max(1, round(num_slices * math.sqrt(share))))
+    _check_spending(max(1, num_slices), least, tokens, pairing)
     per_slice = 2 if pairing == "stock" else 1
     chosen = uniform_indices(canvas.num_frames, min(num_slices * per_slice, canvas.num_frames))
     frames = [
@@ -134,9 +139,23 @@ def _spent_without_looking(view: View) -> Shown:
     if view.arm.variant == "fewer-frames":
         cols, rows, pixels = views.cols, views.rows, canvas.pixels
     else:
-        cols, rows = _lower(views, max(1, tokens // len(frames)))
+        cols, rows = _lower(views, tokens // len(frames))
         pixels = shrink(canvas.pixels, cols * views.token_pixels, rows * views.token_pixels)
     return Shown(Stream.whole(len(frames), rows, cols), pixels, frames, canvas.frame_seconds)
+
+
+def _check_spending(num_slices: int, least: int, tokens: int, pairing: Pairing) -> None:
+    """Refuse what spends too much even with the least of a slice.
+
+    Raises:
+        Infeasible: It does.
+    """
+    if num_slices * least > tokens:
+        name = "pair of frames" if pairing == "stock" else "frame"
+        told = f"a {name} has {least} tokens", "more --frames"
+        if least == 1:
+            told = f"a token for each {name} makes {num_slices}", "a larger --canvas"
+        raise Infeasible(f"{told[0]}, more than the {tokens} that may be spent. Use {told[1]}.")
 
 
 def _lower(views: Views, most: int) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from evaluators import attention
 from evaluators.models.hub import describe, find_folder, tell_missing
+from evaluators.models.loading import load_whole, loading
 from evaluators.models.qwen import byte_tokens
 from hlvid.errors import UserError
 from hlvid.types import ModelId
@@ -86,8 +87,8 @@ def load(
             larger than one card over all of them, then over memory; or a place for each module.
 
     Raises:
-        UserError: The weights are not here, or not of the family, or cannot be spread; the sentence
-            says what to do.
+        UserError: The weights are not here, not whole, not of the family, do not fit into memory or
+            cannot be spread; the sentence says what to do.
     """
     import torch
 
@@ -100,17 +101,20 @@ def load(
     name = weights or DEFAULT
     dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
     if load_format == "dummy":
-        model, processor = _make(find_dimensions(name), dtype, device, seed)
+        with loading(name):
+            model, processor = _make(find_dimensions(name), dtype, device, seed)
+            model = _ready(model)
         about = ModelId(name="qwen", kind="mllm", weights=name, load_format="dummy")
-        return Loaded(_ready(model), processor, about)
+        return Loaded(model, processor, about)
     folder = _folder(name)
     _check_family(folder)
     import transformers
 
     auto: Any = transformers
     settings = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        model = auto.AutoModelForImageTextToText.from_pretrained(
+    with loading(name):
+        model = load_whole(
+            auto.AutoModelForImageTextToText,
             folder,
             dtype=dtype,
             attn_implementation="sdpa",
@@ -119,11 +123,8 @@ def load(
             **settings,
         )
         processor = auto.AutoProcessor.from_pretrained(folder, **settings)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        told = " ".join(str(error).split())[:300]
-        raise UserError(f"--weights {name}: cannot be loaded ({told}).") from None
-    about = describe("qwen", name, folder, _license(name))
-    return Loaded(_ready(model), processor, about)
+        model = _ready(model)
+    return Loaded(model, processor, describe("qwen", name, folder, _license(name)))
 
 
 def device_of(network: Any) -> Any:  # noqa: ANN401
