@@ -26,6 +26,7 @@ from hlvid.types import OUT_OF_MEMORY, ArmSettings, Outcome, Prediction, Provena
 LEDGER_FILE = f"{SCRATCH_FOLDER}/finished.jsonl"
 MOST_REASONS = 5
 """Of an arm's failures that are told at the end."""
+MAX_REASON_CHARACTERS = 500
 
 
 def run(settings: Settings, command: Sequence[str]) -> list[tuple[GradedRun, Path]]:
@@ -131,7 +132,7 @@ def _tell_untimed(predictions: Collection[Prediction]) -> None:
 
 
 def _tell_failures(exam: Exam, predictions: Mapping[tuple[str, str], Prediction]) -> None:
-    """Say of every arm why it could not answer, each reason once: no record has it."""
+    """Say of every arm why it could not answer, each reason once: records have one at most."""
     num, again = len(exam.sat.questions), " again" if exam.repeat else ""
     for arm in exam.settings.arms:
         of_arm = [one for (_, name), one in predictions.items() if name == arm.name]
@@ -146,6 +147,12 @@ def _why_failed(one: Prediction) -> str:
     """A sentence, also where a failure came as the text of a reply; '' for an answer."""
     reply = one.response or ""
     return one.error or (" ".join(reply.split())[:200] if is_failure(reply) else "")
+
+
+def _reason(errors: Sequence[str]) -> str:
+    """Of the first question that an arm could not take, as the record has it."""
+    why = next(error for error in errors if error.startswith((INFEASIBLE, OUT_OF_MEMORY)))
+    return why.removeprefix(INFEASIBLE)[:MAX_REASON_CHARACTERS]
 
 
 def _keep_weights(exam: Exam, ledger: Ledger) -> None:
@@ -232,6 +239,7 @@ def _write(
         predictions_sha256=predictions_sha256(given),
         summary=None if is_infeasible else summarize(grades),
         status=status,
+        infeasible_because=_reason(errors) if is_infeasible else None,
     )
     written = write_run(settings.out / run_id, record, given)
     return GradedRun(record, written.predictions, tuple(grades)), written.folder

@@ -132,7 +132,8 @@ class Entry:
         if self.standing.withdrawn is not None:
             reasons.append(f"withdrawn: {self.standing.withdrawn}")
         if record.status == "infeasible":
-            reasons.append("infeasible: this arm could not run at all")
+            why = record.infeasible_because
+            reasons.append(f"infeasible: {why or 'this arm could not run at all'}")
         if record.status in ("partial", "failed") and record.summary is not None:
             failed, of = record.summary.num_failed, record.summary.num_questions
             reasons.append(f"{record.status}: {failed} of {of} questions failed")

@@ -278,9 +278,13 @@ class RunRecord(Record):
     summary: Summary | None
     """None where the arm could not run at all."""
     status: Literal["complete", "partial", "failed", "infeasible"]
+    infeasible_because: Annotated[str, StringConstraints(max_length=500)] | None = None
+    """A sentence: what the arm said of the first question that it could not take."""
 
     @model_validator(mode="after")
     def _infeasible_has_no_accuracy(self) -> Self:
         if (self.status == "infeasible") != (self.summary is None):
             raise ValueError(f"status {self.status!r} contradicts the presence of a summary")
+        if self.infeasible_because is not None and self.status != "infeasible":
+            raise ValueError(f"status {self.status!r} contradicts a reason to be infeasible")
         return self

@@ -169,6 +169,10 @@ def test_an_arm_that_cannot_run_is_infeasible_and_has_no_accuracy(tiny, tmp_path
     (off, _), (gaze, _) = run(settings_for(tiny, tmp_path, arms=GAZING[:2]), ["hlvid-eval"])
     assert (off.record.status, off.record.summary, off.predictions) == ("infeasible", None, ())
     assert gaze.record.status == "complete"
+    assert off.record.infeasible_because == (
+        "a prompt of 9 tokens does not fit the model's context of 8."
+    )
+    assert gaze.record.infeasible_because is None
     assert "infeasible" in report.table([report.describe(off, tmp_path)])
 
 

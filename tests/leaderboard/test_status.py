@@ -58,6 +58,8 @@ def odd(tmp_path_factory, lab):
     write("qwen", gaze("text"), lambda a: a.question_id.startswith("v00-"), status="partial")
     write("qwen", gaze("oracle", privileged=True), lambda a: True, status="failed")
     write("qwen", gaze("change"), answers=[], status="infeasible", summary=None)
+    cannot = {"status": "infeasible", "summary": None, "infeasible_because": "no <room> at all."}
+    write("qwen", gaze("centre"), answers=[], **cannot)
     dummy = qwen.model_copy(update={"weights": "dummy", "load_format": "dummy"})
     write("qwen", OFF, model=dummy, group_id="d" * 16)
     write("qwen", gaze("detail"), model=dummy, group_id="d" * 16)
@@ -116,6 +118,7 @@ def test_partial_run_is_shown_with_its_failures_and_has_no_rank(rows):
 def test_infeasible_arm_has_no_accuracy(rows):
     row = row_of(rows, "infeasible: this arm could not run at all")
     assert row[0] == row[2] == row[4] == row[5] == "–"
+    assert row_of(rows, "infeasible: no <room> at all.")[0] == "–"
 
 
 def test_failed_run_says_so(rows):
