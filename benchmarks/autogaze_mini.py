@@ -62,6 +62,7 @@ STAGES = {
     "wide": "mini-wide",
     "grpo": "mini-grpo",
     "grpo-only": "mini-grpo-only",
+    "varied": "mini-varied",
 }
 """Folder of each run, and the configuration that ships."""
 TRAINED = {
@@ -71,6 +72,7 @@ TRAINED = {
     "wide": "next-token prediction",
     "grpo": "both stages",
     "grpo-only": "GRPO only",
+    "varied": "next-token prediction",
 }
 """What the model of each run has been trained by, from its beginning on."""
 UNTRAINED = "untrained"
@@ -289,8 +291,8 @@ def card() -> str:
             "learns from what it gazes at itself (DAgger), `own-16` does so on longer clips and "
             "`wide` over pictures without end; "
             "`grpo` goes on from there and lowers the loss itself; `grpo-only` does so from the "
-            "beginning, to be compared with. Of each run the step that was best on its own "
-            "validation clips is judged on "
+            "beginning, to be compared with; `varied` goes on from `own` over all kinds of "
+            "clips. Of each run the step that was best on its own validation clips is judged on "
             f"{judged.num_clips} of {judged.num_frames} frames, all of which every model "
             f"remembers; published is `{judged.best}`, the best of these.",
             "",

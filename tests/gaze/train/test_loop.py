@@ -170,7 +170,16 @@ def test_the_temperature_follows_its_schedule():
 
 
 @pytest.mark.parametrize(
-    "name", ["mini-ntp", "mini-own", "mini-own-16", "mini-wide", "mini-grpo", "mini-grpo-only"]
+    "name",
+    [
+        "mini-ntp",
+        "mini-own",
+        "mini-own-16",
+        "mini-wide",
+        "mini-grpo",
+        "mini-grpo-only",
+        "mini-varied",
+    ],
 )
 def test_shipped_configurations_are_read(name):
     settings = read_settings(Path(name))
