@@ -90,11 +90,12 @@ POINTS = 20
 
 
 def log_of(run: str) -> list[Row]:
-    """The lines of a run's log; none where there is no such run."""
+    """The lines of a run's log; none where there is no such run, or it was never validated."""
     path = ROOT / RUNS / run / LOG
     if not path.is_file():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    log = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return log if any("validation_loss" in row for row in log) else []
 
 
 def best_of(log: Sequence[Row]) -> Row:
