@@ -314,8 +314,11 @@ def card() -> str:
             ),
             "",
             "In these the paper is not followed: labels are soft, by what every cell gains; there "
-            "is a stage of its own gazes (DAgger); GRPO is paid for every frame of a clip and "
-            "draws most of its lengths as budgets of labels are drawn; the loss is not VideoMAE's. "
+            "is a stage of its own gazes (DAgger); GRPO is paid for every frame of a clip, has "
+            f"groups of {read_settings(Path(STAGES['grpo'])).grpo.group} (`grpo`) and "
+            f"{read_settings(Path(STAGES['grpo-only'])).grpo.group} (`grpo-only`), "
+            "and draws most of its lengths as budgets of labels are drawn; the loss is not "
+            "VideoMAE's. "
             "A fresh model is no plain noise: its filters begin as cosines, its last layer hands "
             "on the place that it attends to.",
             "",
