@@ -67,11 +67,9 @@ table: .venv/eval.stamp
 train-autogaze: .venv/all.stamp
 	$(BIN)/hlvid-gaze train ntp --config mini-ntp --out $(TRAIN_RUN)/ntp --max-minutes $(TRAIN_MINUTES) && \
 	$(BIN)/hlvid-gaze train ntp --config mini-own --start $(TRAIN_RUN)/ntp/best --out $(TRAIN_RUN)/own --max-minutes $(TRAIN_MINUTES) && \
-	$(BIN)/hlvid-gaze train ntp --config mini-own-16 --start $(TRAIN_RUN)/own/best --out $(TRAIN_RUN)/own-16 --max-minutes $(TRAIN_MINUTES) && \
-	$(BIN)/hlvid-gaze train ntp --config mini-wide --start $(TRAIN_RUN)/own-16/best --out $(TRAIN_RUN)/wide --max-minutes $(TRAIN_MINUTES) && \
-	$(BIN)/hlvid-gaze train grpo --config mini-grpo --start $(TRAIN_RUN)/wide/best --out $(TRAIN_RUN)/grpo --max-minutes $(TRAIN_MINUTES) && \
-	$(BIN)/hlvid-gaze train grpo --config mini-grpo-only --out $(TRAIN_RUN)/grpo-only --max-minutes $(TRAIN_MINUTES) && \
-	$(BIN)/hlvid-gaze train ntp --config mini-varied --start $(TRAIN_RUN)/own/best --out $(TRAIN_RUN)/varied --max-minutes $(TRAIN_MINUTES) || \
+	$(BIN)/hlvid-gaze train ntp --config mini-regret --start $(TRAIN_RUN)/own/best --out $(TRAIN_RUN)/regret --max-minutes $(TRAIN_MINUTES) && \
+	$(BIN)/hlvid-gaze train grpo --config mini-grpo --start $(TRAIN_RUN)/regret/best --out $(TRAIN_RUN)/grpo --max-minutes $(TRAIN_MINUTES) && \
+	$(BIN)/hlvid-gaze train grpo --config mini-grpo-only --out $(TRAIN_RUN)/grpo-only --max-minutes $(TRAIN_MINUTES) || \
 	test $$? -eq 3
 
 publish-autogaze: .venv/all.stamp

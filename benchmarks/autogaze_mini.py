@@ -58,21 +58,17 @@ RUNS = Path("training", "autogaze-mini")
 STAGES = {
     "ntp": "mini-ntp",
     "own": "mini-own",
-    "own-16": "mini-own-16",
-    "wide": "mini-wide",
+    "regret": "mini-regret",
     "grpo": "mini-grpo",
     "grpo-only": "mini-grpo-only",
-    "varied": "mini-varied",
 }
 """Folder of each run, and the configuration that ships."""
 TRAINED = {
     "ntp": "next-token prediction",
     "own": "next-token prediction",
-    "own-16": "next-token prediction",
-    "wide": "next-token prediction",
+    "regret": "next-token prediction",
     "grpo": "both stages",
     "grpo-only": "GRPO only",
-    "varied": "next-token prediction",
 }
 """What the model of each run has been trained by, from its beginning on."""
 UNTRAINED = "untrained"
@@ -81,6 +77,7 @@ DOCS = Path("docs", "autogaze-mini")
 VALIDATION = "validation.svg"
 MINIMISED = {
     "labels.svg": ("cross_entropy", "Cross-entropy of the first stage's labels, training clips"),
+    "regret.svg": ("regret", "What a frame's choices give away, training clips"),
     "rewards.svg": ("reconstruction", "Loss that the second stage lowers, other clips every step"),
 }
 """Picture -> what of the log it shows, and its title."""
@@ -289,11 +286,11 @@ def card() -> str:
             "[its measurement](../../docs/autogaze-mini/evaluation.md). "
             "The configurations are in `gaze/train/configs`, the last states of the runs in "
             f"`{RUNS.as_posix()}`. `ntp` predicts greedy gazes; `own` goes on from its best and "
-            "learns from what it gazes at itself (DAgger), `own-16` does so on longer clips and "
-            "`wide` over pictures without end; "
+            "learns from what it gazes at itself (DAgger), `regret` does so with every choice "
+            "counted by what it gives away, over pictures without end too; "
             "`grpo` goes on from there and lowers the loss itself; `grpo-only` does so from the "
-            "beginning, to be compared with; `varied` goes on from `own` over all kinds of "
-            "clips. Of each run the step that was best on its own validation clips is judged on "
+            "beginning, to be compared with. Of each run the step that was best on its own "
+            "validation clips is judged on "
             f"{judged.num_clips} of {judged.num_frames} frames, all of which every model "
             f"remembers; published is `{judged.best}`, the best of these.",
             "",
@@ -314,7 +311,8 @@ def card() -> str:
             ),
             "",
             "In these the paper is not followed: labels are soft, by what every cell gains; there "
-            "is a stage of its own gazes (DAgger); GRPO is paid for every frame of a clip, has "
+            "are stages of its own gazes (DAgger), the last of which lowers the regret of its "
+            "choices and not their cross-entropy; GRPO is paid for every frame of a clip, has "
             f"groups of {read_settings(Path(STAGES['grpo'])).grpo.group} (`grpo`) and "
             f"{read_settings(Path(STAGES['grpo-only'])).grpo.group} (`grpo-only`), "
             "and draws most of its lengths as budgets of labels are drawn; the loss is not "

@@ -50,7 +50,7 @@ def register(app: typer.Typer) -> None:
 @training.callback(
     epilog="\b\nExamples:\n"
     "hlvid-gaze train ntp --config mini-ntp --out training/autogaze-mini/ntp --max-minutes 100\n"
-    "hlvid-gaze train grpo --config mini-grpo --start training/autogaze-mini/wide/best "
+    "hlvid-gaze train grpo --config mini-grpo --start training/autogaze-mini/regret/best "
     "--out training/autogaze-mini/grpo\n"
     "Several GPUs: accelerate launch -m gaze.train.cli ntp --config mini-ntp --out run\n"
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field, model_validator
@@ -14,7 +14,7 @@ from gaze.preprocess import normalize
 from gaze.train.batches import Batch
 from gaze.train.labels import Labels, along
 from gaze.train.rollout import roll_out
-from gaze.train.sequences import score
+from gaze.train.sequences import Costs, score
 from hlvid.types import Record
 
 _LEAST = 1e-5
@@ -40,18 +40,35 @@ class NtpSettings(Record):
             have been best there, as DAgger does it (Ross et al. 2011, arXiv 1011.0686): a model
             that gazes meets what its own gazes left out, which greedy ones never show. For a model
             that was taught greedy sequences before. Needs sharpness. False, the paper's.
+        regret_weight: Of what the model's probabilities give away: at each place of a sequence
+            the gain of the best cell less the mean gain of the cells drawn by them, summed over a
+            frame. Cross-entropy counts a place where every cell gains next to nothing like one
+            where the choice decides the frame; this counts each by what is at stake (the
+            cost-sensitive side of imitation, Ross and Bagnell 2014, arXiv 1406.5979). Needs
+            sharpness. 0, the paper's.
+        regret_temperature: Of these probabilities; small ones ask for the likeliest cell alone.
+        cross_entropy_weight: Of the cross-entropy.
     """
+
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"regret_weight", "regret_temperature", "cross_entropy_weight"}
+    )
 
     loss_weight: float = 1.0
     loss_delta: Annotated[float, Field(gt=0)] | None = None
     sharpness: Annotated[float, Field(gt=0)] | None = None
     excludes_chosen: bool = False
     own: bool = False
+    regret_weight: Annotated[float, Field(ge=0)] = 0.0
+    regret_temperature: Annotated[float, Field(gt=0)] = 1.0
+    cross_entropy_weight: Annotated[float, Field(ge=0)] = 1.0
 
     @model_validator(mode="after")
-    def _check_own(self) -> NtpSettings:
+    def _check_gains(self) -> NtpSettings:
         if self.own and self.sharpness is None:
             raise ValueError("own: needs sharpness: one's own gazes are no targets")
+        if self.regret_weight and self.sharpness is None:
+            raise ValueError("regret_weight: needs sharpness, with which gains are noted")
         return self
 
 
@@ -74,6 +91,7 @@ class NextToken(nn.Module):
             sequences,
             excludes_chosen=self.settings.excludes_chosen,
             targets=self._targets(labels),
+            costs=self._costs(labels),
         )
         num_ids = sequences.is_real.sum()
         nll = -scored.log_prob.sum() / num_ids
@@ -82,11 +100,17 @@ class NextToken(nn.Module):
         if (delta := self.settings.loss_delta) is not None:
             squared = torch.where(off.abs() > delta, delta * (2 * off.abs() - delta), squared)
         error = squared.sum() / num_ids
-        return {
-            "loss": nll + self.settings.loss_weight * error,
+        settings = self.settings
+        found = {
+            "loss": settings.cross_entropy_weight * nll + settings.loss_weight * error,
             "cross_entropy": nll.detach(),
             "loss_error": error.detach().sqrt(),
         }
+        if scored.cost is not None:
+            regret = scored.cost.sum() / sequences.ids[..., 0].numel()
+            found["loss"] = found["loss"] + settings.regret_weight * regret
+            found["regret"] = regret.detach()
+        return found
 
     @torch.no_grad()
     def _own(self, batch: Batch, features: Tensor) -> Labels:
@@ -96,6 +120,17 @@ class NextToken(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             gazes = roll_out(self.model.decoder, features.float(), batch.budgets)
             return along(batch.table, gazes)
+
+    def _costs(self, labels: Labels) -> Costs | None:
+        """What is given away by every cell instead of the best."""
+        settings = self.settings
+        if not settings.regret_weight:
+            return None
+        assert labels.gains is not None, "the loader was asked for gains"
+        gains = labels.gains.float()
+        best = gains.amax(-1, keepdim=True)
+        # A clip without contrast begins at a hundred times the loss of others.
+        return Costs((best - gains) / best.clamp(min=1.0), settings.regret_temperature)
 
     def _targets(self, labels: Labels) -> Tensor | None:
         """(B, T, M, cells) shares, or None for the greedy cells alone."""

@@ -86,10 +86,24 @@ class Scored(NamedTuple):
     Attributes:
         log_prob: (B, T, M) of each id given what came before its block; 0 where there is none.
         loss: (B, T, M) predicted loss of the frame once that id is added; 0 where there is none.
+        cost: (B, T, M) what drawing an id there would cost on average; None where nobody asked.
     """
 
     log_prob: Tensor
     loss: Tensor
+    cost: Tensor | None = None
+
+
+class Costs(NamedTuple):
+    """What every cell would cost at every place of a sequence.
+
+    Attributes:
+        values: (B, T, M, cells).
+        temperature: Of the probabilities by which they are averaged, beside the one of `score`.
+    """
+
+    values: Tensor
+    temperature: float
 
 
 def score(
@@ -100,6 +114,7 @@ def score(
     excludes_chosen: bool = False,
     temperature: float = 1.0,
     targets: Tensor | None = None,
+    costs: Costs | None = None,
 ) -> Scored:
     """Score sequences with gradients, at natural positions, teacher forced.
 
@@ -116,6 +131,7 @@ def score(
         temperature: Of the probabilities.
         targets: (B, T, M, cells) how often each cell is wanted instead of the id alone: its
             logarithms are averaged so.
+        costs: Of drawing each cell instead.
     """
     ids, num_vision = sequences.ids, features.shape[2]
     count, heads = sequences.count, decoder.config.tokens_per_forward
@@ -141,8 +157,12 @@ def score(
         logits = logits.masked_fill(_used_before(sequences, logits.shape[-1]), -torch.inf)
     log_prob = _wanted(logits, ids, targets) - logits.logsumexp(-1)
     losses = loss.flatten(2)[:, :, 1 : ids.shape[2] + 1]
-    is_real = sequences.is_real
-    return Scored(log_prob.masked_fill(~is_real, 0.0), losses.masked_fill(~is_real, 0.0))
+    found = Scored(*(part.masked_fill(~sequences.is_real, 0.0) for part in (log_prob, losses)))
+    if costs is None:
+        return found
+    share = (logits / costs.temperature).softmax(-1)[..., : costs.values.shape[-1]]
+    cost = (share * costs.values).sum(-1)
+    return found._replace(cost=cost.masked_fill(~sequences.is_real, 0.0))
 
 
 def _wanted(logits: Tensor, ids: Tensor, targets: Tensor | None) -> Tensor:

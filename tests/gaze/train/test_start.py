@@ -161,3 +161,34 @@ def test_ones_own_gazes_are_labelled_by_what_would_have_been_best_there(pixels):
 def test_ones_own_gazes_without_gains_are_refused():
     with pytest.raises(ValidationError, match="own: needs sharpness"):
         NtpSettings(own=True)
+
+
+def test_cold_regret_is_what_ones_own_gazes_gave_away(pixels):
+    model, video = fresh(SMALL), pixels(2, 2, 32)
+    table, budgets = SMALL.pyramid().table(video), torch.tensor([[6, 4], [3, 8]])
+    settings = NtpSettings(
+        sharpness=4.0,
+        own=True,
+        excludes_chosen=True,
+        regret_weight=2.0,
+        regret_temperature=1e-6,
+        cross_entropy_weight=0.0,
+        loss_weight=0.0,
+    )
+    batch = Batch(0, video, ("a", "b"), budgets=budgets, table=table)
+    found = NextToken(model, settings)(batch)
+    with torch.no_grad():
+        features, _ = model.encoder(normalize(video))
+        labels = along(table, roll_out(model.decoder, features, budgets))
+    ids, gains = labels.sequences.ids, labels.gains.float()
+    best = gains.amax(-1)
+    given_away = best - gains.gather(-1, ids.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    expected = (given_away / best.clamp(min=1))[ids >= 0].sum() / 4
+    assert float(expected) > 0
+    assert float(found["regret"]) == pytest.approx(float(expected), rel=1e-4)
+    assert float(found["loss"]) == pytest.approx(2 * float(expected), rel=1e-4)
+
+
+def test_regret_without_gains_is_refused():
+    with pytest.raises(ValidationError, match="regret_weight: needs sharpness"):
+        NtpSettings(regret_weight=1.0)
