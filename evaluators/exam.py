@@ -196,6 +196,7 @@ class Exam:
             ledger=ledger,
             config=self.config,
             timed_on=timed_on,
+            sitting=self.group_id(settings.arms) if timed_on else None,
             halt=halt,
             prefetch=prefetch,
         )

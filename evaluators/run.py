@@ -71,7 +71,8 @@ def run(settings: Settings, command: Sequence[str]) -> list[tuple[GradedRun, Pat
             ]
         if not ranks.is_first:
             return []
-        _tell_untimed([prediction for one in given for prediction in one.values()])
+        for (_, room, _), predictions in zip(sat, given, strict=True):
+            _tell_untimed(predictions.values(), room.sitting)
         for one, predictions in zip(exam.sittings, given, strict=True):
             _tell_failures(one, predictions)
         about = provenance(tuple(command))
@@ -120,14 +121,24 @@ def _sit(
     return predictions
 
 
-def _tell_untimed(predictions: Collection[Prediction]) -> None:
-    """Say how many answers count for no speed-up: one record has the times of one machine."""
+def _tell_untimed(predictions: Collection[Prediction], sitting: str | None) -> None:
+    """Say how many answers count for no speed-up.
+
+    One record has the times of one machine, and only arms that took turns are held against each
+    other.
+    """
     num = sum(one.status == "ok" and not one.stage_ms for one in predictions)
     if num:
         say(
             f"{num} of {len(predictions)} answers stand without times: they were given on another "
             "machine, with other software, by several processes at once or with --prefetch. "
             "'hlvid-eval perf' with the same options times the arms here."
+        )
+    num = sum(bool(one.stage_ms) and one.sitting != sitting for one in predictions)
+    if num:
+        say(
+            f"{num} of {len(predictions)} answers were sat with other arms before: no speed-up of "
+            "the arms of now against them. 'hlvid-eval perf' with the same options times all."
         )
 
 

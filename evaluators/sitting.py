@@ -48,7 +48,7 @@ from hlvid.types import (
 
 TIMED_ON = "timed_on"
 """Stands beside each answer and look in the ledger."""
-UNTIMED: Mapping[str, Any] = {"stage_ms": {}, "peak_memory_bytes": None}
+UNTIMED: Mapping[str, Any] = {"stage_ms": {}, "peak_memory_bytes": None, "sitting": None}
 
 
 class Sight(Record):
@@ -64,6 +64,8 @@ class Sight(Record):
     stage_ms: Mapping[str, float]
     """Empty where it was taken under other conditions than those of this run."""
     peak_memory_bytes: int | None
+    sitting: str | None = None
+    """Of `Room`, when it was taken."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Room:
         config: Digest of all that can change an answer, beside question and arm.
         timed_on: Digest of all that can change a time; '' where times mean nothing, as with several
             processes at once. What the ledger has from elsewhere is taken without its times.
+        sitting: Digest of the arms that take turns; None where no times are taken.
         halt: Whether the user wants the end.
         prefetch: Decode the next video while one is sat. Times then mean nothing.
         ahead: Gives canvases; `sit` makes it.
@@ -97,6 +100,7 @@ class Room:
     ledger: Ledger | None = None
     config: str = ""
     timed_on: str = ""
+    sitting: str | None = None
     halt: Halt = field(default_factory=Halt)
     prefetch: bool = False
     ahead: Ahead | None = None
@@ -223,7 +227,7 @@ def _sit_video(room: Room, video_id: str, items: Sequence[Item]) -> Iterator[Pre
                 yield _failed(item, sight)
                 continue
             try:
-                yield _answer(room.examinee, item, sight)
+                yield _answer(room, item, sight)
             except Exception as error:  # noqa: BLE001 - one failure must not end the others
                 yield _failed(item, failure(error))
 
@@ -319,6 +323,7 @@ def _watch(room: Room, place: Place, item: Item, choice: Chosen | Failure) -> Si
         recalls=_recalls(place, choice.kept) if arm.variant in SHOW_KEPT else {},
         stage_ms={DECODE: canvas.decode_ms, "gaze": choice.gaze_ms, **stages},
         peak_memory_bytes=peak_memory_bytes(examinee.device),
+        sitting=room.sitting,
     )
     room.keep_sight(place.video_id, item.look, sight)
     return sight
@@ -344,8 +349,9 @@ def _recalls(place: Place, kept: Kept) -> dict[str, tuple[bool, float | None]]:
     return recalls
 
 
-def _answer(examinee: Examinee, item: Item, sight: Sight | None) -> Prediction:
+def _answer(room: Room, item: Item, sight: Sight | None) -> Prediction:
     """Ask one question; what the examinee may not know is taken out of it first."""
+    examinee = room.examinee
     question = item.question.model_copy(update={"evidence": ()})
     if not examinee.is_privileged:
         question = question.model_copy(update={"answer": None})
@@ -363,6 +369,7 @@ def _answer(examinee: Examinee, item: Item, sight: Sight | None) -> Prediction:
         letter_log_probabilities=answer.letter_log_probabilities,
         stage_ms=charge(stages),
         peak_memory_bytes=peak,
+        sitting=room.sitting,
     )
     if sight is None:
         return prediction
@@ -374,7 +381,7 @@ def _answer(examinee: Examinee, item: Item, sight: Sight | None) -> Prediction:
         "temporal_hit": hit,
         "spatial_cover": cover,
     }
-    if sight.peak_memory_bytes is None:
+    if sight.peak_memory_bytes is None or sight.sitting != room.sitting:
         return prediction.model_copy(update={**seen, **UNTIMED})
     timed = {
         "stage_ms": charge(sight.stage_ms, stages),

@@ -56,6 +56,8 @@ class Columns:
     """0 or 1, NaN where no evidence is known."""
     stage_ms: Mapping[str, Floats]
     """Milliseconds of each stage, NaN where it was not timed."""
+    sittings: Texts
+    """In which each was timed, b'' where unknown."""
     log_probabilities: tuple[Mapping[str, float] | None, ...]
     """Of the letters; empty where no question has any."""
 
@@ -140,6 +142,7 @@ def columns_of(predictions: Sequence[Prediction], grades: Sequence[Grade]) -> Co
             name: _floats(p.stage_ms.get(name) for p in predictions)
             for name in _stages(predictions)
         },
+        sittings=_texts((p.sitting for p in predictions), 16),
         log_probabilities=log_probabilities if any(log_probabilities) else (),
     )
 

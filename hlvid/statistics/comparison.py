@@ -27,7 +27,7 @@ from hlvid.statistics.pairing import (
     Pairs,
     check_memory,
     derive_contrast,
-    in_one_command,
+    in_one_sitting,
     is_dummy,
     pair_runs,
     paired_times_ms,
@@ -136,7 +136,7 @@ def compare_arms(
     has_no_accuracy = is_dummy(arm.record, reference.record)
     num_bootstrap = 10_000 if with_bootstrap else 0
     accuracy = None if has_no_accuracy else _accuracy(pairs, seed, num_bootstrap)
-    can_time = in_one_command(arm.record, reference.record) and not any(
+    can_time = in_one_sitting(arm.record, reference.record, pairs) and not any(
         run.record.generation.get("attention") == LOOPED_ATTENTION for run in (arm, reference)
     )
     return Comparison(

@@ -181,13 +181,14 @@ def on_one_machine(arm: RunRecord, reference: RunRecord) -> bool:
     return ours.hardware == theirs.hardware and ours.software == theirs.software
 
 
-def in_one_command(arm: RunRecord, reference: RunRecord) -> bool:
-    """Whether one command timed two runs on one machine, its arms taking turns.
+def in_one_sitting(arm: RunRecord, reference: RunRecord, pairs: Pairs) -> bool:
+    """Whether two runs took turns on one machine at every question that both answered.
 
     Arms of an earlier command can be paired with those of a later one, and their accuracy compared;
     their times were taken at another time of day, beside other work.
     """
-    is_one = arm.provenance.command == reference.provenance.command
+    ours, theirs = (columns.sittings[pairs.is_answered] for columns in (pairs.arm, pairs.reference))
+    is_one = bool(((ours == theirs) & (ours != b"")).all())
     return is_one and on_one_machine(arm, reference)
 
 

@@ -59,6 +59,9 @@ class Prediction(Record):
     """Milliseconds a stage. What questions share (decoding, and gaze unless the selector reads the
     question) is charged in full to each of them."""
     peak_memory_bytes: Count | None = None
+    sitting: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")] | None = None
+    """Digest of the arms that took their turns when this was timed: only answers of one sitting
+    give a speed-up. None where there are no times, or nobody knows."""
 
     @model_validator(mode="after")
     def _is_answer_or_error(self) -> Self:

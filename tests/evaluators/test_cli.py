@@ -23,7 +23,7 @@ from hlvid.runs import grade_run, read_run
 
 COMMAND = Path(sys.executable).with_name("hlvid-eval")
 STOCK = Path(sys.executable).with_name("lmms-eval")
-VARYING = {"stage_ms", "peak_memory_bytes"}
+VARYING = {"stage_ms", "peak_memory_bytes", "sitting"}
 
 
 def sitting(tiny, out):

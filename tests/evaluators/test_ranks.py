@@ -18,7 +18,7 @@ from evaluators.ranks import Ranks, deal
 from hlvid.runs import read_run
 
 BIN = Path(sys.executable).parent
-VARYING = {"stage_ms", "peak_memory_bytes"}
+VARYING = {"stage_ms", "peak_memory_bytes", "sitting"}
 
 
 def launch(cache, *arguments, **settings):

@@ -30,7 +30,7 @@ from hlvid.runs import grade_run, read_run
 from hlvid.types import Marked, Outcome
 
 ARMS = plan_arms("both", ["detail", "random-matched"], budgets=[0.25])
-VARYING = {"stage_ms", "peak_memory_bytes"}
+VARYING = {"stage_ms", "peak_memory_bytes", "sitting"}
 
 
 def settings_for(folder, out, model="ocr", arms=(OFF,), **changes) -> Settings:
@@ -151,6 +151,28 @@ def test_arms_of_a_later_command_join_the_group(tiny, tmp_path):
     assert len(both) == 1 and both != first
     assert sit(OFF) == both
     assert len(sit(OFF, limit=2)) == 2
+
+
+def test_only_arms_that_took_turns_are_timed_against_each_other(tiny, tmp_path, capsys):
+    """`off` is taken from the first command, with its times; the second command's arm sat alone."""
+
+    def sit(selector):
+        arms = plan_arms("both", [selector], budgets=[0.05])
+        sat = run(settings_for(tiny, tmp_path, arms=arms, num_frames=1), ["hlvid-eval"])
+        return dict(zip(("off", "gaze"), (folder for _, folder in sat), strict=True))
+
+    def speed_up(arm, off):
+        told = invoke("compare", arm, off, "--benchmark", tiny, "--json").stdout
+        return json.loads(told)["speed_up_end_to_end"]
+
+    first = sit("detail")
+    assert speed_up(first["gaze"], first["off"]) is not None
+    assert "sat with other arms" not in capsys.readouterr().err
+    second = sit("uniform")
+    assert "8 of 16 answers were sat with other arms" in capsys.readouterr().err
+    assert second["off"] == first["off"]
+    assert speed_up(second["gaze"], second["off"]) is None
+    assert speed_up(first["gaze"], first["off"]) is not None, "they took turns, then and now"
 
 
 def test_off_sat_again_sets_the_noise_floor_of_every_comparison(tiny, tmp_path, monkeypatch):

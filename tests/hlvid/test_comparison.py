@@ -81,6 +81,7 @@ def predict(
             selector=0, encoded=visual_tokens, visual=visual_tokens, text=9, visual_off=1000
         ),
         stage_ms={"decode": 100.0, "end_to_end": 100.0 + milliseconds},
+        sitting="5" * 16,
     )
 
 
@@ -207,13 +208,16 @@ def test_times_of_two_machines_give_no_speed_up(off, gaze):
     assert comparison.speed_up_without_decode is None
 
 
-def test_times_of_two_commands_give_no_speed_up(off, gaze):
-    """Arms of an earlier command join a group; only arms of one command took their turns."""
-    earlier = gaze.record.provenance.model_copy(update={"command": ("hlvid-eval", "earlier")})
-    comparison = compare_arms(change_record(gaze, provenance=earlier), off)
+@pytest.mark.parametrize("sitting", ["4" * 16, None])
+def test_times_of_two_sittings_give_no_speed_up(off, gaze, sitting):
+    """Arms of an earlier command join a group, but not all of them took turns with the others."""
+    assert compare_arms(gaze, off).speed_up_end_to_end is not None
+    comparison = compare_arms(change_prediction(gaze, 5, sitting=sitting), off)
     assert comparison.accuracy is not None
     assert comparison.speed_up_end_to_end is None
     assert comparison.speed_up_without_decode is None
+    unknown = [change_prediction(run, 5, sitting=None) for run in (gaze, off)]
+    assert compare_arms(*unknown).speed_up_end_to_end is None
 
 
 @pytest.mark.parametrize("side", [0, 1])

@@ -200,6 +200,7 @@ def predictions(
                     "end_to_end": decode + gaze + work,
                 },
                 peak_memory_bytes=int(1.4 * 2**30),
+                sitting="5" * 16,
             )
         )
     return found
