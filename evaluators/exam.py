@@ -125,9 +125,16 @@ class Exam:
 
     def group_id(self, arms: Iterable[ArmSettings]) -> str:
         """What tells these arms, which are paired, from others."""
+        return self._with_arms(arms, limit=self.settings.limit)
+
+    @property
+    def sitting_id(self) -> str:
+        """What tells the arms that take turns here from others, to however many questions."""
+        return self._with_arms(self.settings.arms)
+
+    def _with_arms(self, arms: Iterable[ArmSettings], **more: int | None) -> str:
         sorted_arms = sorted(map(stated, arms), key=canonical_json)
-        parts = {**self._common(stated), "limit": self.settings.limit, "arms": sorted_arms}
-        return digest(parts)[:ID_DIGITS]
+        return digest({**self._common(stated), **more, "arms": sorted_arms})[:ID_DIGITS]
 
     def run_id(self, arm: ArmSettings) -> str:
         """What an arm's run is called, and its folder."""
@@ -196,7 +203,7 @@ class Exam:
             ledger=ledger,
             config=self.config,
             timed_on=timed_on,
-            sitting=self.group_id(settings.arms) if timed_on else None,
+            sitting=self.sitting_id if timed_on else None,
             halt=halt,
             prefetch=prefetch,
         )

@@ -69,6 +69,8 @@ class NtpSettings(Record):
             raise ValueError("own: needs sharpness: one's own gazes are no targets")
         if self.regret_weight and self.sharpness is None:
             raise ValueError("regret_weight: needs sharpness, with which gains are noted")
+        if not self.regret_weight and not self.cross_entropy_weight:
+            raise ValueError("cross_entropy_weight: 0 needs regret_weight, or no choice is learnt")
         return self
 
 
