@@ -68,7 +68,8 @@ train-autogaze: .venv/all.stamp
 	$(BIN)/hlvid-gaze train ntp --config mini-ntp --out $(TRAIN_RUN)/ntp --max-minutes $(TRAIN_MINUTES) && \
 	$(BIN)/hlvid-gaze train ntp --config mini-own --start $(TRAIN_RUN)/ntp/best --out $(TRAIN_RUN)/own --max-minutes $(TRAIN_MINUTES) && \
 	$(BIN)/hlvid-gaze train ntp --config mini-regret --start $(TRAIN_RUN)/own/best --out $(TRAIN_RUN)/regret --max-minutes $(TRAIN_MINUTES) && \
-	$(BIN)/hlvid-gaze train grpo --config mini-grpo --start $(TRAIN_RUN)/regret/best --out $(TRAIN_RUN)/grpo --max-minutes $(TRAIN_MINUTES) && \
+	$(BIN)/hlvid-gaze train ntp --config mini-carried --start $(TRAIN_RUN)/regret/best --out $(TRAIN_RUN)/carried --max-minutes $(TRAIN_MINUTES) && \
+	$(BIN)/hlvid-gaze train grpo --config mini-grpo --start $(TRAIN_RUN)/carried/best --out $(TRAIN_RUN)/grpo --max-minutes $(TRAIN_MINUTES) && \
 	$(BIN)/hlvid-gaze train grpo --config mini-grpo-only --out $(TRAIN_RUN)/grpo-only --max-minutes $(TRAIN_MINUTES) || \
 	test $$? -eq 3
 

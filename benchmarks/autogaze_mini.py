@@ -29,7 +29,7 @@ from table import markdown  # noqa: E402
 from evaluators.provenance import git_state, hardware  # noqa: E402
 from gaze.checkpoint import find_checkpoint  # noqa: E402
 from gaze.info import describe  # noqa: E402
-from gaze.train import films, moving, scenes  # noqa: E402
+from gaze.train import carried, films, moving, scenes  # noqa: E402
 from gaze.train.calibrate import Calibration  # noqa: E402
 from gaze.train.journal import NAME as LOG  # noqa: E402
 from gaze.train.judging import chosen_losses  # noqa: E402
@@ -59,6 +59,7 @@ STAGES = {
     "ntp": "mini-ntp",
     "own": "mini-own",
     "regret": "mini-regret",
+    "carried": "mini-carried",
     "grpo": "mini-grpo",
     "grpo-only": "mini-grpo-only",
 }
@@ -67,6 +68,7 @@ TRAINED = {
     "ntp": "next-token prediction",
     "own": "next-token prediction",
     "regret": "next-token prediction",
+    "carried": "next-token prediction",
     "grpo": "both stages",
     "grpo-only": "GRPO only",
 }
@@ -287,10 +289,10 @@ def card() -> str:
             "The configurations are in `gaze/train/configs`, the last states of the runs in "
             f"`{RUNS.as_posix()}`. `ntp` predicts greedy gazes; `own` goes on from its best and "
             "learns from what it gazes at itself (DAgger), `regret` does so with every choice "
-            "counted by what it gives away, over pictures without end too; "
-            "`grpo` goes on from there and lowers the loss itself; `grpo-only` does so from the "
-            "beginning, to be compared with. Of each run the step that was best on its own "
-            "validation clips is judged on "
+            "counted by what it gives away, over pictures without end too, `carried` over more "
+            "photographs; `grpo` goes on from there and lowers the loss itself; `grpo-only` does "
+            "so from the beginning, to be compared with. Of each run the step that was best on "
+            "its own validation clips is judged on "
             f"{judged.num_clips} of {judged.num_frames} frames, all of which every model "
             f"remembers; published is `{judged.best}`, the best of these.",
             "",
@@ -378,12 +380,15 @@ def _data(settings: TrainSettings) -> list[str]:
         for one in pictures
     ]
     measured = ", ".join(name for name, split in films.CARRIED.items() if split == "test")
-    carried = ", ".join(name for name, split in films.CARRIED.items() if split == "training")
+    film = ", ".join(name for name, split in films.CARRIED.items() if split == "training")
+    more = [name.removeprefix(carried.PREFIX) for name in carried.names("training")]
     return [
         f"Clips drawn from seed {settings.seed}: {data.moving:.0%} pan and zoom over photographs, "
         f"{data.painted:.0%} over shapes and noise that are drawn without end, "
+        f"{data.carried:.0%} over photographs that {carried.CARRIER} carries "
+        f"({', '.join(more)}; free of terms), "
         f"{data.scenes:.0%} are windows of {data.num_scenes} rendered scenes (their seed: "
-        f"{scenes.SEEDS['training']:,}), {data.films:.0%} are cut from {carried} (Big Buck Bunny, "
+        f"{scenes.SEEDS['training']:,}), {data.films:.0%} are cut from {film} (Big Buck Bunny, "
         f"Blender Foundation, CC-BY-3.0) as {films.CARRIER} carries it. "
         f"{films.CARRIER} also carries {measured}, on which it is measured (`real`) and never "
         "trained: their terms are not known. "

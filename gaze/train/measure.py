@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from gaze.train.evaluate import (
 )
 from gaze.train.films import FilmClips, carried_films, folder_clips
 from gaze.train.judging import chosen_losses
-from gaze.train.moving import MovingClips
+from gaze.train.moving import CarriedClips, MovingClips
 from gaze.train.pyramid import Pyramid
 from gaze.train.report import asked_table, picture, shown, table
 from gaze.train.scenes import SceneClips
@@ -254,12 +254,17 @@ def load_model(weights: str, pyramid: Pyramid, *, clip_frames: int | None = None
 def synthetic(
     split: Split, num_clips: int, num_frames: int, num_scenes: int, *, size: int
 ) -> HeldOut:
-    """Clips of photographs and of rendered scenes in turns, see `KINDS`."""
+    """Clips of photographs and of rendered scenes in turns, see `KINDS`.
+
+    Few photographs ship: those of validation take turns with ones that are carried.
+    """
     seed = SEEDS[split]
     scenes = SceneClips(split, seed, num_frames, num_scenes, size)
     scenes.prepare()
-    kinds: Sequence[Clips] = (MovingClips(split, seed, num_frames, size), scenes)
-    return HeldOut.of([kinds[index % 2].clip(index) for index in range(num_clips)])
+    kinds: list[Clips] = [MovingClips(split, seed, num_frames, size), scenes]
+    if split == "validation":
+        kinds += [CarriedClips(split, seed, num_frames, size), scenes]
+    return HeldOut.of([kinds[index % len(kinds)].clip(index) for index in range(num_clips)])
 
 
 def _real(folder: Path | None, num_clips: int, num_frames: int, size: int) -> HeldOut | None:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from gaze.train import painted
+from gaze.train import carried, painted
 from gaze.train.clips import Clip, Split, draws
 from hlvid.synthetic import photographs
 from hlvid.synthetic.lettering import FONTS
@@ -96,6 +96,17 @@ class PaintedClips(MovingClips):
         return tuple(painted.name_of(self.split, first + i) for i in range(_PICTURES_AT_ONCE))
 
 
+@dataclass(frozen=True)
+class CarriedClips(MovingClips):
+    """The same over the photographs of `gaze.train.carried`."""
+
+    _kind = "carried"
+
+    def _files(self, index: int) -> tuple[str, ...]:
+        del index
+        return carried.names(self.split)
+
+
 def _pan(file: str, rng: np.random.Generator, num_frames: int, size: int) -> list[Image.Image]:
     """A camera's path over a photograph."""
     width, height = _levels(file)[0].size
@@ -145,11 +156,19 @@ _NUM_LEVELS = 4
 @functools.lru_cache(maxsize=8)
 def _levels(file: str) -> tuple[Image.Image, ...]:
     """A picture, whole and halved again and again."""
-    is_painted = file.startswith(painted.PREFIX)
-    found = [Image.fromarray(painted.picture(file) if is_painted else photographs.pixels(file))]
+    found = [Image.fromarray(_picture(file))]
     while len(found) < _NUM_LEVELS:
         found.append(found[-1].reduce(2))
     return tuple(found)
+
+
+def _picture(file: str) -> NDArray[np.uint8]:
+    """A picture by its name, (height, width, 3)."""
+    if file.startswith(painted.PREFIX):
+        return painted.picture(file)
+    if file.startswith(carried.PREFIX):
+        return carried.pixels(file)
+    return photographs.pixels(file)
 
 
 def _cross(frames: list[Image.Image], file: str, rng: np.random.Generator, size: int) -> None:

@@ -68,7 +68,7 @@ class ModelSettings(Record):
 class DataSettings(Record):
     """Where clips come from: folders of videos, or photographs, scenes and films that ship."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"painted", "drifting"})
+    later: ClassVar[frozenset[str]] = frozenset({"painted", "carried", "drifting"})
 
     num_frames: Count = 16
     folder: str | None = None
@@ -83,6 +83,9 @@ class DataSettings(Record):
     """Share cut from rendered scenes."""
     painted: Weight = 0.0
     """Share of clips that pan over pictures of nothing, drawn without end."""
+    carried: Weight = 0.0
+    """Share of clips that pan over photographs that an installed package carries; see
+    `gaze.train.carried`."""
     drifting: Annotated[float, Field(ge=0, le=1)] = DRIFTING
     """Share of the training clips over photographs and over painted pictures whose exposure drifts;
     held-out clips keep the default."""

@@ -8,7 +8,7 @@ from gaze.train.batches import Batch, DrawnBatches, Gazes, LabelledBatches
 from gaze.train.clips import Clips, Mixture, Split
 from gaze.train.films import FilmClips, carried_films, films_in, films_of, folder_clips
 from gaze.train.label_file import key_of, read_labels
-from gaze.train.moving import DRIFTING, MovingClips, PaintedClips
+from gaze.train.moving import DRIFTING, CarriedClips, MovingClips, PaintedClips
 from gaze.train.scenes import SceneClips
 from gaze.train.settings import DataSettings, TrainSettings
 from hlvid.errors import UserError
@@ -34,7 +34,11 @@ def clips_of(data: DataSettings, split: Split, *, seed: int, size: int) -> Clips
     drifting = data.drifting if split == "training" else DRIFTING
     parts: list[tuple[float, Clips]] = [
         (weight, kind(split, seed, data.num_frames, size, drifting))
-        for weight, kind in ((data.moving, MovingClips), (data.painted, PaintedClips))
+        for weight, kind in (
+            (data.moving, MovingClips),
+            (data.painted, PaintedClips),
+            (data.carried, CarriedClips),
+        )
     ]
     if data.scenes:
         num_scenes = data.num_scenes if split == "training" else _VALIDATION_SCENES

@@ -4,10 +4,10 @@ import sys
 import numpy as np
 import pytest
 
-from gaze.train import painted
+from gaze.train import carried, painted
 from gaze.train.clips import Mixture, draws
 from gaze.train.films import FilmClips, carried_films, films_of, whole_film
-from gaze.train.moving import VALIDATION, MovingClips, PaintedClips, names
+from gaze.train.moving import VALIDATION, CarriedClips, MovingClips, PaintedClips, names
 from gaze.train.settings import DataSettings
 from gaze.train.sources import clips_of
 from hlvid.errors import UserError
@@ -146,6 +146,23 @@ def test_carried_films_are_on_one_side_only():
     training, test = carried_films("training"), carried_films("test")
     assert [path.name for path in training] == ["bigbuckbunny.mp4"]
     assert [path.name for path in test] == ["bikes.mp4", "carphone_pristine.mp4"]
+
+
+def test_carried_photographs_are_trained_on_and_chosen_by_but_never_measured_on():
+    splits = {split: carried.names(split) for split in ("training", "validation", "test")}
+    assert not set(splits["training"]) & set(splits["validation"]) and not splits["test"]
+    for split in ("training", "validation"):
+        found = [CarriedClips(split, 0, 2, 32).clip(index) for index in range(40)]
+        assert {clip.source for clip in found} == set(splits[split])
+        assert all(clip.pixels.std() > 0 for clip in found)
+    data = DataSettings(num_frames=2, moving=0, scenes=0, films=0, carried=1)
+    assert clips_of(data, "training", seed=0, size=32).clip(0).source in splits["training"]
+
+
+def test_a_photograph_that_is_not_installed_is_named():
+    name = f"{carried.PREFIX}never-carried.png"
+    with pytest.raises(UserError, match=f"{name}: is not installed.*carried = 0"):
+        carried.pixels(name)
 
 
 def test_a_mixture_draws_by_weight():

@@ -175,6 +175,7 @@ def test_the_temperature_follows_its_schedule():
         "mini-ntp",
         "mini-own",
         "mini-regret",
+        "mini-carried",
         "mini-grpo",
         "mini-grpo-only",
     ],
@@ -198,7 +199,7 @@ def test_a_configuration_with_a_mistake_is_refused(tmp_path):
         read_settings(tmp_path / "none.toml")
 
 
-@pytest.mark.parametrize("run", ["ntp", "own", "regret", "grpo-only"])
+@pytest.mark.parametrize("run", ["ntp", "own", "regret", "carried", "grpo", "grpo-only"])
 def test_the_committed_runs_are_those_of_the_shipped_configurations(run):
     """So `make train-autogaze` goes on with them: a setting that came later changes no digest."""
     state = Path(__file__).parents[3] / "training" / "autogaze-mini" / run / "last.safetensors"
