@@ -26,7 +26,7 @@ class Judgement:
     num_adjusted_for: int
     """Comparisons that share the chance of a false claim; 1 for the primary endpoint."""
     num_repeats: int
-    """Further runs of the reference's arm, which give the noise floor; without any it is 0."""
+    """Further runs of the reference's arm, which give the noise floor."""
     standing: str
     """What it counts for, in a sentence."""
 
@@ -34,7 +34,7 @@ class Judgement:
     def noise(self) -> str:
         """How far two runs of the reference differ, in a sentence."""
         one = self.comparison
-        if not self.num_repeats:
+        if one.noise_floor is None:
             return f"noise floor: not known, {one.reference} was sat once (--repeat-off: off twice)"
         return (
             f"noise floor: two runs of {one.reference} differ at {one.noise_floor:.1%} of the "

@@ -38,7 +38,7 @@ _DECISIONS = tuple(
     re.compile(pattern)
     for pattern in (
         # "The answer is C", "Best answer: C", "The correct option would be (C)"
-        rf"(?i:\b{_NOUN} *(?:(?:is|'s|would be|should be|must be|->|=|:|-)[\s:]*){{1,2}}"
+        rf"(?i:\b{_NOUN} *(?:(?:is|'s|would be|should be|must be|->|=|:|-)[\s:]{{0,40}}){{1,2}}"
         rf"{_ADVERBS}{_NAMED}){_LETTER}",
         # "C is correct", "Option C is the right answer"
         rf"{_LETTER}(?= +{_CORRECT})",

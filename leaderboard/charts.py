@@ -34,6 +34,8 @@ class Point:
     y: float
     low: float
     high: float
+    is_off: bool = False
+    """Whether it is `off` itself, of which the interval is drawn across the plot."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Scatter:
     marks: tuple[Mark, ...]
     labels: tuple[Label, ...]
     band: Mark | None
-    """The interval of `off`, drawn across the plot."""
+    """The interval of `off`, drawn across the plot; None without one `off`, or with several."""
     chance_y: float | None
     x_label: str
     frontier: Line | None
@@ -156,6 +158,7 @@ def scatter(
         Mark(p.point.role, p.x, p.y, y_scale.at(p.point.low), y_scale.at(p.point.high))
         for p in placed
     )
+    offs = [mark for p, mark in zip(placed, marks, strict=True) if p.point.is_off]
     return Scatter(
         width=width,
         height=height,
@@ -168,7 +171,7 @@ def scatter(
         lines=_lines(placed) if projection.has_lanes else (),
         marks=marks,
         labels=labels,
-        band=next((mark for mark in marks if mark.role == "off"), None),
+        band=offs[0] if len(offs) == 1 else None,
         chance_y=None if chance is None else y_scale.at(chance),
         x_label=projection.label,
         frontier=_frontier(placed) if has_frontier else None,

@@ -216,13 +216,16 @@ def export(
     Example: hlvid-leaderboard export runs --questions data --format parquet --out runs.parquet
     """
     from leaderboard import export as exporting
+    from leaderboard import results as published
     from leaderboard.entries import find_runs, read_entries
     from leaderboard.exams import read_exams
 
     if form not in exporting.FORMATS:
         raise UserError(f"--format: {form!r}. Allowed are {', '.join(exporting.FORMATS)}.")
     exams = read_exams(questions or [])
-    entries, refusals = read_entries(find_runs(runs), exams)
+    entries, refusals = read_entries(
+        find_runs(runs), exams, standings=published.standings(published.results_at(runs))
+    )
     for refusal in refusals:
         say(f"refused: {refusal.reason}")
     if not entries:

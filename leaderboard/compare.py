@@ -34,13 +34,20 @@ MIN_QUESTIONS_FOR_PROCESSES = 50_000
 
 @dataclass(frozen=True)
 class Effect:
-    """An arm against another one. Where either has several seeds, those of the lowest."""
+    """An arm against another one.
+
+    Where either has several seeds, accuracy is that of their mean, question by question; times and
+    letters are those of the lowest.
+    """
 
     arm: Entry
     other: Entry
     comparison: Comparison
     seed_differences: tuple[float, ...]
     """Differences of strict accuracy over all seeds and repeats of both arms."""
+    num_arm: int = 1
+    """Seeds of the arm that its accuracy is the mean of."""
+    num_other: int = 1
     is_adjusted: bool = True
     """Whether its p value knows of the others in its table; a pair that a user names has none."""
 
@@ -191,17 +198,17 @@ def _seeds_together(entries: Sequence[Entry]) -> list[tuple[Entry, ...]]:
     ]
 
 
-def _noise_floor(off: Sequence[Entry] | None) -> float:
-    """The largest share of questions that two runs of `off` mark differently."""
+def _noise_floor(off: Sequence[Entry] | None) -> float | None:
+    """The largest share of questions that two runs of `off` mark differently; None without two."""
     if off is None:
-        return 0.0
+        return None
     rates = []
     for repeat in off[1:]:
         try:
             rates.append(flip_rate(repeat, off[0]))
         except UserError:
             continue
-    return max(rates, default=0.0)
+    return max(rates, default=None)
 
 
 def _control_of(arm: Entry, by_arm: Sequence[tuple[Entry, ...]]) -> tuple[Entry, ...] | None:
@@ -225,13 +232,33 @@ def _control_of(arm: Entry, by_arm: Sequence[tuple[Entry, ...]]) -> tuple[Entry,
 
 
 def _effect(arms: Sequence[Entry], others: Sequence[Entry], settings: Mapping[str, Any]) -> Effect:
-    comparison = compare_arms(arms[0], others[0], with_bootstrap=False, **settings)
+    ours, theirs = _seeds(arms), _seeds(others)
+    comparison = compare_arms(ours, theirs, with_bootstrap=False, **settings)
     differences = (
-        ours.accuracy - theirs.accuracy
-        for ours, theirs in itertools.product(arms, others)
-        if ours.accuracy is not None and theirs.accuracy is not None
+        one.accuracy - two.accuracy
+        for one, two in itertools.product(arms, others)
+        if one.accuracy is not None and two.accuracy is not None
     )
-    return Effect(arms[0], others[0], comparison, tuple(differences))
+    return Effect(
+        arms[0],
+        others[0],
+        comparison,
+        tuple(differences),
+        num_arm=len(ours),
+        num_other=len(theirs),
+    )
+
+
+def _seeds(same: Sequence[Entry]) -> list[Entry]:
+    """Of the runs of one arm the first, and those with other seeds that can be compared too."""
+    first, *others = same
+    return [first] + [
+        entry
+        for entry in others
+        if entry.record.arm.seed != first.record.arm.seed
+        and entry.record.repeat == first.record.repeat
+        and entry.record.status not in NOT_COMPARABLE
+    ]
 
 
 def _families(found: Sequence[tuple[str, Effect]], plan: Plan | None) -> tuple[Family, ...]:

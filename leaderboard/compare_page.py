@@ -17,6 +17,8 @@ from leaderboard.run_page import Fact, comparison_name
 from leaderboard.slices import SliceRow, slice_rows
 from leaderboard.tables import model_name
 
+OTHER_MODEL = "Two models"
+OTHER_MODEL_CLAIM = "How two models differ; of gaze it says nothing."
 MAX_LISTED = 400
 """Questions that only one has right which are named; more are counted."""
 
@@ -70,6 +72,7 @@ def compare_page(effect: Effect, exam: Exam) -> ComparePage:
     # What random weights answer says nothing, so none of it is shown.
     has_accuracy = found.accuracy is not None
     row = effect_row(effect)
+    is_one_model = arm.record.model == other.record.model
     return ComparePage(
         name=comparison_name(arm, other),
         arm=names[0],
@@ -77,8 +80,8 @@ def compare_page(effect: Effect, exam: Exam) -> ComparePage:
         arm_slug=arm.slug,
         other_slug=other.slug,
         subtitle=_subtitle(arm, other),
-        contrast=CONTRASTS[found.contrast],
-        claim=CLAIMS[found.contrast],
+        contrast=CONTRASTS[found.contrast] if is_one_model else OTHER_MODEL,
+        claim=CLAIMS[found.contrast] if is_one_model else OTHER_MODEL_CLAIM,
         row=row,
         p=f"{row.p}, {_adjustment(effect, row)}",
         table=_table(arm.columns, other.columns) if has_accuracy else None,
@@ -129,7 +132,12 @@ def _facts(found: Comparison) -> list[Fact]:
     facts += [
         Fact("Other answers", wording.count(found.num_changed_answers)),
         Fact("Failed in one", wording.count(found.num_failed_pairs)),
-        Fact("Noise floor", f"{wording.percent(found.noise_floor)}{wording.NBSP}%"),
+        Fact(
+            "Noise floor",
+            "not known"
+            if found.noise_floor is None
+            else f"{wording.percent(found.noise_floor)}{wording.NBSP}%",
+        ),
     ]
     if found.margin is not None:
         facts.append(Fact("Margin", f"{wording.percent(found.margin)} points"))

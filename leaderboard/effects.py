@@ -15,7 +15,8 @@ CONTRASTS = {
 }
 CLAIMS = {
     Contrast.ISO_INPUT: "What gaze costs in accuracy, and what it saves in time.",
-    Contrast.ISO_TOKEN: "Whether the tokens were chosen well: both arms spend as many.",
+    Contrast.ISO_TOKEN: "Whether the tokens were chosen well: both arms spend as many, whole "
+    "frames and smaller grids at most as many.",
     Contrast.ISO_LATENCY: "What a user gains who waits equally long.",
 }
 
@@ -69,7 +70,7 @@ def effect_table(family: Family, *, number: int) -> EffectTable:
         PLANNED: "what the plan holds it against",
     }[family.other]
     caption = f"{CONTRASTS[family.contrast]}: each arm against {others}. {CLAIMS[family.contrast]}"
-    if noise_floor := max(effect.comparison.noise_floor for effect in family.effects):
+    if noise_floor := max(effect.comparison.noise_floor or 0.0 for effect in family.effects):
         caption += (
             f" Two runs of off differ in {wording.percent(noise_floor)}{wording.NBSP}% of the "
             "questions; nothing smaller counts as an effect."
@@ -115,9 +116,11 @@ def effect_row(effect: Effect, axis: bars.Axis | None = None) -> EffectRow:
         holm=NOTHING
         if comparison.p_adjusted is None or comparison.is_primary
         else wording.p_value(comparison.p_adjusted),
-        only_arm=NOTHING if accuracy is None else wording.count(accuracy.only_a),
-        only_other=NOTHING if accuracy is None else wording.count(accuracy.only_b),
-        mcnemar_p=NOTHING if accuracy is None else wording.p_value(accuracy.mcnemar_p),
+        only_arm=_counted(None if accuracy is None else accuracy.only_a),
+        only_other=_counted(None if accuracy is None else accuracy.only_b),
+        mcnemar_p=NOTHING
+        if accuracy is None or accuracy.mcnemar_p is None
+        else wording.p_value(accuracy.mcnemar_p),
         end_to_end=_factor(comparison.speed_up_end_to_end),
         without_decode=_factor(comparison.speed_up_without_decode),
         model_only=_factor(comparison.speed_up_model_only),
@@ -166,13 +169,19 @@ def _difference(accuracy: PairedDifference | None) -> Cell:
     return Cell(wording.points(accuracy.difference), wording.span(low, high))
 
 
+def _counted(number: int | None) -> str:
+    return NOTHING if number is None else wording.count(number)
+
+
 def _seeds(effect: Effect) -> str:
     """The range of the difference over seeds and repeats, where there are several."""
     differences = effect.seed_differences
     if len(differences) < 2:
         return ""
     ends = (wording.points(min(differences)), wording.points(max(differences)))
-    return f"{len(differences)} pairs of runs: {wording.span(*ends)}"
+    seeds = effect.num_arm * effect.num_other
+    of = f"mean of {seeds} pairs of seeds; " if seeds > 1 else ""
+    return f"{of}{len(differences)} pairs of runs: {wording.span(*ends)}"
 
 
 def _factor(speed_up: RatioInterval | None) -> Cell:

@@ -28,6 +28,7 @@ from leaderboard.rules.groups import group_problems
 RULES: tuple[tuple[str, Rule], ...] = (
     ("status", records.status),
     ("settings", records.settings),
+    ("privileged", records.privileged),
     ("division", records.division),
     ("hardware", records.hardware),
     ("text", records.text),
@@ -58,7 +59,8 @@ class Entry:
     """A run that passed, and what its row shows."""
 
     record: RunRecord
-    """As it was sent, but for its status, which is that of its marks."""
+    """As it was sent, but for its status, which is that of its marks, and for `privileged` of an
+    arm that hides it."""
     columns: Columns
     visual_off: Floats
     """Visual tokens of `off` at each question, as the run counts them; NaN where unknown."""
@@ -143,6 +145,8 @@ class Entry:
             reasons.append("random weights: latency only")
         if record.arm.privileged:
             reasons.append("privileged selector")
+        if record.repeat:
+            reasons.append(f"repeat {record.repeat}")
         return tuple(reasons)
 
 
@@ -318,8 +322,11 @@ def _entry(graded: runs.GradedRun, exam: Exam) -> Entry:
     answered = set(columns.question_ids)
     official = official_score(exam.name, exam.questions, predictions)
     choices = [len(q.choices) for q in exam.questions if q.question_id in answered]
+    arm = graded.record.arm
+    is_privileged = arm.privileged or records.is_told(arm)
+    arm = arm.model_copy(update={"privileged": is_privileged})
     return Entry(
-        record=graded.record.model_copy(update={"status": status}),
+        record=graded.record.model_copy(update={"status": status, "arm": arm}),
         columns=columns,
         visual_off=measures.visual_off(predictions),
         kept_ratio=measures.kept_ratio(predictions),
@@ -336,7 +343,7 @@ def _entry(graded: runs.GradedRun, exam: Exam) -> Entry:
 
 
 def _without_doubles(readings: Iterable[Reading]) -> Iterator[Reading]:
-    """The same run twice is one row; two different results under one run_id are none."""
+    """The same run twice is one row; of two results under one run_id the second is refused."""
     first: dict[str, RunRecord] = {}
     for reading in readings:
         if reading.entry is None:

@@ -110,7 +110,8 @@ def write_export(entries: Sequence[Entry], exams: Sequence[Exam], out: Path, for
     """
     if form == "eee":
         for entry in entries:
-            if entry.accuracy is not None:
+            # Every Eval Ever has no word for a result that was taken back.
+            if entry.accuracy is not None and entry.standing.withdrawn is None:
                 exam = find_exam(entry.record.benchmark, list(exams))
                 write_eee(entry, exam, out, retrieved=int(time.time()))
         return

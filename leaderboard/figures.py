@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from leaderboard import charts, wording
-from leaderboard.compare import OFF
+from leaderboard.compare import OFF, is_off
 from leaderboard.entries import Entry
 from leaderboard.projections import KEPT, RECALL, SECONDS, Projection
 from leaderboard.tables import ROLES, model_name, role_of
@@ -127,6 +127,7 @@ def figure_of(
                 y=summary.accuracy,
                 low=summary.accuracy_low,
                 high=summary.accuracy_high,
+                is_off=is_off(entry) and not entry.record.repeat,
             )
             drawn.append((entry, point))
     if len(drawn) < 2 or all(point.role == "off" for _, point in drawn):

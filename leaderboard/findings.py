@@ -13,9 +13,9 @@ from hlvid.statistics import MIN_VIDEOS, Comparison, Contrast
 from leaderboard import wording
 from leaderboard.compare import OFF, RANDOM_MATCHED, Effect, Group, is_off
 from leaderboard.entries import Entry
+from leaderboard.rules.records import ORACLE
 from leaderboard.tables import model_name, role_of
 
-ORACLE = "oracle"
 LOOKING = ("selector", "marked")
 """Roles of the arms whose selector looks at the video and at nothing else."""
 MAX_BUDGETS = 3
@@ -44,7 +44,7 @@ def findings_of(groups: Iterable[Group]) -> tuple[Findings, ...]:
     found = []
     for group in groups:
         shown = [e for e in group.entries if _may_speak(e)]
-        off = next((e for e in shown if is_off(e)), None)
+        off = next((e for e in shown if is_off(e) and not e.record.repeat), None)
         if off is None or off.record.model.kind == "control":
             continue
         sentences = tuple(_sentences(group, shown, off))
@@ -142,7 +142,10 @@ def _against(best: Effect, control: Effect | None, *, among: int) -> Finding:
     basis = [f"Against off {_numbers(best.comparison)}"]
     if control is not None:
         text += _against_random(control.comparison)
-        basis.append(f"against {wording.plain(control.other.arm)} {_numbers(control.comparison)}")
+        of = f", mean of {control.num_other} seeds," if control.num_other > 1 else ""
+        basis.append(
+            f"against {wording.plain(control.other.arm)}{of} {_numbers(control.comparison)}"
+        )
     basis += _speed(best.comparison)
     if among > 1:
         basis.append(f"the most accurate of {among} selectors at this budget")
@@ -191,7 +194,8 @@ def _numbers(comparison: Comparison) -> str:
     ends = wording.span(wording.points(accuracy.low), wording.points(accuracy.high))
     p = wording.p_value(p_adjusted)
     sign = "" if p.startswith("<") else "= "
-    return f"{wording.points(accuracy.difference)} points ({ends}, Holm p {sign}{p})"
+    kind = "declared, p" if comparison.is_primary else "Holm p"
+    return f"{wording.points(accuracy.difference)} points ({ends}, {kind} {sign}{p})"
 
 
 def _speed(comparison: Comparison) -> list[str]:

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from hlvid.statistics import QuantileInterval, quantile_interval
 from hlvid.statistics.clusters import Floats
 from hlvid.statistics.columns import FAILED, Columns, Time
+from hlvid.statistics.pairing import Pairs
 from hlvid.types import Prediction
 
 RECALL_COVER = 0.9
@@ -52,8 +54,10 @@ class MeanTokens:
 
 
 def kept_ratio(predictions: Sequence[Prediction]) -> float | None:
-    """Visual tokens / visual tokens of `off` on the same canvas; None where any is unknown."""
+    """Visual tokens / visual tokens of `off` on the same canvas; None where an answer has none."""
     counts = [p.tokens for p in predictions if p.tokens is not None]
+    if any(p.tokens is None and p.response is not None for p in predictions):
+        return None
     # Sums of integers: a stranger's counts may be too large for a double, their ratio is not.
     off = sum(count.visual_off for count in counts)
     if not counts or off == 0:
@@ -102,8 +106,8 @@ def evidence_recall(columns: Columns) -> EvidenceRecall | None:
 def latency(columns: Columns, what: Time) -> Latency | None:
     """Quantiles of what a question took; None where an answer has no such time."""
     times = columns.times_ms(what)
-    is_timed = np.isfinite(times)
-    if not is_timed.any() or not _is_whole(columns, times):
+    is_timed = columns.outcomes != FAILED
+    if not is_timed.any() or not np.isfinite(times[is_timed]).all():
         return None
     videos = columns.clusters[is_timed]
     return Latency(
@@ -113,34 +117,34 @@ def latency(columns: Columns, what: Time) -> Latency | None:
     )
 
 
-def _is_whole(columns: Columns, times: Floats) -> bool:
-    """Whether every answer has its time: what is left out is not left out by chance."""
-    return bool(np.isfinite(times[columns.outcomes != FAILED]).all())
+def mean_stages(columns: Columns, which: npt.NDArray[np.bool_] | None = None) -> dict[str, float]:
+    """Mean milliseconds of each stage over answered questions; one without a stage spent none.
 
+    Empty where not every answer was timed: what is left out is not left out by chance.
 
-def mean_stages(columns: Columns) -> dict[str, float]:
-    """Mean milliseconds of each stage over the questions that have it.
-
-    Empty where not every answer was timed.
+    Args:
+        columns: Of the run.
+        which: (n,) the questions that count; by default all that were answered.
     """
-    means: dict[str, float] = {}
+    which = columns.outcomes != FAILED if which is None else which
     total = columns.stage_ms.get(END_TO_END)
-    if total is None or not _is_whole(columns, total):
-        return means
+    if total is None or not which.any() or not np.isfinite(total[which]).all():
+        return {}
+    means: dict[str, float] = {}
     for name, times in columns.stage_ms.items():
-        is_timed = np.isfinite(times)
-        if is_timed.any():
+        spent = times[which]
+        if np.isfinite(spent).any():
             with np.errstate(over="ignore"):
-                means[name] = float(times[is_timed].mean())
+                means[name] = float(np.nan_to_num(spent, nan=0.0).mean())
     return means
 
 
-def selector_tax(on: Columns, off: Columns) -> float | None:
+def selector_tax(pairs: Pairs) -> float | None:
     """t_gaze / (t_tower off - t_tower on): what choosing costs of what it saves in the tower.
 
-    None where a stage is not known, or nothing is saved.
+    Over the questions that both answered. None where a stage is not known, or nothing is saved.
     """
-    ours, theirs = mean_stages(on), mean_stages(off)
+    ours, theirs = (mean_stages(one, pairs.is_answered) for one in (pairs.arm, pairs.reference))
     tower = next((stage for stage in TOWER if stage in ours and stage in theirs), None)
     if tower is None or GAZE not in ours or theirs[tower] <= ours[tower]:
         return None

@@ -12,9 +12,9 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from hlvid import runs
 from hlvid.errors import UserError
@@ -40,11 +40,21 @@ Reason = Annotated[str, StringConstraints(min_length=3, max_length=400)]
 
 
 class Reproduction(Record):
-    """A second run of the same settings, made by somebody else, and how far it agrees."""
+    """A second run of the same settings, and how far it agrees."""
 
     predictions_sha256: Sha256
     num_agreeing: Count
     num_questions: Annotated[int, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        least = MIN_AGREEMENT * self.num_questions
+        if not least <= self.num_agreeing <= self.num_questions:
+            raise ValueError(
+                f"num_agreeing: {self.num_agreeing} of {self.num_questions}. Allowed are shares "
+                f"from {MIN_AGREEMENT:.0%} to all."
+            )
+        return self
 
 
 class ResultEntry(Record):
@@ -243,8 +253,15 @@ def reproduce(again: Entry, *, results: Path, exams: Sequence[Exam], date: str) 
     """Record a second run of a published run's settings.
 
     Raises:
-        UserError: There is no such entry, it is the same run, or too few answers agree.
+        UserError: There is no such entry, it is the same run, it breaks a rule, or too few answers
+            agree.
     """
+    if again.problems:
+        raise UserError(
+            f"run_id {again.run_id}: the second run breaks a rule itself: "
+            f"{again.problems[0].message}",
+            exit_code=1,
+        )
     known, published, record = _published(again.run_id, results)
     if again.record.predictions_sha256 == published.predictions_sha256:
         raise UserError(
@@ -256,17 +273,18 @@ def reproduce(again: Entry, *, results: Path, exams: Sequence[Exam], date: str) 
         raise UserError(f"{key(record)}: {first.problems[0].message}", exit_code=1)
     ours, theirs = again.columns, first.entry.columns
     is_same = (ours.letters == theirs.letters) & (ours.outcomes == theirs.outcomes)
-    found = Reproduction(
-        predictions_sha256=again.record.predictions_sha256,
-        num_agreeing=int(is_same.sum()),
-        num_questions=len(is_same),
-    )
-    if found.num_agreeing < MIN_AGREEMENT * found.num_questions:
+    num_agreeing = int(is_same.sum())
+    if num_agreeing < MIN_AGREEMENT * len(is_same):
         raise UserError(
-            f"run_id {again.run_id}: {found.num_agreeing} of {found.num_questions} answers agree. "
+            f"run_id {again.run_id}: {num_agreeing} of {len(is_same)} answers agree. "
             f"Reproduced means at least {MIN_AGREEMENT:.0%}.",
             exit_code=1,
         )
+    found = Reproduction(
+        predictions_sha256=again.record.predictions_sha256,
+        num_agreeing=num_agreeing,
+        num_questions=len(is_same),
+    )
     write_json(
         results / ENTRIES / f"{key(record)}.json",
         published.model_copy(update={"reproduction": found}),

@@ -114,7 +114,7 @@ def _link(effect: Effect) -> Link:
 
 def _badge_reason(entry: Entry) -> str:
     if entry.badge == "reproduced":
-        return f"A second run was made elsewhere: {entry.standing.reproduced}."
+        return f"A second run was made: {entry.standing.reproduced}."
     if entry.badge == "logs-checked":
         return "Marked again from its raw replies; every rule for submissions holds."
     return "Marked again from its raw replies, but it breaks a rule for submissions."

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from hlvid.statistics.columns import FAILED
 from leaderboard import wording
 from leaderboard.entries import Entry
 from leaderboard.measures import DECODE, END_TO_END, GAZE, mean_stages
-from leaderboard.tables import NOTHING, role_of
+from leaderboard.tables import NOTHING, machine_key, role_of
 
 OTHER = "other"
 SHOWN = (
@@ -20,6 +21,10 @@ SHOWN = (
     "generate",
 )
 """Stages with a column of their own, in the order in which they happen."""
+NOT_IN_TURNS = (
+    " These runs did not all take turns on one machine: their bars are not to be held against each "
+    "other."
+)
 MAX_BAR = 97.0
 """Percent of a cell that the longest bar fills."""
 
@@ -46,7 +51,7 @@ class StageRow:
 
 @dataclass(frozen=True)
 class StageTable:
-    """The runs of one command on one machine."""
+    """The runs of one command."""
 
     anchor: str
     number: int
@@ -68,13 +73,21 @@ def stage_table(entries: Sequence[Entry], numbers: Iterator[int]) -> StageTable 
         anchor=f"stages-{number}",
         number=number,
         caption="Where the time goes: mean seconds a question in each stage. Gaze has a colour and "
-        "a pattern of its own. What no stage accounts for is other.",
+        "a pattern of its own. What no stage accounts for is other."
+        + ("" if _took_turns(timed) else NOT_IN_TURNS),
         stages=tuple(names),
         rows=tuple(
             _row(entry, spent[entry.slug], names, longest)
             for entry in sorted(timed, key=lambda e: (-sum(spent[e.slug].values()), e.slug))
         ),
     )
+
+
+def _took_turns(entries: Sequence[Entry]) -> bool:
+    """Whether runs were timed in one sitting on one machine."""
+    answered = (e.columns.sittings[e.columns.outcomes != FAILED] for e in entries)
+    sittings = {sitting for column in answered for sitting in column.tolist()}
+    return len(sittings) == 1 and len({machine_key(entry) for entry in entries}) == 1
 
 
 def _parts(entry: Entry) -> dict[str, float]:

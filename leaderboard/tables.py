@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hlvid.errors import UserError
 from hlvid.files import digest
 from hlvid.statistics import QuantileInterval
-from hlvid.statistics.pairing import on_one_machine
+from hlvid.statistics.pairing import may_time, pair_runs
 from hlvid.statistics.ranking import rank_ranges
-from hlvid.types import LOOPED_ATTENTION, ArmSettings, FrameSettings
+from hlvid.types import ArmSettings, FrameSettings
 from leaderboard import bars, wording
 from leaderboard.entries import Entry
 from leaderboard.measures import Latency, selector_tax
@@ -224,16 +225,17 @@ def _run_row(entry: Entry, off: Entry | None) -> RunRow:
 def _tax(entry: Entry, off: Entry | None) -> str:
     """Selector tax of a gaze arm against off of its own command, in percent.
 
-    Not told where no speed-up is: between two machines, or with looped attention.
+    Not told where no speed-up is: between two sittings, or with looped attention.
     """
     if off is None or entry.record.arm.gaze == "off":
         return NOTHING
-    records = (entry.record, off.record)
-    if any(record.generation.get("attention") == LOOPED_ATTENTION for record in records):
+    try:
+        pairs = pair_runs(entry, off)
+    except UserError:
         return NOTHING
-    if not on_one_machine(*records):
+    if not may_time(entry.record, off.record, pairs):
         return NOTHING
-    tax = selector_tax(entry.columns, off.columns)
+    tax = selector_tax(pairs)
     return NOTHING if tax is None else wording.percent(tax, digits=0)
 
 
@@ -254,10 +256,8 @@ def frames_of(frames: FrameSettings) -> str:
 
 def _reasons(entry: Entry) -> tuple[str, ...]:
     """Which repeat a run is and why it has no rank, but for what its arm's notes already say."""
-    repeat = entry.record.repeat
-    repeats = (f"repeat {wording.count(repeat)}",) if repeat else ()
     reasons = [r for r in entry.unranked_because if r != "privileged selector"]
-    return (*repeats, *(wording.plain(reason) for reason in reasons))
+    return tuple(wording.plain(reason) for reason in reasons)
 
 
 def _accuracy(entry: Entry) -> tuple[Cell, bars.Bar | None]:

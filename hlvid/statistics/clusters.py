@@ -163,6 +163,13 @@ def checked_outcomes(values: Values, name: str) -> Floats:
     return array
 
 
+def checked_shares(values: Values, name: str) -> Floats:
+    """Like checked_values, and every value is a share."""
+    array = checked_values(values, name)
+    _refuse(array, (array < 0) | (array > 1), f"{name}: %s. Only shares from 0 to 1 are allowed.")
+    return array
+
+
 def checked_positive(values: Values, name: str) -> Floats:
     """Like checked_values, and every value is above 0."""
     array = checked_values(values, name)

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import log_softmax
 
 from hlvid.errors import UserError
+from hlvid.statistics.clusters import Floats
 from hlvid.statistics.columns import Columns, Graded, Time
 from hlvid.statistics.intervals import (
     MeanDifference,
@@ -27,14 +28,13 @@ from hlvid.statistics.pairing import (
     Pairs,
     check_memory,
     derive_contrast,
-    in_one_sitting,
     is_dummy,
+    may_time,
     pair_runs,
     paired_times_ms,
     run_name,
 )
 from hlvid.statistics.significance import holm
-from hlvid.types import LOOPED_ATTENTION
 
 MIN_VIDEOS = 20
 """Fewer give no verdict: cluster-robust tests need more than few clusters, and "few" is put at less
@@ -52,15 +52,17 @@ class Comparison:
     reference_run_id: str
     contrast: Contrast
     accuracy: PairedDifference | None
-    """Of strict accuracy: FAILED and UNPARSED count as wrong. None with dummy weights."""
+    """Of strict accuracy: FAILED and UNPARSED count as wrong. None with dummy weights. Of an arm or
+    a reference with several seeds the mean over them, question by question."""
     p_adjusted: float | None
     """accuracy.p_value, Holm-adjusted within the table unless this is the primary endpoint."""
     margin: float | None
     """How much less accuracy still counts as no worse, declared before the run."""
     noninferiority_p: float | None
     """One-sided, adjusted like p_adjusted. None without a margin."""
-    noise_floor: float
-    """Flip rate of two runs of one arm; no difference below it is shown as an effect."""
+    noise_floor: float | None
+    """Flip rate of two runs of one arm, where any was run twice; no difference below it is shown as
+    an effect."""
     is_primary: bool
     num_failed_pairs: int
     """Questions at which at least one failed; left out of times and log-probabilities."""
@@ -90,7 +92,7 @@ class Comparison:
         if self.accuracy.num_clusters < MIN_VIDEOS:
             return f"too few videos ({self.accuracy.num_clusters})"
         difference = self.accuracy.difference
-        is_effect = self.p_adjusted < SIGNIFICANCE and abs(difference) > self.noise_floor
+        is_effect = self.p_adjusted < SIGNIFICANCE and abs(difference) > (self.noise_floor or 0.0)
         if is_effect and difference > 0:
             return "better"
         if self.noninferiority_p is not None and self.noninferiority_p < SIGNIFICANCE:
@@ -99,12 +101,12 @@ class Comparison:
 
 
 def compare_arms(
-    arm: Graded,
-    reference: Graded,
+    arm: Graded | Sequence[Graded],
+    reference: Graded | Sequence[Graded],
     *,
     margin: float | None = None,
     seed: int = 0,
-    noise_floor: float = 0.0,
+    noise_floor: float | None = None,
     answers: Mapping[str, str] | None = None,
     allow_other_group: bool = False,
     with_bootstrap: bool = True,
@@ -112,11 +114,12 @@ def compare_arms(
     """Compare an arm with a reference on the same questions.
 
     Args:
-        arm: The run that is judged.
-        reference: The run it is held against, such as `off` or `random-matched`.
+        arm: The run that is judged. Of several, which differ by their seed, accuracy is the mean:
+            one lucky draw decides nothing. Times, letters and probabilities are those of the first.
+        reference: The run it is held against, such as `off` or `random-matched`; likewise.
         margin: Non-inferiority margin as a share, such as 0.02.
         seed: Of the bootstraps.
-        noise_floor: `flip_rate` of two runs of the reference's arm.
+        noise_floor: `flip_rate` of two runs of the reference's arm; None where there are none.
         answers: Question id -> right letter, for the log-probability endpoint.
         allow_other_group: Whether the runs may come from different commands.
         with_bootstrap: Whether the difference of accuracy gets a bootstrap beside its closed form;
@@ -130,15 +133,34 @@ def compare_arms(
         raise UserError(
             f"margin: {margin:g}. A share above 0 and below 1 is allowed: 0.02 for two points."
         )
+    arm, *other_arms = arm if isinstance(arm, Sequence) else [arm]
+    reference, *other_references = reference if isinstance(reference, Sequence) else [reference]
     pairs = pair_runs(arm, reference, allow_other_group=allow_other_group)
     contrast = derive_contrast(arm.record, reference.record, pairs)
     check_memory(arm.record, reference.record, pairs)
     has_no_accuracy = is_dummy(arm.record, reference.record)
     num_bootstrap = 10_000 if with_bootstrap else 0
-    accuracy = None if has_no_accuracy else _accuracy(pairs, seed, num_bootstrap)
-    can_time = in_one_sitting(arm.record, reference.record, pairs) and not any(
-        run.record.generation.get("attention") == LOOPED_ATTENTION for run in (arm, reference)
+
+    def means(first: Columns, others: Sequence[Graded]) -> Floats:
+        same = [pair_runs(arm, run, allow_other_group=allow_other_group) for run in others]
+        for run, paired in zip(others, same, strict=True):
+            check_memory(arm.record, run.record, paired)
+        columns = (first, *(paired.reference for paired in same))
+        found: Floats = np.mean([one.is_correct for one in columns], axis=0, dtype=np.float64)
+        return found
+
+    accuracy = (
+        None
+        if has_no_accuracy
+        else paired_difference(
+            means(pairs.arm, other_arms),
+            means(pairs.reference, other_references),
+            pairs.arm.clusters,
+            num_bootstrap=num_bootstrap,
+            seed=seed,
+        )
     )
+    can_time = may_time(arm.record, reference.record, pairs)
     return Comparison(
         arm=arm.record.arm.name,
         reference=reference.record.arm.name,
@@ -169,7 +191,7 @@ def compare_group(
     *,
     margin: float | None = None,
     seed: int = 0,
-    noise_floor: float = 0.0,
+    noise_floor: float | None = None,
     primary: str | None = None,
     answers: Mapping[str, str] | None = None,
     allow_other_group: bool = False,
@@ -200,14 +222,15 @@ def compare_group(
         for run in runs
         if run.record.run_id != reference.record.run_id and run.record.status not in NOT_COMPARABLE
     ]
-    flip_rates = [flip_rate(run, reference) for run in can_run if is_repeat(run, reference)]
+    floors = [flip_rate(run, reference) for run in can_run if is_repeat(run, reference)]
+    floors += [] if noise_floor is None else [noise_floor]
     comparisons = [
         compare_arms(
             run,
             reference,
             margin=margin,
             seed=seed,
-            noise_floor=max([noise_floor, *flip_rates]),
+            noise_floor=max(floors, default=None),
             answers=answers,
             allow_other_group=allow_other_group,
         )
@@ -245,8 +268,7 @@ def flip_rate(first: Graded, second: Graded) -> float:
             "A flip rate needs the same model, arm, frames and generation settings."
         )
     pairs = pair_runs(first, second, allow_other_group=True)
-    accuracy = _accuracy(pairs, seed=0, num_bootstrap=0)
-    return (accuracy.only_a + accuracy.only_b) / accuracy.num_questions
+    return float((pairs.arm.is_correct != pairs.reference.is_correct).mean())
 
 
 def is_repeat(run: Graded, reference: Graded) -> bool:
@@ -283,16 +305,6 @@ def adjust(table: Sequence[Comparison], primary: str | None) -> list[Comparison]
 def _holm_of_known(p_values: Sequence[float | None]) -> list[float | None]:
     adjusted = iter(holm([p_value for p_value in p_values if p_value is not None]))
     return [None if p_value is None else next(adjusted) for p_value in p_values]
-
-
-def _accuracy(pairs: Pairs, seed: int, num_bootstrap: int) -> PairedDifference:
-    return paired_difference(
-        pairs.arm.is_correct,
-        pairs.reference.is_correct,
-        pairs.arm.clusters,
-        num_bootstrap=num_bootstrap,
-        seed=seed,
-    )
 
 
 def _log_probability(

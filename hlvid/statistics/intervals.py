@@ -25,6 +25,7 @@ from hlvid.statistics.clusters import (
     check_same_length,
     checked_outcomes,
     checked_positive,
+    checked_shares,
     checked_values,
     upper_tail,
 )
@@ -70,10 +71,10 @@ class MeanDifference:
 class PairedDifference(MeanDifference):
     """MeanDifference of two shares of right answers."""
 
-    only_a: int
-    """Questions that only a has right."""
-    only_b: int
-    mcnemar_p: float
+    only_a: int | None
+    """Questions that only a has right; None where a or b is a mean over several runs."""
+    only_b: int | None
+    mcnemar_p: float | None
     """Takes the questions as independent: shown beside p_value, never decisive."""
 
     def noninferiority_p(self, margin: float) -> float:
@@ -221,17 +222,17 @@ def paired_difference(
     With one cluster the interval is all of [-1, 1].
 
     Args:
-        a: 0 or 1 for each question.
-        b: 0 or 1 for each of the same questions, in the same order.
+        a: 0 or 1 for each question, or a mean of these over several runs.
+        b: Likewise for each of the same questions, in the same order.
         clusters: The cluster (video id) of each question.
         confidence: Of the two-sided intervals.
         num_bootstrap: Resamples of the cluster bootstrap; 0 for none.
         seed: Of the bootstrap.
 
     Raises:
-        ValueError: No questions, different lengths, a value that is not 0 or 1.
+        ValueError: No questions, different lengths, a value outside [0, 1].
     """
-    first, second = checked_outcomes(a, "a"), checked_outcomes(b, "b")
+    first, second = checked_shares(a, "a"), checked_shares(b, "b")
     check_same_length(first, second)
     differences = first - second
     clustering = Clustering.of(clusters, len(differences))
@@ -241,7 +242,9 @@ def paired_difference(
         if (differences == differences[0]).all():
             effect = float(np.mean(clustering.sizes**2))
         standard_error = math.sqrt(standard_error**2 + 2 * effect / len(differences) ** 2)
-    only_a, only_b = int((differences > 0).sum()), int((differences < 0).sum())
+    is_mean = bool(((first % 1 != 0) | (second % 1 != 0)).any())
+    only_a = None if is_mean else int((differences > 0).sum())
+    only_b = None if is_mean else int((differences < 0).sum())
     mean = _mean_difference(
         differences, clustering, standard_error, confidence, num_bootstrap, seed
     )
@@ -257,7 +260,7 @@ def paired_difference(
         num_clusters=mean.num_clusters,
         only_a=only_a,
         only_b=only_b,
-        mcnemar_p=mcnemar_exact(only_a, only_b),
+        mcnemar_p=None if only_a is None or only_b is None else mcnemar_exact(only_a, only_b),
     )
 
 

@@ -11,15 +11,20 @@ import numpy.typing as npt
 from hlvid.errors import UserError
 from hlvid.statistics.clusters import Floats
 from hlvid.statistics.columns import FAILED, Columns, Graded, Time
-from hlvid.types import ArmSettings, RunRecord
+from hlvid.types import LOOPED_ATTENTION, ArmSettings, RunRecord
 
 NOT_COMPARABLE = ("infeasible", "failed")
 """Status of a run that has no accuracy: gaze never wins because the other arm could not run."""
+SEEING = ("mllm", "reader")
+"""Kinds of models that are shown frames."""
 OTHER_FRAMES = frozenset(("fewer-frames", "fewer-and-lower", "off-stock"))
 OTHER_PIXELS = OTHER_FRAMES | {"lower-resolution"}
 """Variants of an arm that see other frames, or the same ones at another size, by what they are."""
 SAME_PROMPT = frozenset((None, "after-tower"))
 """Variants whose prompt has the same ids as that of `off`."""
+LEAST_SPENT = 0.5
+"""Of what another arm kept, whole frames or a smaller grid spend at least so much: half is the
+least that a whole number can be of one above it."""
 LATENCY_TOLERANCE = 0.05
 """Median end-to-end times that differ by at most this share count as the same."""
 
@@ -113,7 +118,7 @@ def derive_contrast(arm: RunRecord, reference: RunRecord, pairs: Pairs) -> Contr
     The first that fits of iso-token (equal visual tokens for every question, or one arm spends what
     the other kept as near below as whole frames or a smaller grid come), iso-input (equal frame
     settings, whose digests `pair_runs` has checked) and iso-latency (median end-to-end times within
-    5 % on one machine).
+    5 % in one sitting).
 
     Raises:
         UserError: None fits; says what would make the runs comparable.
@@ -127,20 +132,25 @@ def derive_contrast(arm: RunRecord, reference: RunRecord, pairs: Pairs) -> Contr
         (arm.arm, ours, reference.arm, theirs),
         (reference.arm, theirs, arm.arm, ours),
     ):
-        if _spends_that_of(control, other) and len(spent) and bool((spent <= kept).all()):
+        is_near = (spent <= kept) & (spent >= LEAST_SPENT * kept)
+        if _spends_that_of(control, other) and len(spent) and bool(is_near.all()):
             return Contrast.ISO_TOKEN
-    if _has_same_pixels(arm, reference):
+    has_same_pixels = _has_same_pixels(arm, reference)
+    if has_same_pixels and _shows_pixels(arm, pairs):
         return Contrast.ISO_INPUT
     times = paired_times_ms(pairs, "end_to_end")
-    found = "are not known"
-    if times is not None and on_one_machine(arm, reference):
+    found = "are not known" if times is None else "may not be compared"
+    if times is not None and may_time(arm, reference, pairs):
         medians = [float(np.median(column)) for column in times]
         if max(medians) <= (1 + LATENCY_TOLERANCE) * min(medians):
             return Contrast.ISO_LATENCY
         found = "differ ({:.0f} and {:.0f} ms)".format(*medians)
+    pixels = "the frame settings differ"
+    if has_same_pixels:
+        pixels = "answers have no digest of the canvas"
     raise UserError(
-        f"{run_name(arm)} against {run_name(reference)}: the visual tokens differ, the frame "
-        f"settings differ, and the median end-to-end times on one machine {found}. Comparable are "
+        f"{run_name(arm)} against {run_name(reference)}: the visual tokens differ, {pixels}, and "
+        f"the median end-to-end times in one sitting {found}. Comparable are "
         "runs with equal visual tokens for every question (iso-token), with equal frame settings "
         "(iso-input), or with median end-to-end times within "
         f"{LATENCY_TOLERANCE:.0%} (iso-latency)."
@@ -192,6 +202,14 @@ def in_one_sitting(arm: RunRecord, reference: RunRecord, pairs: Pairs) -> bool:
     return is_one and on_one_machine(arm, reference)
 
 
+def may_time(arm: RunRecord, reference: RunRecord, pairs: Pairs) -> bool:
+    """Whether the times of two runs can be held against each other: taken in turns, none looped."""
+    is_looped = any(
+        record.generation.get("attention") == LOOPED_ATTENTION for record in (arm, reference)
+    )
+    return in_one_sitting(arm, reference, pairs) and not is_looped
+
+
 def paired_times_ms(pairs: Pairs, what: Time) -> tuple[Floats, Floats] | None:
     """Milliseconds of an answer for (arm, reference).
 
@@ -232,6 +250,14 @@ def _run_differences(
 def _has_same_pixels(arm: RunRecord, reference: RunRecord) -> bool:
     variants = {arm.arm.variant, reference.arm.variant}
     return arm.frames == reference.frames and not variants & OTHER_PIXELS
+
+
+def _shows_pixels(arm: RunRecord, pairs: Pairs) -> bool:
+    """Whether both runs tell which pixels a model that sees was shown: equal where they tell."""
+    if arm.model.kind not in SEEING:
+        return True
+    known = (pairs.arm.canvases != b"") & (pairs.reference.canvases != b"")
+    return bool(known[pairs.is_answered].all())
 
 
 def _check_pairs(arm: RunRecord, reference: RunRecord, pairs: Pairs) -> None:

@@ -5,10 +5,12 @@ from typing import Any, Literal
 
 from hlvid.files import shown
 from hlvid.runs import make_run_id
-from hlvid.types import RunRecord, Summary
+from hlvid.types import ArmSettings, RunRecord, Summary
 from leaderboard import divisions, wording
 from leaderboard.rules import Submission
 
+ORACLE = "oracle"
+"""The selector that is told where the evidence is."""
 MIN_MEMORY_BYTES = 2**26
 UNKNOWN = frozenset(("", "unknown", "none", "n/a"))
 
@@ -29,6 +31,22 @@ def settings(submission: Submission) -> Iterator[str]:
                 yield f"run.json: generation.{name} is missing. Say how replies were made."
     if model.kind == "mllm" and record.arm.gaze == "on" and record.adaptation == "none":
         yield "run.json: adaptation is 'none' for an MLLM with gaze. Say training-free or tuned."
+
+
+def privileged(submission: Submission) -> Iterator[str]:
+    """An arm that is told where the evidence is says so."""
+    if is_told(arm := submission.record.arm) and not arm.privileged:
+        yield (
+            f"run.json: arm.privileged is false, but {ORACLE} is told where the evidence is. "
+            "Say true; the row is shown so, and without a rank."
+        )
+
+
+def is_told(arm: ArmSettings) -> bool:
+    """Whether an arm keeps what `oracle` keeps, whatever it says of itself."""
+    choosing = [arm.selector or ""]
+    choosing += [arm.partner or ""] if arm.variant == "after-tower" else []
+    return any(ORACLE in name.split(":") for name in choosing)
 
 
 def division(submission: Submission) -> Iterator[str]:

@@ -21,6 +21,7 @@ from hlvid.statistics import (
     paired_difference,
 )
 from hlvid.types import (
+    LOOPED_ATTENTION,
     OUT_OF_MEMORY,
     ArmSettings,
     BenchmarkId,
@@ -342,6 +343,7 @@ def test_worse_within_a_declared_margin_is_no_worse(off):
 
 
 def test_no_effect_below_the_noise_floor(off, gaze):
+    assert compare_arms(gaze, off).noise_floor is None
     assert compare_arms(gaze, off, noise_floor=0.24).verdict == "better"
     assert compare_arms(gaze, off, noise_floor=0.26).verdict == "inconclusive"
 
@@ -380,8 +382,63 @@ def test_times_of_two_machines_are_no_contrast(gaze):
     fewer = make_run(OFF, lambda index: 0, frames=frames, visual_tokens=300)
     assert compare_arms(gaze, fewer).contrast is Contrast.ISO_LATENCY
     updated = fewer.record.provenance.model_copy(update={"software": {"av": "15.1"}})
-    with pytest.raises(UserError, match="on one machine are not known"):
+    with pytest.raises(UserError, match="in one sitting may not be compared"):
         compare_arms(gaze, change_record(fewer, provenance=updated))
+
+
+@pytest.mark.parametrize("sitting", ["6" * 16, None])
+def test_times_of_two_sittings_are_no_contrast(gaze, sitting):
+    frames = FrameSettings(num_frames=2)
+    fewer = make_run(OFF, lambda index: 0, frames=frames, visual_tokens=300)
+    apart = [one.model_copy(update={"sitting": sitting}) for one in fewer.predictions]
+    with pytest.raises(UserError, match="in one sitting may not be compared"):
+        compare_arms(gaze, make_run(OFF, None, frames=frames, predictions=apart))
+
+
+def test_times_with_looped_attention_are_no_contrast(gaze):
+    frames = FrameSettings(num_frames=2)
+    looped = {"attention": LOOPED_ATTENTION}
+    fewer = make_run(OFF, lambda index: 0, frames=frames, visual_tokens=300, generation=looped)
+    with pytest.raises(UserError, match="in one sitting may not be compared"):
+        compare_arms(gaze, fewer)
+
+
+def test_a_few_tokens_are_not_as_many(gaze):
+    frames = FrameSettings(num_frames=2)
+    partner = ArmSettings(gaze="off", variant="fewer-frames", partner="detail", budget=0.1)
+    for spent, contrast in ((100, Contrast.ISO_TOKEN), (50, Contrast.ISO_TOKEN), (49, None)):
+        fewer = make_run(partner, lambda index: 0, visual_tokens=spent, milliseconds=500)
+        if contrast is None:
+            with pytest.raises(UserError, match="the visual tokens differ"):
+                compare_arms(gaze, change_record(fewer, frames=frames))
+        else:
+            assert compare_arms(gaze, fewer).contrast is contrast
+
+
+def test_pixels_that_no_digest_tells_are_not_the_same(gaze):
+    slow = make_run(OFF, lambda index: 0, visual_tokens=1000, milliseconds=500)
+    assert compare_arms(gaze, slow).contrast is Contrast.ISO_INPUT
+    with pytest.raises(UserError, match="no digest of the canvas"):
+        compare_arms(change_prediction(gaze, 5, canvas_sha256=None), slow)
+
+
+def test_of_several_seeds_the_mean_is_compared(off, gaze):
+    """One lucky draw decides nothing."""
+    seeds = [
+        make_run(RANDOM.model_copy(update={"seed": seed}), lambda index, k=seed: index % 4 <= k)
+        for seed in range(4)
+    ]
+    found = compare_arms(gaze, seeds)
+    accuracies = [seed.columns.is_correct.mean() for seed in seeds]
+    assert accuracies == [0.25, 0.5, 0.75, 1.0]
+    ours = gaze.columns.is_correct.mean()
+    assert found.accuracy.difference == pytest.approx(ours - np.mean(accuracies))
+    assert found.reference_run_id == seeds[0].record.run_id
+    assert (found.accuracy.only_a, found.accuracy.mcnemar_p) == (None, None)
+    each = [compare_arms(gaze, seed).accuracy.difference for seed in seeds]
+    assert compare_arms(gaze, seeds[:1]).accuracy.difference == each[0]
+    back = compare_arms(seeds, gaze).accuracy
+    assert (back.difference, back.low) == (-found.accuracy.difference, -found.accuracy.high)
 
 
 def test_frames_may_differ_where_the_settings_say_so(gaze):

@@ -482,3 +482,10 @@ def test_all_right_is_exactly_one() -> None:
     grades = grade_all([make_question(f"q{i}") for i in range(3)], [])
     perfect = [g.model_copy(update={"outcome": Outcome.CORRECT}) for g in grades]
     assert summarize(perfect).accuracy == 1.0
+
+
+@pytest.mark.parametrize("end", ["!", "B"])
+def test_a_reply_of_colons_is_read_in_one_go(end):
+    """A pattern that tries every split of them takes a minute."""
+    reply = "answer" + ":" * (MAX_REPLY_CHARACTERS - 10) + end
+    assert extract_letter(reply, "ABCD") is None

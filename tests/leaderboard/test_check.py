@@ -294,6 +294,10 @@ TAMPERED = {
     "a link": (link_out, "folder", "is a link"),
     "a pipe": (send_a_pipe, "folder", "is a folder or a device"),
     "brackets without end": (nest_deep, "folder", "run.json"),
+    "an oracle that hides it": (
+        lambda b: b.write(ArmSettings(gaze="on", selector="oracle", budget=0.1)),
+        "privileged", "oracle is told where the evidence is",
+    ),
     "a path outside": (move_outside, "folder", "predictions_file"),
     "another id": (
         lambda b: b.lab.tamper(b.write(), lambda r: r.update(run_id="0" * 16)), "run-id", "0000000"

@@ -147,7 +147,10 @@ def test_row_says_what_the_comparison_found(reader):
         accuracy = effect.comparison.accuracy
         assert row.verdict == effect.comparison.verdict
         assert row.difference.value.lstrip("+−") == f"{abs(100 * accuracy.difference):.1f}"
-        assert (row.only_arm, row.only_other) == (str(accuracy.only_a), str(accuracy.only_b))
+        of_seeds = effect.arm.arm == "random-matched:detail@0.1"
+        assert ("mean of 5 pairs of seeds" in row.seeds) == of_seeds
+        counts = ("–", "–") if of_seeds else (str(accuracy.only_a), str(accuracy.only_b))
+        assert (row.only_arm, row.only_other) == counts
         assert row.forest.low <= row.forest.at <= row.forest.high
 
 

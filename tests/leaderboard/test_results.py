@@ -9,7 +9,15 @@ from hlvid import datasets, runs
 from hlvid.files import read_json, read_jsonl
 from leaderboard.entries import find_runs, read_entries
 from leaderboard.exams import read_exams
-from leaderboard.results import SHIPPED, Change, QuotedTable, ResultEntry, read_results, standings
+from leaderboard.results import (
+    SHIPPED,
+    Change,
+    QuotedTable,
+    Reproduction,
+    ResultEntry,
+    read_results,
+    standings,
+)
 
 
 @pytest.fixture
@@ -142,6 +150,22 @@ def test_a_better_run_may_take_the_place_of_a_withdrawn_one(run_command, publish
     found = entries_of(folder)
     assert len(found) == 3
     assert records[0].run_id in found
+    code, _, err = run_command(
+        "export", folder / "results", "--questions", folder / "exam", "--out", folder / "out.json",
+        "--format", "json",
+    )  # fmt: skip
+    assert code == 0, err
+    rows = json.loads((folder / "out.json").read_text())
+    of_one = {r["predictions_sha256"]: r for r in rows if r["run_id"] == records[0].run_id}
+    assert len(rows) == 3 and len(of_one) == 2
+    gone = of_one.pop(records[0].predictions_sha256)
+    assert gone["unranked_because"] == "withdrawn: mended"
+    assert [row["unranked_because"] for row in of_one.values()] == [""]
+    run_command(
+        "export", folder / "results", "--questions", folder / "exam", "--out", folder / "eee",
+        "--format", "eee",
+    )  # fmt: skip
+    assert len(list((folder / "eee").rglob("*.json"))) == 2
 
 
 def test_what_was_withdrawn_does_not_come_back(run_command, published):
@@ -188,6 +212,30 @@ def test_second_run_that_agrees_makes_it_reproduced(run_command, published, lab)
     code, out, _ = run_command("reproduce", second("same", {"peak_memory_bytes": 1}), *arguments)
     assert (code, out.strip()) == (0, "12 of 12 answers agree")
     assert entries_of(folder)[records[0].run_id].badge == "reproduced"
+
+
+def test_second_run_that_breaks_a_rule_reproduces_nothing(run_command, published, lab):
+    folder, records = published
+    exam = lab.exam(num_videos=4, per_video=3)
+    answers = [
+        answer.model_copy(update={"peak_memory_bytes": 2**60})
+        for answer in lab.predictions(exam, lab.MODELS["ocr"], records[0].arm)
+    ]
+    lab.write(folder / "second", exam, "ocr", records[0].arm, answers=answers)
+    code, _, err = run_command(
+        "reproduce", folder / "second" / records[0].run_id, "--questions", folder / "exam",
+        "--results", folder / "results",
+    )  # fmt: skip
+    assert code == 1
+    assert "breaks a rule itself" in err and "peak_memory_bytes" in err
+
+
+@pytest.mark.parametrize("num_agreeing", [1, 98, 101])
+def test_an_entry_cannot_claim_agreement_that_there_is_not(num_agreeing):
+    told = {"predictions_sha256": "a" * 64, "num_questions": 100}
+    Reproduction.model_validate(told | {"num_agreeing": 99})
+    with pytest.raises(ValueError, match="num_agreeing"):
+        Reproduction.model_validate(told | {"num_agreeing": num_agreeing})
 
 
 def test_quoted_tables_have_a_source_and_as_many_cells_as_columns():

@@ -220,6 +220,92 @@ def test_selector_tax_is_told_only_where_times_can_be_compared(tmp_path, lab):
     assert tax("same", gone) == "–"
 
 
+def test_selector_tax_is_of_the_questions_that_both_answered(tmp_path, lab):
+    """Long questions that only one arm answered would be time that gaze saved."""
+    exam = lab.exam()
+    datasets.write(tmp_path / "exam", exam)
+
+    def timed(arm, read, gaze, sitting="5" * 16):
+        return [
+            answer.model_copy(
+                update={
+                    "stage_ms": {
+                        "gaze": gaze,
+                        "read": read * (10 if answer.question_id.endswith("q0") else 1),
+                        "end_to_end": 90_000.0,
+                    },
+                    "sitting": sitting,
+                }
+            )
+            for answer in lab.predictions(exam, lab.MODELS["qwen"], arm)
+        ]
+
+    def tax(folder, ours, theirs):
+        for arm, answers in ((OFF, theirs), (gaze("detail"), ours)):
+            failed = any(answer.status == "failed" for answer in answers)
+            status = "partial" if failed else "complete"
+            lab.write(folder, exam, "qwen", arm, answers=answers, status=status)
+        entries, _ = read_entries(find_runs([folder]), read_exams([tmp_path / "exam"]))
+        rows = [row for rows in run_rows(entries) for row in rows]
+        return next(row.tax for row in rows if row.role == "selector")
+
+    on, off = timed(gaze("detail"), 100.0, 360.0), timed(OFF, 1000.0, 0.0)
+    # 8 questions a video, one ten times as long: off saves 0.9 s at seven, 9 s at one.
+    whole = round(100 * 360 / (900 * 17 / 8))
+    assert tax(tmp_path / "whole", on, off) == str(whole)
+    some = failing(off, lambda answer: answer.question_id.endswith("q0"))
+    assert tax(tmp_path / "some", on, some) == "40"
+    apart = timed(OFF, 1000.0, 0.0, sitting="6" * 16)
+    assert tax(tmp_path / "apart", on, apart) == "–"
+
+
+def test_an_oracle_that_hides_what_it_is_has_no_rank(tmp_path, lab):
+    exam = lab.exam()
+    datasets.write(tmp_path / "exam", exam)
+    lab.write(tmp_path / "runs", exam, "qwen", OFF)
+    lab.write(tmp_path / "runs", exam, "qwen", gaze("oracle", privileged=False))
+    entries, _ = read_entries(find_runs([tmp_path / "runs"]), read_exams([tmp_path / "exam"]))
+    hidden = next(entry for entry in entries if entry.arm == "oracle@0.1")
+    assert hidden.badge == "self-reported"
+    assert [problem.rule for problem in hidden.problems] == ["privileged"]
+    assert hidden.unranked_because == ("privileged selector",)
+    ranked, unranked = run_rows(entries)
+    assert [row.role for row in (*ranked, *unranked)] == ["off", "privileged"]
+
+
+def test_a_repeat_is_no_competitor(tmp_path, lab):
+    exam = lab.exam()
+    datasets.write(tmp_path / "exam", exam)
+    for repeat in range(4):
+        lab.write(tmp_path / "runs", exam, "qwen", OFF, repeat=repeat)
+    wrong = [
+        answer.model_copy(update={"response": "Cannot determine."})
+        for answer in lab.predictions(exam, lab.MODELS["qwen"], gaze("detail"))
+    ]
+    lab.write(tmp_path / "runs", exam, "qwen", gaze("detail"), answers=wrong)
+    entries, _ = read_entries(find_runs([tmp_path / "runs"]), read_exams([tmp_path / "exam"]))
+    ranked, unranked = run_rows(entries)
+    assert [row.rank for row in ranked] == ["1", "2"]
+    assert {row.notes for row in unranked} == {(f"repeat {number}",) for number in (1, 2, 3)}
+
+
+def test_the_text_of_an_error_takes_no_time(tmp_path, lab):
+    exam = lab.exam()
+    datasets.write(tmp_path / "exam", exam)
+    answers = [
+        answer.model_copy(
+            update={"response": "Error: connection reset", "stage_ms": {"end_to_end": 1.0}}
+            if number % 3
+            else {"stage_ms": {"end_to_end": 500.0} | ({} if number % 2 else {"gaze": 80.0})}
+        )
+        for number, answer in enumerate(lab.predictions(exam, lab.MODELS["qwen"], OFF))
+    ]
+    lab.write(tmp_path / "runs", exam, "qwen", OFF, answers=answers)
+    (entry,), _ = read_entries(find_runs([tmp_path / "runs"]), read_exams([tmp_path / "exam"]))
+    assert entry.end_to_end.p50.value == entry.end_to_end.p90.value == 500
+    assert mean_stages(entry.columns) == {"end_to_end": 500.0, "gaze": 40.0}
+
+
 @pytest.mark.parametrize("is_decode_alone", [False, True])
 def test_times_of_some_answers_are_none_of_the_run(tmp_path, lab, is_decode_alone):
     exam = lab.exam()
