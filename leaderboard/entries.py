@@ -317,16 +317,12 @@ def submission_of(entry: Entry) -> Submission:
 
 def _entry(graded: runs.GradedRun, exam: Exam) -> Entry:
     predictions, columns = graded.predictions, replace(graded.columns, log_probabilities=())
-    status = records.marked_status(graded.record.summary)
     memory = [p.peak_memory_bytes for p in predictions if p.peak_memory_bytes is not None]
     answered = set(columns.question_ids)
     official = official_score(exam.name, exam.questions, predictions)
     choices = [len(q.choices) for q in exam.questions if q.question_id in answered]
-    arm = graded.record.arm
-    is_privileged = arm.privileged or records.is_told(arm)
-    arm = arm.model_copy(update={"privileged": is_privileged})
     return Entry(
-        record=graded.record.model_copy(update={"status": status, "arm": arm}),
+        record=records.as_marked(graded.record),
         columns=columns,
         visual_off=measures.visual_off(predictions),
         kept_ratio=measures.kept_ratio(predictions),

@@ -70,6 +70,13 @@ def status(submission: Submission) -> Iterator[str]:
         yield f"run.json: status is '{record.status}', but {failed} questions failed."
 
 
+def as_marked(record: RunRecord) -> RunRecord:
+    """A record with the status that its marks give, and `privileged` where its arm is told."""
+    is_privileged = record.arm.privileged or is_told(record.arm)
+    arm = record.arm.model_copy(update={"privileged": is_privileged})
+    return record.model_copy(update={"status": marked_status(record.summary), "arm": arm})
+
+
 def marked_status(
     summary: Summary | None,
 ) -> Literal["complete", "partial", "failed", "infeasible"]:
