@@ -238,6 +238,7 @@ def card() -> str:
     told = describe(find_checkpoint("mini"))
     measured = read_json(ROOT / DOCS / "evaluation.json", Measurement)
     judged = read_json(ROOT / DOCS / STANDING, Standing)
+    settings = read_settings(Path(STAGES[judged.best]))
     calibration = read_json(ROOT / CHECKPOINT / "calibration.json", Calibration)
     if measured.weights_sha256 != told["sha256"]:
         sys.exit(f"{DOCS}: measures another checkpoint. Run this without --card.")
@@ -246,15 +247,15 @@ def card() -> str:
     for run, config in STAGES.items():
         if not (log := log_of(run)):
             continue
-        settings = read_settings(Path(config))
+        of_run = read_settings(Path(config))
         best = best_of(log)
         rows.append(
             [
                 f"`{run}`",
                 TRAINED[run],
-                f"{log[-1]['step']:,} of {settings.steps:,}",
-                f"{settings.batch_size} of {settings.data.num_frames} frames",
-                f"{hours(log, settings):.1f}",
+                f"{log[-1]['step']:,} of {of_run.steps:,}",
+                f"{of_run.batch_size} of {of_run.data.num_frames} frames",
+                f"{hours(log, of_run):.1f}",
                 f"{best['step']:,}",
                 f"{judged.losses[run]:.4f}" if run in judged.losses else "",
             ]
@@ -279,7 +280,7 @@ def card() -> str:
             "",
             "## Data",
             "",
-            *_data(read_settings(Path(STAGES[judged.best]))),
+            *_data(settings),
             "",
             "## Training",
             "",
@@ -354,8 +355,8 @@ def card() -> str:
             f"- The loss is not the paper's: `{calibration.loss_kind}` paints kept cells and "
             "measures differences of red, green and blue, over the deviation of the clip's luma; "
             "it knows nothing of what a frame means.",
-            f"- It was trained on clips of {told['clip_frames']} frames and gazes at so many at "
-            "once; longer videos are cut.",
+            f"- It was trained on clips of {settings.data.num_frames} frames and gazes at "
+            f"{told['clip_frames']} at once, as it was judged and measured; longer videos are cut.",
             "- Few photographs and one renderer stand behind the clips, and intervals tell of "
             "other clips of these, not of the world's videos.",
             f"- It was trained at {told['positions']} positions, and says so in its `config.json`.",
@@ -381,19 +382,28 @@ def _data(settings: TrainSettings) -> list[str]:
     ]
     measured = ", ".join(name for name, split in films.CARRIED.items() if split == "test")
     film = ", ".join(name for name, split in films.CARRIED.items() if split == "training")
-    more = [name.removeprefix(carried.PREFIX) for name in carried.names("training")]
+    more, chosen_by = (
+        ", ".join(name.removeprefix(carried.PREFIX) for name in carried.names(split))
+        for split in ("training", "validation")
+    )
+    over_more = (
+        f"{data.carried:.0%} over photographs that {carried.CARRIER} carries ({more}; free of "
+        "terms), "
+        if data.carried
+        else ""
+    )
     return [
         f"Clips drawn from seed {settings.seed}: {data.moving:.0%} pan and zoom over photographs, "
         f"{data.painted:.0%} over shapes and noise that are drawn without end, "
-        f"{data.carried:.0%} over photographs that {carried.CARRIER} carries "
-        f"({', '.join(more)}; free of terms), "
+        f"{over_more}"
         f"{data.scenes:.0%} are windows of {data.num_scenes} rendered scenes (their seed: "
         f"{scenes.SEEDS['training']:,}), {data.films:.0%} are cut from {film} (Big Buck Bunny, "
         f"Blender Foundation, CC-BY-3.0) as {films.CARRIER} carries it. "
         f"{films.CARRIER} also carries {measured}, on which it is measured (`real`) and never "
         "trained: their terms are not known. "
         "Photographs that are reserved for benchmarks and held-out clips are never opened. Two "
-        "that validation clips pan over may texture training scenes.",
+        "that validation clips pan over may texture training scenes; with these take turns "
+        f"{chosen_by} of {carried.CARRIER}.",
         "",
         *markdown(("photograph", "author", "year", "licence", "used for"), rows),
     ]
