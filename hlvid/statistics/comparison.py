@@ -140,26 +140,14 @@ def compare_arms(
     check_memory(arm.record, reference.record, pairs)
     has_no_accuracy = is_dummy(arm.record, reference.record)
     num_bootstrap = 10_000 if with_bootstrap else 0
-
-    def means(first: Columns, others: Sequence[Graded]) -> Floats:
-        same = [pair_runs(arm, run, allow_other_group=allow_other_group) for run in others]
-        for run, paired in zip(others, same, strict=True):
-            check_memory(arm.record, run.record, paired)
-        columns = (first, *(paired.reference for paired in same))
-        found: Floats = np.mean([one.is_correct for one in columns], axis=0, dtype=np.float64)
-        return found
-
-    accuracy = (
-        None
-        if has_no_accuracy
-        else paired_difference(
-            means(pairs.arm, other_arms),
-            means(pairs.reference, other_references),
-            pairs.arm.clusters,
-            num_bootstrap=num_bootstrap,
-            seed=seed,
+    accuracy = None
+    if not has_no_accuracy:
+        ours, theirs = (
+            _share_right(first, others, arm, contrast, allow_other_group=allow_other_group)
+            for first, others in ((pairs.arm, other_arms), (pairs.reference, other_references))
         )
-    )
+        clusters = pairs.arm.clusters
+        accuracy = paired_difference(ours, theirs, clusters, num_bootstrap=num_bootstrap, seed=seed)
     can_time = may_time(arm.record, reference.record, pairs)
     return Comparison(
         arm=arm.record.arm.name,
@@ -305,6 +293,42 @@ def adjust(table: Sequence[Comparison], primary: str | None) -> list[Comparison]
 def _holm_of_known(p_values: Sequence[float | None]) -> list[float | None]:
     adjusted = iter(holm([p_value for p_value in p_values if p_value is not None]))
     return [None if p_value is None else next(adjusted) for p_value in p_values]
+
+
+def _share_right(
+    first: Columns,
+    others: Sequence[Graded],
+    arm: Graded,
+    contrast: Contrast,
+    *,
+    allow_other_group: bool,
+) -> Floats:
+    """(n,) share of seeds that have each question right, in the order of the arm.
+
+    Args:
+        first: Of the first seed, paired already.
+        others: The other seeds.
+        arm: What is judged; every seed is paired with it.
+        contrast: What the first seeds are compared in.
+        allow_other_group: Whether the runs may come from different commands.
+
+    Raises:
+        UserError: A seed is not paired with the arm, ran out of memory where it did not, or spends
+            other tokens in a comparison at equal ones.
+    """
+    columns = [first]
+    for run in others:
+        pairs = pair_runs(arm, run, allow_other_group=allow_other_group)
+        check_memory(arm.record, run.record, pairs)
+        is_iso_token = contrast is Contrast.ISO_TOKEN
+        if is_iso_token and derive_contrast(arm.record, run.record, pairs) is not contrast:
+            raise UserError(
+                f"{run_name(run.record)}: spends other visual tokens than {run_name(arm.record)}, "
+                "but the first seed spends as many. Run all seeds of an arm in one command."
+            )
+        columns.append(pairs.reference)
+    found: Floats = np.mean([one.is_correct for one in columns], axis=0, dtype=np.float64)
+    return found
 
 
 def _log_probability(

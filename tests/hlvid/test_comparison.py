@@ -437,6 +437,9 @@ def test_of_several_seeds_the_mean_is_compared(off, gaze):
     assert (found.accuracy.only_a, found.accuracy.mcnemar_p) == (None, None)
     each = [compare_arms(gaze, seed).accuracy.difference for seed in seeds]
     assert compare_arms(gaze, seeds[:1]).accuracy.difference == each[0]
+    more = make_run(RANDOM.model_copy(update={"seed": 5}), lambda index: 1, visual_tokens=101)
+    with pytest.raises(UserError, match="spends other visual tokens"):
+        compare_arms(gaze, [*seeds, more])
     back = compare_arms(seeds, gaze).accuracy
     assert (back.difference, back.low) == (-found.accuracy.difference, -found.accuracy.high)
 
