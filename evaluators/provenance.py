@@ -86,6 +86,8 @@ def hardware() -> Hardware:
 def git_state(package: Path = Path(__file__)) -> tuple[str | None, bool | None]:
     """Commit of the checkout that this code runs from, and whether tracked files differ from it.
 
+    Those below `docs` do not count: what a long measurement writes there as it goes is no code.
+
     Args:
         package: A file of ours. Installed into an environment that lies inside somebody else's
             checkout it is not tracked there, and their commit is not ours.
@@ -97,7 +99,8 @@ def git_state(package: Path = Path(__file__)) -> tuple[str | None, bool | None]:
     if _git(folder, "ls-files", "--error-unmatch", package.name) is None:
         return None, None
     commit = _git(folder, "rev-parse", "HEAD")
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    where = ("--", ":(top)", ":(top,exclude)docs")
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no", *where)
     return commit, None if changes is None else bool(changes)
 
 
