@@ -7,8 +7,8 @@ from hlvid.datasets import Benchmark
 from hlvid.errors import UserError
 from hlvid.plans import read_plan
 from hlvid.runs import RECORD_FILE, GradedRun, grade_run, read_run
-from hlvid.statistics import Comparison, Contrast, compare_group
-from hlvid.statistics.comparison import flip_rate, is_repeat
+from hlvid.statistics import Comparison, Contrast, compare_group, find_noise_floor
+from hlvid.statistics.noise import are_implementations, flip_rate, is_repeat
 from hlvid.statistics.pairing import (
     NOT_COMPARABLE,
     check_memory,
@@ -16,6 +16,7 @@ from hlvid.statistics.pairing import (
     pair_runs,
     run_name,
 )
+from hlvid.types import STOCK_CODE
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,12 @@ class Judgement:
         """How far two runs of the reference differ, in a sentence."""
         one = self.comparison
         if one.noise_floor is None:
-            return f"noise floor: not known, {one.reference} was sat once (--repeat-off: off twice)"
+            return (
+                f"noise floor: not known, {one.reference} was sat once (--repeat-off: off twice; "
+                "--also off-bare,off-generate: by our code and by stock)"
+            )
         return (
-            f"noise floor: two runs of {one.reference} differ at {one.noise_floor:.1%} of the "
+            f"noise floor: runs that ought to answer alike differ at {one.noise_floor:.1%} of the "
             "questions"
         )
 
@@ -62,9 +66,11 @@ def judge(
     Raises:
         UserError: The runs are not paired or not comparable, or one had too little memory.
     """
-    if is_repeat(arm, reference):
+    is_again = is_repeat(arm, reference)
+    if is_again or are_implementations(arm, reference):
+        alike = "two runs of one arm" if is_again else "one arm by our code and by stock code"
         raise UserError(
-            f"{run_name(arm.record)} and {run_name(reference.record)}: are two runs of one arm, "
+            f"{run_name(arm.record)} and {run_name(reference.record)}: are {alike}, "
             f"and differ at {flip_rate(arm, reference):.1%} of the questions: the noise floor of "
             "the other comparisons. Compare two different arms."
         )
@@ -87,6 +93,7 @@ def judge(
         [arm, *repeats, *([] if declared else siblings)],
         reference,
         margin=margin,
+        noise_floor=find_noise_floor([arm, reference, *others], reference),
         primary=arm.record.run_id if declared else None,
         answers={q.question_id: q.answer for q in benchmark.questions if q.answer is not None},
     )
@@ -123,7 +130,7 @@ def _others(
 
 def _is_sibling(run: GradedRun, reference: GradedRun, contrast: Contrast) -> bool:
     """Whether a run is another look: an arm in the same contrast to the reference."""
-    if run.record.repeat or is_repeat(run, reference):
+    if run.record.repeat or is_repeat(run, reference) or run.record.arm.variant == STOCK_CODE:
         return False
     try:
         return _contrast(run, reference) == contrast

@@ -10,17 +10,18 @@ from typing import Any, get_args
 from evaluators import arms as gazing_arms
 from evaluators.arms import DEFAULT_BUDGET, leads_of, partner_of
 from hlvid.errors import UserError
-from hlvid.types import SPENDING, ArmSettings, Variant
+from hlvid.types import SPENDING, STOCK_CODE, ArmSettings, Variant
 
 NAMES: tuple[Variant, ...] = get_args(Variant)
 AFTER_TOWER: Variant = "after-tower"
 REQUIRED: tuple[Variant, ...] = ("fewer-frames", "lower-resolution")
 """Controls behind the sentence 'gaze helps', beside those that are selectors."""
-SHOW_KEPT: tuple[Variant | None, ...] = (None, "off-bare", AFTER_TOWER)
+SHOW_KEPT: tuple[Variant | None, ...] = (None, "off-bare", STOCK_CODE, AFTER_TOWER)
 """Arms that show what was kept of the canvas, be it all of it."""
 NOTES: Mapping[Variant, str] = {
     "off-stock": "the same frames at the stock processor's default size",
     "off-bare": "keep-all without the context stream",
+    "off-generate": "diagnostic: off-bare by the stock model's own code",
     "blind": "sees nothing",
     "context-only": "sees the low-resolution context stream only",
     "fewer-frames": "whole pairs of frames",

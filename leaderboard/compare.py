@@ -15,9 +15,9 @@ from typing import Any
 from hlvid.errors import UserError
 from hlvid.files import digest
 from hlvid.plans import Plan
-from hlvid.statistics import Comparison, Contrast, adjust, compare_arms, flip_rate
+from hlvid.statistics import Comparison, Contrast, adjust, compare_arms, find_noise_floor
 from hlvid.statistics.pairing import NOT_COMPARABLE
-from hlvid.types import CHEAPER_OFF
+from hlvid.types import CHEAPER_OFF, STOCK_CODE
 from leaderboard.entries import Entry
 from leaderboard.parallel import in_processes
 
@@ -112,7 +112,7 @@ def _compare_group(entries: Sequence[Entry]) -> Group:
     off = _comparator(by_arm)
     plan = common_plan(stand)
     settings = {
-        "noise_floor": _noise_floor(off),
+        "noise_floor": None if off is None else find_noise_floor(stand, off[0]),
         "margin": None if plan is None else plan.primary.margin,
     }
     found: list[tuple[str, Effect]] = []
@@ -156,6 +156,8 @@ def _pairs(
     """What is compared with what: (kind, seeds of the arm, seeds of the other)."""
     is_declared = False
     for arms in by_arm:
+        if arms[0].record.arm.variant == STOCK_CODE:
+            continue
         for kind, others in ((OFF, off), (RANDOM_MATCHED, _control_of(arms[0], by_arm))):
             if others is not None and arms is not off:
                 is_declared |= _is_declared(plan, arms[0], others[0])
@@ -196,19 +198,6 @@ def _seeds_together(entries: Sequence[Entry]) -> list[tuple[Entry, ...]]:
         )
         for same in together.values()
     ]
-
-
-def _noise_floor(off: Sequence[Entry] | None) -> float | None:
-    """The largest share of questions that two runs of `off` mark differently; None without two."""
-    if off is None:
-        return None
-    rates = []
-    for repeat in off[1:]:
-        try:
-            rates.append(flip_rate(repeat, off[0]))
-        except UserError:
-            continue
-    return max(rates, default=None)
 
 
 def _control_of(arm: Entry, by_arm: Sequence[tuple[Entry, ...]]) -> tuple[Entry, ...] | None:

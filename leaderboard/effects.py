@@ -72,8 +72,8 @@ def effect_table(family: Family, *, number: int) -> EffectTable:
     caption = f"{CONTRASTS[family.contrast]}: each arm against {others}. {CLAIMS[family.contrast]}"
     if noise_floor := max(effect.comparison.noise_floor or 0.0 for effect in family.effects):
         caption += (
-            f" Two runs of off differ in {wording.percent(noise_floor)}{wording.NBSP}% of the "
-            "questions; nothing smaller counts as an effect."
+            f" Runs that ought to answer alike differ in {wording.percent(noise_floor)}"
+            f"{wording.NBSP}% of the questions; nothing smaller counts as an effect."
         )
     return EffectTable(
         anchor=f"effects-{number}",

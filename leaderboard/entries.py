@@ -15,7 +15,7 @@ from hlvid.errors import UserError
 from hlvid.plans import Plan
 from hlvid.statistics.clusters import Floats
 from hlvid.statistics.columns import Columns
-from hlvid.types import RunRecord
+from hlvid.types import STOCK_CODE, RunRecord
 from leaderboard import divisions, measures
 from leaderboard.beside import read_beside
 from leaderboard.exams import Exam, find_exam
@@ -147,6 +147,8 @@ class Entry:
             reasons.append("privileged selector")
         if record.repeat:
             reasons.append(f"repeat {record.repeat}")
+        if record.arm.variant == STOCK_CODE:
+            reasons.append("diagnostic: off-bare by stock code")
         return tuple(reasons)
 
 

@@ -31,7 +31,10 @@ ROLES = {
     "privileged": "privileged: is told what no user knows",
 }
 """Role of an arm -> its words in a legend. Each role has a shape of its own, not only a colour."""
-VARIANT_ROLES = {"off": "off", "off-stock": "off", "off-bare": "off", "evs": "selector"}
+VARIANT_ROLES = {
+    **dict.fromkeys(("off", "off-stock", "off-bare", "off-generate"), "off"),
+    "evs": "selector",
+}
 """Arms without a selector; those that see less without choosing are controls."""
 ACCURACY_AXIS = bars.share_axis()
 

@@ -62,8 +62,8 @@ class Asked:
     also: Annotated[
         str,
         typer.Option(
-            help="V,...: off-stock, off-bare, blind, context-only, after-tower[:ARM]; and "
-            "fewer-frames, fewer-and-lower, lower-resolution, evs, each [@BUDGET], or :ARM to "
+            help="V,...: off-stock, off-bare, off-generate, blind, context-only, after-tower[:ARM] "
+            "and fewer-frames, fewer-and-lower, lower-resolution, evs, each [@BUDGET], or :ARM to "
             "spend what ARM kept."
         ),
     ] = ""

@@ -8,7 +8,6 @@ from hlvid.statistics.comparison import (
     by_contrast,
     compare_arms,
     compare_group,
-    flip_rate,
 )
 from hlvid.statistics.intervals import (
     AccuracyInterval,
@@ -22,6 +21,7 @@ from hlvid.statistics.intervals import (
     paired_difference,
     quantile_interval,
 )
+from hlvid.statistics.noise import find_noise_floor, flip_rate
 from hlvid.statistics.pairing import Contrast
 from hlvid.statistics.significance import holm, mcnemar_exact, minimum_detectable_effect
 
@@ -40,6 +40,7 @@ __all__ = [
     "by_contrast",
     "compare_arms",
     "compare_group",
+    "find_noise_floor",
     "flip_rate",
     "geometric_mean_ratio",
     "holm",

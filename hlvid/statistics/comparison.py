@@ -22,6 +22,7 @@ from hlvid.statistics.intervals import (
     mean_difference,
     paired_difference,
 )
+from hlvid.statistics.noise import find_noise_floor, is_repeat
 from hlvid.statistics.pairing import (
     NOT_COMPARABLE,
     Contrast,
@@ -35,6 +36,7 @@ from hlvid.statistics.pairing import (
     run_name,
 )
 from hlvid.statistics.significance import holm
+from hlvid.types import STOCK_CODE
 
 MIN_VIDEOS = 20
 """Fewer give no verdict: cluster-robust tests need more than few clusters, and "few" is put at less
@@ -61,8 +63,8 @@ class Comparison:
     noninferiority_p: float | None
     """One-sided, adjusted like p_adjusted. None without a margin."""
     noise_floor: float | None
-    """Flip rate of two runs of one arm, where any was run twice; no difference below it is shown as
-    an effect."""
+    """How far runs differ by chance or code alone, where that is known; no difference below it is
+    shown as an effect."""
     is_primary: bool
     num_failed_pairs: int
     """Questions at which at least one failed; left out of times and log-probabilities."""
@@ -119,7 +121,7 @@ def compare_arms(
         reference: The run it is held against, such as `off` or `random-matched`; likewise.
         margin: Non-inferiority margin as a share, such as 0.02.
         seed: Of the bootstraps.
-        noise_floor: `flip_rate` of two runs of the reference's arm; None where there are none.
+        noise_floor: Of `hlvid.statistics.noise.find_noise_floor`; None where it is not known.
         answers: Question id -> right letter, for the log-probability endpoint.
         allow_other_group: Whether the runs may come from different commands.
         with_bootstrap: Whether the difference of accuracy gets a bootstrap beside its closed form;
@@ -189,15 +191,15 @@ def compare_group(
     Comparisons of one contrast stand together, in the order of the runs. Within a contrast the
     p-values are Holm-adjusted; the primary endpoint, which was declared before the run, stands
     first, is not adjusted and does not count among the others. Arms that could not run are left
-    out. Further runs of the reference's own arm are not compared: their flip rates raise the noise
-    floor.
+    out. Further runs of the reference's own arm, and keep-all by stock code, are not compared: they
+    set the noise floor.
 
     Args:
         runs: The arms; the reference itself may be among them.
         reference: The run they are held against.
         margin: Non-inferiority margin as a share.
         seed: Of the bootstraps.
-        noise_floor: Where one is known, such as that of another implementation of the reference.
+        noise_floor: Where one is known beside that of the runs: the larger one counts.
         primary: Name or run id of the primary endpoint's arm.
         answers: Question id -> right letter, for the log-probability endpoint.
         allow_other_group: Whether the runs may come from different commands.
@@ -210,20 +212,19 @@ def compare_group(
         for run in runs
         if run.record.run_id != reference.record.run_id and run.record.status not in NOT_COMPARABLE
     ]
-    floors = [flip_rate(run, reference) for run in can_run if is_repeat(run, reference)]
-    floors += [] if noise_floor is None else [noise_floor]
+    floors = [find_noise_floor([*can_run, reference], reference), noise_floor]
     comparisons = [
         compare_arms(
             run,
             reference,
             margin=margin,
             seed=seed,
-            noise_floor=max(floors, default=None),
+            noise_floor=max((one for one in floors if one is not None), default=None),
             answers=answers,
             allow_other_group=allow_other_group,
         )
         for run in can_run
-        if not is_repeat(run, reference)
+        if not is_repeat(run, reference) and run.record.arm.variant != STOCK_CODE
     ]
     if primary is not None and not any(_is_named(one, primary) for one in comparisons):
         names = ", ".join(one.arm for one in comparisons)
@@ -242,28 +243,6 @@ def by_contrast(comparisons: Sequence[Comparison]) -> dict[Contrast, list[Compar
         for contrast in Contrast
         if (table := [one for one in comparisons if one.contrast == contrast])
     }
-
-
-def flip_rate(first: Graded, second: Graded) -> float:
-    """Share of questions that only one of two runs of the same arm has right.
-
-    Raises:
-        UserError: The runs are not paired, or not of the same arm.
-    """
-    if not is_repeat(first, second):
-        raise UserError(
-            f"{run_name(first.record)} and {run_name(second.record)}: are not two runs of one arm. "
-            "A flip rate needs the same model, arm, frames and generation settings."
-        )
-    pairs = pair_runs(first, second, allow_other_group=True)
-    return float((pairs.arm.is_correct != pairs.reference.is_correct).mean())
-
-
-def is_repeat(run: Graded, reference: Graded) -> bool:
-    """Whether two runs are of one arm, asked the same way."""
-    ours, theirs = run.record, reference.record
-    fields = ("model", "arm", "frames", "generation", "benchmark")
-    return all(getattr(ours, field) == getattr(theirs, field) for field in fields)
 
 
 def _is_named(comparison: Comparison, name: str) -> bool:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hlvid.errors import UserError
 from hlvid.statistics.clusters import Floats
 from hlvid.statistics.columns import FAILED, Columns, Graded, Time
-from hlvid.types import LOOPED_ATTENTION, ArmSettings, RunRecord
+from hlvid.types import LOOPED_ATTENTION, STOCK_CODE, ArmSettings, RunRecord
 
 NOT_COMPARABLE = ("infeasible", "failed")
 """Status of a run that has no accuracy: gaze never wins because the other arm could not run."""
@@ -205,7 +205,8 @@ def in_one_sitting(arm: RunRecord, reference: RunRecord, pairs: Pairs) -> bool:
 def may_time(arm: RunRecord, reference: RunRecord, pairs: Pairs) -> bool:
     """Whether the times of two runs can be held against each other: taken in turns, none looped."""
     is_looped = any(
-        record.generation.get("attention") == LOOPED_ATTENTION for record in (arm, reference)
+        record.generation.get("attention") == LOOPED_ATTENTION or record.arm.variant == STOCK_CODE
+        for record in (arm, reference)
     )
     return in_one_sitting(arm, reference, pairs) and not is_looped
 

@@ -145,6 +145,7 @@ class ModelId(Record):
 Variant = Literal[
     "off-stock",
     "off-bare",
+    "off-generate",
     "blind",
     "context-only",
     "fewer-frames",
@@ -154,10 +155,14 @@ Variant = Literal[
     "after-tower",
 ]
 """Arms beside `off` and the selectors. Without gaze: the stock processor's own size, keep-all
-without the context stream, no visual tokens, the context stream alone, a share of the frames, of
-both, of the pixels, pruning by the tower's features. With gaze: the same tokens, dropped after the
-tower."""
+without the context stream, the same by the stock model's own code, no visual tokens, the context
+stream alone, a share of the frames, of both, of the pixels, pruning by the tower's features. With
+gaze: the same tokens, dropped after the tower."""
 
+
+STOCK_CODE: Variant = "off-generate"
+"""Keep-all as transformers runs it, its attention included: how far it answers otherwise than
+`off-bare` is what the implementation adds to the noise floor. Never an arm of a comparison."""
 
 CHEAPER_OFF: tuple[Variant, ...] = ("fewer-frames", "fewer-and-lower", "lower-resolution")
 """Variants that spend less by showing less, without looking at what is shown."""

@@ -1,6 +1,7 @@
 """Qwen2.5-VL and Qwen3-VL, tiny and random, against transformers' own code."""
 
 import copy
+import dataclasses
 import json
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch  # noqa: E402
 from transformers import AttentionInterface, vision_utils  # noqa: E402
 from transformers.video_utils import VideoMetadata  # noqa: E402
 
-from evaluators.attention import attend_segments  # noqa: E402
+from evaluators.attention import NAME, attend_segments  # noqa: E402
 from evaluators.canvas import Canvas, parse_canvas  # noqa: E402
 from evaluators.examinee import Infeasible, View  # noqa: E402
 from evaluators.mapping import slice_frames, unite  # noqa: E402
@@ -141,6 +142,33 @@ def test_off_bare_is_identical_to_stock_generate_in_ids_and_logits(qwen, stock, 
         )
     assert torch.equal(out.ids, expected.sequences[0, len(prompt.ids) :])
     assert torch.equal(out.logits, torch.cat(expected.logits))
+
+
+@pytest.mark.parametrize("num_frames", [1, 4, 5])
+def test_off_generate_is_stock_code_and_shows_what_off_bare_shows(qwen, stock, num_frames):
+    canvas = canvas_of(qwen, num_frames)
+    arms = BARE, make_variant("off-generate")
+    looks = [qwen.watch(view_of(canvas, arm), Stopwatch()) for arm in arms]
+    counts = [qwen.count(view_of(canvas), look) for look in looks]
+    assert counts[0] == counts[1]
+    clock = Stopwatch()
+    bare, whole = (qwen.answer(QUESTION, look, clock) for look in looks)
+    assert whole == bare
+    assert "encode" not in clock.stage_ms
+    inputs = stock_inputs(qwen, canvas, do_resize=False)
+    with torch.inference_mode():
+        first = stock(**inputs).logits[0, -1].float().log_softmax(-1)
+    expected = {letter: float(first[qwen._letter(letter)]) for letter in QUESTION.letters}
+    assert whole.letter_log_probabilities == pytest.approx(expected, abs=1e-6)
+    assert qwen._network.config.vision_config._attn_implementation == NAME
+
+
+def test_stock_code_gets_no_repeated_frames(qwen):
+    canvas = dataclasses.replace(
+        canvas_of(qwen), shape=dataclasses.replace(qwen.shape, pairing="repeat")
+    )
+    with pytest.raises(Infeasible, match="stock code pairs frames"):
+        qwen.watch(view_of(canvas, make_variant("off-generate")), Stopwatch())
 
 
 def test_pixels_are_those_of_the_stock_processor_to_the_bit_and_only_of_kept_tokens(qwen):

@@ -28,7 +28,7 @@ quiet()
 OPTIONS = {"weights": "small-qwen3-vl", "load_format": "dummy", "device": "cpu"}
 GAZING = plan_arms("both", ["detail", "random-matched", "transplanted"], budgets=[0.1])
 ALSO = (
-    *("off-stock", "off-bare", "blind", "context-only"),
+    *("off-stock", "off-bare", "off-generate", "blind", "context-only"),
     *(
         "fewer-frames@0.5",
         "fewer-and-lower@0.5",
@@ -90,6 +90,7 @@ def test_four_counts_are_told_and_controls_spend_the_same_integer(sat):
     expected = {
         "off": TOTAL + CONTEXT,
         "off-bare": TOTAL,
+        "off-generate": TOTAL,
         "blind": 0,
         "context-only": CONTEXT,
         "fewer-frames@0.5": TOTAL // 2 + CONTEXT,
@@ -116,11 +117,16 @@ def test_the_prompt_is_the_same_in_all_gaze_arms_and_in_off(sat):
         }
         same = {digests[arm.name] for arm in GAZING} | {digests["evs@0.5"]}
         assert same == {digests["after-tower:detail@0.1"]}
+        assert digests["off-generate"] == digests["off-bare"] not in same
         assert digests["blind"] not in same
 
 
 def test_recall_is_told_of_arms_that_show_what_was_kept_and_of_no_others(sat):
-    shows_kept = {arm.name for arm in GAZING} | {"off-bare", "after-tower:detail@0.1"}
+    shows_kept = {arm.name for arm in GAZING} | {
+        "off-bare",
+        "off-generate",
+        "after-tower:detail@0.1",
+    }
     for name, (graded, _) in sat.items():
         for prediction in graded.predictions:
             assert prediction.temporal_hit is (True if name in shows_kept else None)
@@ -135,7 +141,7 @@ def test_stages_add_up_and_the_first_token_waits_for_gaze(sat):
             assert total == pytest.approx(sum(stages.values()))
             assert first == pytest.approx(total - stages["generate"])
             assert {"decode", "gaze", "preprocess", "prefill", "generate"} <= stages.keys()
-            assert ("encode" in stages) == (name != "blind")
+            assert ("encode" in stages) == (name not in ("blind", "off-generate"))
             assert set(prediction.letter_log_probabilities) == set("ABCD")
     assert sat["detail@0.1"][0].predictions[0].stage_ms["gaze"] > 0
 

@@ -203,7 +203,7 @@ def test_off_sat_again_sets_the_noise_floor_of_every_comparison(tiny, tmp_path, 
     assert (found["noise_floor"], found["num_repeats"]) == (1 / 8, 1)
     assert found["num_adjusted_for"] == 1
     told = invoke("compare", judged, first, "--benchmark", tiny).stdout
-    assert "two runs of off differ at 12.5% of the questions" in told
+    assert "runs that ought to answer alike differ at 12.5% of the questions" in told
     error = invoke("compare", second, first, "--benchmark", tiny).exception
     assert "two runs of one arm, and differ at 12.5% of the questions" in str(error)
     rows = [report.describe(one, folder) for one, folder in ((off, first), (again, second))]

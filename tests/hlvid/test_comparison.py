@@ -17,6 +17,7 @@ from hlvid.statistics import (
     by_contrast,
     compare_arms,
     compare_group,
+    find_noise_floor,
     flip_rate,
     paired_difference,
 )
@@ -606,6 +607,25 @@ def test_two_runs_of_one_arm_set_the_noise_floor(off, gaze):
     assert (noisy.noise_floor, noisy.verdict) == (0.3, "inconclusive")
     with pytest.raises(UserError, match="not two runs of one arm"):
         flip_rate(off, gaze)
+
+
+def test_what_stock_code_answers_otherwise_raises_the_noise_floor(off, gaze):
+    """24 points are an effect, and none where our code and stock code differ in 25 of 100."""
+    bare, stock = (ArmSettings(gaze="off", variant=name) for name in ("off-bare", "off-generate"))
+    ours = make_run(bare, lambda index: index % 2, visual_tokens=900)
+    theirs = make_run(stock, lambda index: index % 2 or index < 48, visual_tokens=900)
+    assert flip_rate(ours, theirs) == flip_rate(theirs, ours) == 0.25
+    runs = [gaze, ours, theirs, off]
+    found = {one.arm: one for one in compare_group(runs, off)}
+    assert set(found) == {"detail@0.1", "off-bare"}, "stock code is no arm of a comparison"
+    assert {one.noise_floor for one in found.values()} == {0.25}
+    assert find_noise_floor(runs, off) == 0.25
+    again = make_run(OFF, lambda index: index % 2 or index < 60, visual_tokens=1000, repeat=1)
+    assert find_noise_floor([*runs, again], off) == 30 / 96, "the larger of both"
+    other_frames = change_record(theirs, frames=FrameSettings(num_frames=3))
+    assert find_noise_floor([ours, other_frames], off) is None
+    failed = change_record(theirs, status="infeasible", summary=None)
+    assert find_noise_floor([ours, failed], off) is None
 
 
 def test_arms_that_could_not_run_are_left_out(off, gaze):

@@ -11,9 +11,10 @@ from evaluators import attention
 from evaluators.canvas import Shape, parse_canvas
 from evaluators.examinee import Answer, Examinee, Infeasible, OutOfMemory, View
 from evaluators.mapping import Pairing
-from evaluators.models.qwen.generate import generate
+from evaluators.models.qwen import stock
+from evaluators.models.qwen.generate import Generated, generate
 from evaluators.models.qwen.geometry import native_size
-from evaluators.models.qwen.prompt import Prefix, Prompter
+from evaluators.models.qwen.prompt import Prefix, Prompt, Prompter
 from evaluators.models.qwen.streams import (
     KEEPS_AFTER,
     Shown,
@@ -27,7 +28,7 @@ from evaluators.pruning import ROWS, Stream
 from evaluators.task import GENERATION
 from evaluators.timing import Stopwatch
 from hlvid.errors import UserError
-from hlvid.types import Question, TokenCounts, Variant
+from hlvid.types import STOCK_CODE, Question, TokenCounts, Variant
 
 CONTEXT = 7
 """Native tokens along a side that a context token covers: the coarsest cells of AutoGaze."""
@@ -41,14 +42,18 @@ class Look:
     Args:
         shown: The streams.
         prefix: The prompt as far as all questions share it.
-        features: Of the visual tokens of the prompt, on the host; None where there are none.
+        features: Of the visual tokens of the prompt, on the host; None where there are none, or
+            stock code encodes them anew for each question.
         num_encoded: Patches that the tower encoded.
+        num_visual: Visual tokens in the prompt.
     """
 
     shown: Sequence[Shown]
-    prefix: Prefix
+    prefix: Prefix | None
+    """None where stock code writes the prompt."""
     features: Features | None
     num_encoded: int
+    num_visual: int
 
 
 class Qwen(Examinee):
@@ -133,12 +138,15 @@ class Qwen(Examinee):
         with _memory_told():
             with clock.stage("preprocess"):
                 shown = show(view, self._processor.video_processor)
+            num_shown = sum(one.stream.index.size for one in shown)
             if view.arm.variant not in KEEPS_AFTER:
-                self._check_context(sum(one.stream.index.size for one in shown))
+                self._check_context(num_shown)
+            if view.arm.variant == STOCK_CODE:
+                stock.check(shown[0])
+                return Look(shown, None, None, num_shown * ROWS, num_shown)
             self._warm_up(shown)
             features = self._tower.encode(shown, clock)
             kept = [one.stream for one in shown]
-            num_encoded = sum(stream.index.size for stream in kept) * ROWS
             if view.arm.variant in KEEPS_AFTER and features is not None:
                 with clock.stage("prune"):
                     kept, features = self._drop(view, shown, features)
@@ -146,7 +154,8 @@ class Qwen(Examinee):
                 prefix = self._prompter.prefix(shown, kept)
             stored = None if features is None else features.to("cpu")
             bare = [one.without_pixels() for one in shown]
-            return Look(bare, prefix, stored, num_encoded)
+            num_visual = 0 if features is None else len(features.tokens)
+            return Look(bare, prefix, stored, num_shown * ROWS, num_visual)
 
     def count(self, view: View, notes: Look) -> TokenCounts:
         """What the tower encoded, and what it left of `off` on this canvas."""
@@ -155,7 +164,7 @@ class Qwen(Examinee):
         return TokenCounts(
             selector=0,
             encoded=notes.num_encoded,
-            visual=0 if notes.features is None else len(notes.features.tokens),
+            visual=notes.num_visual,
             text=0,
             visual_off=num_slices * (cols * rows + view.views.num_tokens),
         )
@@ -163,17 +172,7 @@ class Qwen(Examinee):
     def answer(self, question: Question, notes: Look, clock: Stopwatch) -> Answer:
         """Generate greedily, and read the letters off the first token's probabilities."""
         with _memory_told():
-            with clock.stage("preprocess"):
-                prompt = self._prompter.prompt(question.text, notes.shown, notes.prefix)
-            self._check_context(len(prompt.ids))
-            features = None if notes.features is None else notes.features.to(self.device)
-            (generated,) = generate(
-                self._network,
-                [prompt],
-                [features],
-                max_new_tokens=int(GENERATION["max_new_tokens"]),
-                clock=clock,
-            )
+            prompt, generated = self._generate(question.text, notes, clock)
         tokenizer = self._processor.tokenizer
         scores = generated.logits[0].log_softmax(-1)
         return Answer(
@@ -184,6 +183,26 @@ class Qwen(Examinee):
             num_text_tokens=len(prompt.ids) - prompt.num_visual,
             prompt_ids_sha256=prompt.symbols_sha256,
         )
+
+    def _generate(self, text: str, notes: Look, clock: Stopwatch) -> tuple[Prompt, Generated]:
+        most = int(GENERATION["max_new_tokens"])
+        if notes.prefix is None:
+            return stock.generate(
+                self._network,
+                self._processor,
+                notes.shown[0],
+                text,
+                max_new_tokens=most,
+                clock=clock,
+            )
+        with clock.stage("preprocess"):
+            prompt = self._prompter.prompt(text, notes.shown, notes.prefix)
+        self._check_context(len(prompt.ids))
+        features = None if notes.features is None else notes.features.to(self.device)
+        (generated,) = generate(
+            self._network, [prompt], [features], max_new_tokens=most, clock=clock
+        )
+        return prompt, generated
 
     def _drop(
         self, view: View, shown: Sequence[Shown], features: Features

@@ -66,21 +66,40 @@ def generate(
     """
     device = device_of(model)
     ids, mask, positions = _batch(prompts, pad_id=_pad_id(model))
-    length = ids.shape[1]
+    inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
     shown = [one.to(str(device)) for one in features if one is not None]
     encoded = {} if not shown else {"mm_encoder_outputs": {"video": as_encoded(shown)}}
+    return greedy(model, inputs, max_new_tokens=max_new_tokens, clock=clock, **encoded)
+
+
+def greedy(
+    model: Any,  # noqa: ANN401
+    inputs: Mapping[str, Tensor],
+    *,
+    max_new_tokens: int,
+    clock: Stopwatch,
+    **more: Any,  # noqa: ANN401
+) -> list[Generated]:
+    """Generate by the model's own `generate`, whatever it is given beside the ids.
+
+    Args:
+        model: The loaded model.
+        inputs: `input_ids` (prompts, length), and what else the model takes as tensors.
+        max_new_tokens: At most so many are generated.
+        clock: Told of prefill and generation.
+        more: What the model takes beside tensors.
+    """
+    device, length = device_of(model), inputs["input_ids"].shape[1]
     with torch.inference_mode(), ExitStack() as stack:
         out = model.generate(
-            input_ids=ids.to(device),
-            attention_mask=mask.to(device),
-            position_ids=positions.to(device),
+            **{name: values.to(device) for name, values in inputs.items()},
             max_new_tokens=max_new_tokens,
             logits_processor=[_FirstToken(stack, clock)],
             pad_token_id=_pad_id(model),
             output_logits=True,
             return_dict_in_generate=True,
             **GREEDY,
-            **encoded,
+            **more,
         )
     logits = torch.stack(out.logits, dim=1).float()  # (prompts, new tokens, vocabulary)
     return [Generated(*one) for one in zip(out.sequences[:, length:], logits, strict=True)]

@@ -131,7 +131,7 @@ class Prompter:
         return Prompt(
             ids=torch.cat([prefix.ids, rest]),
             positions=torch.cat([prefix.positions, after.expand(3, -1)], dim=1),
-            symbols_sha256=hashlib.sha256(np.array(symbols, dtype="<i8").tobytes()).hexdigest(),
+            symbols_sha256=digest_of(symbols),
             num_visual=int((prefix.ids == self._video_id).sum()),
         )
 
@@ -154,6 +154,11 @@ class Prompter:
             **more,
         )[0]
         return positions[:, 0]
+
+
+def digest_of(symbols: Sequence[int]) -> str:
+    """SHA-256 of ids as little-endian 64-bit integers."""
+    return hashlib.sha256(np.array(symbols, dtype="<i8").tobytes()).hexdigest()
 
 
 def metadata(shown: Shown) -> Any:  # noqa: ANN401

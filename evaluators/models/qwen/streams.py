@@ -15,10 +15,10 @@ from evaluators.models.qwen.geometry import stock_pixels
 from evaluators.pruning import Stream
 from gaze.selectors.budget import budget_tokens
 from gaze.views import Views
-from hlvid.types import CHEAPER_OFF, Variant
+from hlvid.types import CHEAPER_OFF, STOCK_CODE, Variant
 from hlvid.video import uniform_indices
 
-WITHOUT_CONTEXT: tuple[Variant, ...] = ("off-stock", "off-bare", "blind")
+WITHOUT_CONTEXT: tuple[Variant, ...] = ("off-stock", "off-bare", STOCK_CODE, "blind")
 KEEPS_AFTER: tuple[Variant, ...] = ("after-tower", "evs")
 """Arms whose tower encodes all tokens."""
 
