@@ -1,23 +1,30 @@
 """How long each arm takes: a seeded sample, warmed up, asked again and again, arms taking turns."""
 
+import statistics
+import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from evaluators.exam import Exam
+from evaluators.gazing import reads_question
 from evaluators.probing import accuracy_answers, differing_answers, sample, sit_again
 from evaluators.provenance import hardware, software
 from evaluators.report import align
-from evaluators.timing import DECODE, END_TO_END
+from evaluators.timing import DECODE, END_TO_END, GAZE
 from hlvid.errors import UserError
 from hlvid.files import write_json
 from hlvid.performance import PERFORMANCE_FILE, Performance, Timed
 from hlvid.statistics import RatioInterval, geometric_mean_ratio, quantile_interval
 from hlvid.statistics.columns import MODEL_STAGES, Time
-from hlvid.types import LOOPED_ATTENTION
+from hlvid.types import LOOPED_ATTENTION, ArmSettings, Question
 
-TIMES: tuple[Time, ...] = get_args(Time)
+Condition = Time | Literal["per_video"]
+"""Per video: decoding and gaze are not charged to each question in full, but divided among all that
+are about the video."""
+CONDITIONS: tuple[Condition, ...] = (*get_args(Time), "per_video")
 REFERENCES = ("off-bare", "off")
 """Arms that speed-ups are quoted against: the first one that was timed."""
 
@@ -34,6 +41,8 @@ class Times:
     differing: Mapping[str, Sequence[str]]
     """Arm -> questions whose reply was not that of the accuracy run."""
     conditions: Mapping[str, Any]
+    questions_per_minute: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Arm -> throughput of each pass."""
 
     def as_json(self) -> dict[str, Any]:
         """For a file, and for those who want more than the table."""
@@ -49,6 +58,7 @@ class Times:
             differing={arm: tuple(ids) for arm, ids in self.differing.items()},
             arms=tuple(self._summary(arm) for arm in self.arms),
             timed=self.timed,
+            questions_per_minute=self.questions_per_minute,
         )
 
     @property
@@ -68,7 +78,7 @@ class Times:
             },
             "p50_ms": self.quantile(arm, 0.5),
             "p90_ms": self.quantile(arm, 0.9),
-            **{f"speed_up_{what}": _as_json(self.speed_up(arm, what)) for what in TIMES},
+            **{f"speed_up_{what}": _as_json(self.speed_up(arm, what)) for what in CONDITIONS},
         }
 
     def quantile(self, arm: str, q: float) -> float | None:
@@ -80,7 +90,7 @@ class Times:
         found = quantile_interval(times, q, clusters=[one.video_id for one in own])
         return None if found.low is None or found.high is None else found.value
 
-    def speed_up(self, arm: str, what: Time) -> RatioInterval | None:
+    def speed_up(self, arm: str, what: Condition) -> RatioInterval | None:
         """Time of the reference by this arm's, paired by question and pass; None if none pair.
 
         Nor where attention is a loop over segments: it would be a speed-up of the loop.
@@ -101,12 +111,14 @@ class Times:
             seed=0,
         )
 
-    def _times(self, arm: str, what: Time) -> dict[tuple[str, int], float]:
+    def _times(self, arm: str, what: Condition) -> dict[tuple[str, int], float]:
         own = [one for one in self.timed if one.arm == arm]
-        return {(one.question_id, one.number): _time(one.stage_ms, what) for one in own}
+        return {(one.question_id, one.number): _time(one, what) for one in own}
 
 
-def measure(exam: Exam, *, num: int, warm_up: int, num_passes: int) -> Times:
+def measure(
+    exam: Exam, *, num: int, warm_up: int, num_passes: int, with_throughput: bool = False
+) -> Times:
     """Time all arms of an exam that has been sat.
 
     Args:
@@ -114,6 +126,7 @@ def measure(exam: Exam, *, num: int, warm_up: int, num_passes: int) -> Times:
         num: Questions, drawn by the exam's seed.
         warm_up: Of them, asked once before the clock runs.
         num_passes: How often each is asked.
+        with_throughput: Whether each arm then sits the same questions alone, overlapped.
 
     Raises:
         UserError: There is no accuracy run to hold the replies against, or nothing could be timed.
@@ -125,6 +138,8 @@ def measure(exam: Exam, *, num: int, warm_up: int, num_passes: int) -> Times:
     passes = sit_again(exam, questions, num_passes=num_passes)
     names = tuple(arm.name for arm in exam.settings.arms)
     videos = {question.question_id: question.video_id for question in questions}
+    num_of_video = Counter(question.video_id for question in exam.benchmark.questions)
+    shared = {arm.name: _shared_stages(arm) for arm in exam.settings.arms}
     timed = tuple(
         Timed(
             question_id=question_id,
@@ -133,6 +148,8 @@ def measure(exam: Exam, *, num: int, warm_up: int, num_passes: int) -> Times:
             number=number,
             response=prediction.response,
             stage_ms=prediction.stage_ms,
+            shared_ms=sum(prediction.stage_ms.get(stage, 0.0) for stage in shared[arm]),
+            num_sharing=num_of_video[videos[question_id]],
             peak_memory_bytes=prediction.peak_memory_bytes,
         )
         for number, one in enumerate(passes)
@@ -155,10 +172,34 @@ def measure(exam: Exam, *, num: int, warm_up: int, num_passes: int) -> Times:
             "num_passes": num_passes,
             "warm_up": warm_up,
             "stream": "single, batch 1; decoding and gaze of a video charged to each question",
+            "per_video": "the same, decoding and gaze of a video divided among its questions",
             "hardware": hardware().model_dump(mode="json"),
             "software": software(),
         },
+        questions_per_minute=_throughput(exam, questions, num_passes) if with_throughput else {},
     )
+
+
+def _shared_stages(arm: ArmSettings) -> tuple[str, ...]:
+    """Stages that are done once for all questions about a video."""
+    return (DECODE,) if reads_question(arm) else (DECODE, GAZE)
+
+
+def _throughput(
+    exam: Exam, questions: Sequence[Question], num_passes: int
+) -> dict[str, tuple[float, ...]]:
+    """Questions a minute of each arm alone, by the clock on the wall; arms take turns in passes."""
+    rates: dict[str, list[float]] = {}
+    arms = exam.settings.arms
+    for number in range(num_passes):
+        for arm in (*arms[number % len(arms) :], *arms[: number % len(arms)]):
+            alone = replace(exam, settings=replace(exam.settings, arms=(arm,)))
+            start = time.perf_counter()
+            (answers,) = sit_again(alone, questions, num_passes=1, prefetch=True)
+            minutes = (time.perf_counter() - start) / 60
+            if num_answered := sum(one.response is not None for one in answers.values()):
+                rates.setdefault(arm.name, []).append(num_answered / minutes)
+    return {arm: tuple(found) for arm, found in rates.items()}
 
 
 def write(found: Times, out: Path) -> Path:
@@ -173,28 +214,49 @@ def write(found: Times, out: Path) -> Path:
 
 
 def table(found: Times) -> str:
-    """The arms side by side, in plain text, below the arm that speed-ups are quoted against."""
+    """The arms side by side, in plain text, below the arm that speed-ups are quoted against.
+
+    `per video` is the end-to-end time with decoding and gaze divided among a video's questions.
+    """
     quoted = found.reference or f"nothing: neither {' nor '.join(REFERENCES)} was timed"
     rows: list[tuple[str, ...]] = [
-        ("arm", "timed", "p50 s", "p90 s", *(what.replace("_", " ") for what in TIMES), "differ")
+        (
+            *("arm", "timed", "p50 s", "p90 s"),
+            *(what.replace("_", " ") for what in CONDITIONS),
+            *(("questions a minute",) if found.questions_per_minute else ()),
+            "differ",
+        )
     ]
     for arm in found.arms:
         quantiles = [found.quantile(arm, q) for q in (0.5, 0.9)]
-        ratios = [found.speed_up(arm, what) for what in TIMES]
+        ratios = [found.speed_up(arm, what) for what in CONDITIONS]
+        rates = sorted(found.questions_per_minute.get(arm, ()))
         rows.append(
             (
                 arm,
                 str(sum(one.arm == arm for one in found.timed)),
                 *("-" if value is None else f"{value / 1e3:.2f}" for value in quantiles),
                 *("-" if ratio is None else f"{ratio.ratio:.2f}x" for ratio in ratios),
+                *((_range(rates),) if found.questions_per_minute else ()),
                 str(len(found.differing.get(arm, ()))),
             )
         )
     return "\n".join([f"speed-ups against {quoted}", *align(rows)])
 
 
-def _time(stage_ms: Mapping[str, float], what: Time) -> float:
+def _range(rates: Sequence[float]) -> str:
+    """The median of some rates, and between what they lie where there are several."""
+    if not rates:
+        return "-"
+    told = f"{statistics.median(rates):.2f}"
+    return told if len(rates) == 1 else f"{told} [{min(rates):.2f}, {max(rates):.2f}]"
+
+
+def _time(one: Timed, what: Condition) -> float:
     """Milliseconds of one answer; 0 where none of its stages is among those that count."""
+    stage_ms = one.stage_ms
+    if what == "per_video":
+        return stage_ms[END_TO_END] - one.shared_ms * (1 - 1 / one.num_sharing)
     if what == "model_only":
         return sum(stage_ms.get(stage, 0.0) for stage in MODEL_STAGES)
     decoding = stage_ms.get(DECODE, 0.0) if what == "without_decode" else 0.0

@@ -40,6 +40,7 @@ def sit_again(
     *,
     num_passes: int,
     on_look: OnLook = lambda video_id, look, sight: None,
+    prefetch: bool = False,
 ) -> list[Pass]:
     """Sit all arms of some questions, so many times, and keep nothing on the disk.
 
@@ -48,6 +49,7 @@ def sit_again(
         questions: Which.
         num_passes: How often each is asked.
         on_look: Of `Room`.
+        prefetch: Of `Room`.
 
     Raises:
         UserError: The disk is full, or the user wanted the end.
@@ -55,7 +57,7 @@ def sit_again(
     quiet()
     items = exam.items(questions)
     with on_signals() as halt:
-        room = replace(exam.open_room(None, halt), on_look=on_look)
+        room = replace(exam.open_room(None, halt, prefetch=prefetch), on_look=on_look)
         try:
             return [sit(room, items) for _ in range(num_passes)]
         except Stopped:

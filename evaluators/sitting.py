@@ -30,7 +30,7 @@ from evaluators.halting import CannotGoOn, Halt
 from evaluators.item import Item, LookKey
 from evaluators.ledger import Ledger
 from evaluators.mapping import to_frames
-from evaluators.timing import DECODE, Stopwatch, charge, peak_memory_bytes, reset_peak_memory
+from evaluators.timing import DECODE, GAZE, Stopwatch, charge, peak_memory_bytes, reset_peak_memory
 from evaluators.variants import SHOW_KEPT
 from gaze.recall import evidence_recall
 from gaze.selectors import Kept
@@ -321,7 +321,7 @@ def _watch(room: Room, place: Place, item: Item, choice: Chosen | Failure) -> Si
         canvas_sha256=canvas.sha256,
         tokens=counts,
         recalls=_recalls(place, choice.kept) if arm.variant in SHOW_KEPT else {},
-        stage_ms={DECODE: canvas.decode_ms, "gaze": choice.gaze_ms, **stages},
+        stage_ms={DECODE: canvas.decode_ms, GAZE: choice.gaze_ms, **stages},
         peak_memory_bytes=peak_memory_bytes(examinee.device),
         sitting=room.sitting,
     )

@@ -12,7 +12,7 @@ END_TO_END = "end_to_end"
 """All stages of a question, decoding included."""
 FIRST_TOKEN = "first_token"
 """All stages up to the first token, gaze included; told where prefill and generation are apart."""
-DECODE, PREFILL, GENERATE = "decode", "prefill", "generate"
+DECODE, GAZE, PREFILL, GENERATE = "decode", "gaze", "prefill", "generate"
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")

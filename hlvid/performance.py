@@ -6,7 +6,9 @@ against its first one.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field
 
 from hlvid.files import read_json
 from hlvid.types import Count, Identifier, Milliseconds, Record
@@ -25,6 +27,12 @@ class Timed(Record):
     response: str
     """The raw text, as it came."""
     stage_ms: Mapping[str, Milliseconds]
+    """Charged in full, whatever else of the video it serves."""
+    shared_ms: Milliseconds = 0.0
+    """Of the end-to-end time, what serves all questions about the video: decoding, and gaze unless
+    it reads the question."""
+    num_sharing: Annotated[int, Field(gt=0)] = 1
+    """Questions that the benchmark asks about the video."""
     peak_memory_bytes: Count | None
 
 
@@ -43,6 +51,9 @@ class Performance(Record):
     arms: tuple[Mapping[str, Any], ...]
     """Quantiles and speed-ups of each arm."""
     timed: tuple[Timed, ...]
+    questions_per_minute: Mapping[str, tuple[Annotated[float, Field(gt=0)], ...]] = {}
+    """Arm -> throughput of each pass, sat alone with the next video decoded meanwhile; empty where
+    that was not asked for. It stands beside the times and is never added to them."""
 
     def of_run(self, run_id: str) -> Self:
         """What it says of one run."""
@@ -54,6 +65,9 @@ class Performance(Record):
                 "differing": {arm: ids for arm, ids in self.differing.items() if arm in names},
                 "arms": tuple(one for one in self.arms if one.get("arm") in names),
                 "timed": tuple(one for one in self.timed if one.arm in names),
+                "questions_per_minute": {
+                    arm: rates for arm, rates in self.questions_per_minute.items() if arm in names
+                },
             }
         )
 

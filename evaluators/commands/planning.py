@@ -78,12 +78,20 @@ def perf(
     questions: Annotated[int, typer.Option(min=1, help="Drawn by --seed.")] = 64,
     warm_up: Annotated[int, typer.Option(min=0, help="Questions asked before the clock.")] = 3,
     passes: Annotated[int, typer.Option(min=1, help="How often each is asked.")] = 2,
+    throughput: Annotated[
+        bool,
+        typer.Option(
+            "--throughput",
+            help="Then sit each arm alone, the next video decoded meanwhile: questions a minute.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Time the arms of a run that has been sat: one question at a time, arms taking turns.
 
     The replies must be those of the accuracy run in OUT, in every pass; exit code 1 where one is
-    not. Single times go to OUT/perf.json.
+    not. Single times go to OUT/perf.json. Times charge decoding and gaze of a video to each of its
+    questions in full; the speed-up "per video" divides them among those.
 
     Example: hlvid-eval perf --model qwen --gaze both --out runs --questions 64
     """
@@ -93,7 +101,13 @@ def perf(
 
     settings = asked.settings()
     quiet()
-    found = measure(prepare(settings), num=questions, warm_up=warm_up, num_passes=passes)
+    found = measure(
+        prepare(settings),
+        num=questions,
+        warm_up=warm_up,
+        num_passes=passes,
+        with_throughput=throughput,
+    )
     path = write(found, settings.out)
     typer.echo(json.dumps(found.as_json(), indent=2) if as_json else table(found))
     say(f"written: {path}")

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -139,7 +140,8 @@ def test_a_plan_that_means_nothing_is_refused(tiny, tmp_path, more, said):
 
 def test_perf_asks_again_and_finds_the_answers_of_the_run(planned, tiny):
     out, _, _ = planned
-    done = invoke("perf", *exam(tiny, out), "--questions", 3, "--warm-up", 0, "--json")
+    asked = ("--questions", 3, "--warm-up", 0, "--throughput")
+    done = invoke("perf", *exam(tiny, out), *asked, "--json")
     assert done.exit_code == 0, done.exception
     found = json.loads(done.stdout)
     assert found == read_json_file(out / "perf.json")
@@ -151,6 +153,14 @@ def test_perf_asks_again_and_finds_the_answers_of_the_run(planned, tiny):
     assert len({(one["question_id"], one["arm"]) for one in found["timed"]}) == 9
     assert found["arms"][1]["speed_up_end_to_end"]["num_questions"] == 6
     assert found["reference"] == "off"
+    rates = found["questions_per_minute"]
+    assert set(rates) == {one["arm"] for one in found["arms"]}
+    assert all(len(two) == 2 and min(two) > 0 for two in rates.values())
+    for one in found["timed"]:
+        assert one["num_sharing"] == 4, "a video has four questions, asked here or not"
+        assert one["shared_ms"] == one["stage_ms"]["decode"] + one["stage_ms"]["gaze"]
+    (own,) = Performance.model_validate(found).of_run(found["run_ids"]["off"]).questions_per_minute
+    assert own == "off"
 
 
 MILLISECONDS = {"detail@0.1": 50.0, "off": 100.0, "off-bare": 80.0}
@@ -178,6 +188,8 @@ def test_speed_ups_are_quoted_against_an_off_arm_or_not_at_all(arms, reference, 
                 "encode": 25.0,
                 "end_to_end": MILLISECONDS[arm],
             },
+            shared_ms=MILLISECONDS[arm] - 25.0,
+            num_sharing=5,
             peak_memory_bytes=None,
         )
         for arm in arms
@@ -192,7 +204,12 @@ def test_speed_ups_are_quoted_against_an_off_arm_or_not_at_all(arms, reference, 
         gaze = told["arms"][0]
         assert gaze["speed_up_without_decode"]["ratio"] == pytest.approx(60 / 30)
         assert gaze["speed_up_model_only"]["ratio"] == pytest.approx(1)
-        assert "end to end  without decode  model only" in table(found)
+        assert gaze["speed_up_per_video"]["ratio"] == pytest.approx((25 + 55 / 5) / (25 + 25 / 5))
+        assert "end to end  without decode  model only  per video" in table(found)
+        several = replace(found, questions_per_minute={"off": (2.0, 3.0), "off-bare": (4.0,)})
+        rows = {line.split()[0]: line for line in table(several).splitlines()[2:]}
+        assert "  2.50 [2.00, 3.00]  " in rows["off"]
+        assert "4.00" in rows["off-bare"]
     first, *_ = table(found).splitlines()
     assert first.startswith(f"speed-ups against {reference or 'nothing'}")
 
