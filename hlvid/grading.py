@@ -66,6 +66,7 @@ _LEADING = re.compile(
 )
 _MARKED = re.compile(r"(?:^|[\s(])([A-Z])[.):](?=\s|$)")
 _BARE = re.compile(r"(?m)^[ \t]*[(\[]?([A-Z])[)\].]?[ \t]*$")
+_CAPITAL = re.compile(rf"(?<!{_WORD})([A-Z])(?!{_WORD}|[&+/%-]|['.]{_WORD})")
 _BRACKETED = re.compile(r"\(([A-Z])\)")
 
 _SENTENCE_END = re.compile(r"[.;!?。\n]")
@@ -83,6 +84,13 @@ _OR = re.compile(r"(?:\bor|还是|或者?|/)\s*$")
 _ANOTHER = re.compile(
     r"[.,]?\s*(?:\b(?:or|and|vs|nor|maybe|perhaps|possibly)\b|[/|&,、和]|或者?|还是)\s*"
     rf"(?:(?:maybe|perhaps|possibly|even) +)?{_NAMED}{_LETTER}(?!\s+(?:is|was)\b)"
+)
+_CONCEDED = re.compile(r"(?i)\b(?:although|though|even if) +(?:(?:the|option|choice) +){0,2}$")
+_AS_WELL = re.compile(rf" +{_CORRECT} *,? *(?:too|also|as well)\b|也(?:是)?(?:正确|对的)")
+_RETRACTED = re.compile(
+    r"(?i)\b(?:re-?(?:consider|check|think|examine|evaluate)|on second thoughts?)\b"
+    r"|(?i:\bwait *[,.!:-])"
+    r"|(?:重新|再)(?:考虑|检查|看|想)|等等"
 )
 _CLOSED = re.compile(
     r"""\s*$|\.(?!\.)|[,;:!\n。\u2e80-\u9fff]|\s+[-(]"""
@@ -117,9 +125,9 @@ def extract_letter(response: str, letters: Sequence[str] | Mapping[str, str]) ->
     for match in reversed(found):
         if _is_denied(text, match):
             denied.add(match["letter"].upper())
-        elif not _is_word(text, match, choices):
+        elif not (_is_conceded(text, match) or _is_word(text, match, choices)):
             letter = _alone(text, match, letters, choices)
-            return None if letter in denied else letter
+            return None if letter in denied or _is_taken_back(text, match, letters) else letter
     stated = _STATED.search(text)
     letter = (
         (stated and _spelled_out(stated["text"], choices))
@@ -156,6 +164,22 @@ def _is_denied(text: str, match: re.Match[str]) -> bool:
         or _OR.search(sentence) is not None
         or _UNDONE.match(text, match.end()) is not None
     )
+
+
+def _is_conceded(text: str, match: re.Match[str]) -> bool:
+    """Whether 'although' stands right before what would be a decision."""
+    return _CONCEDED.search(text[max(0, match.start() - 40) : match.start()]) is not None
+
+
+def _is_taken_back(text: str, match: re.Match[str], letters: Iterable[str]) -> bool:
+    """Whether a decided letter shares being right, or is thought over and another one follows."""
+    if _AS_WELL.match(text, match.end()):
+        return True
+    thought = _RETRACTED.search(text, match.end())
+    if thought is None:
+        return False
+    others = {other for other in letters if other != match["letter"].upper()}
+    return any(one[1] in others for one in _CAPITAL.finditer(text, thought.end()))
 
 
 def _is_word(text: str, match: re.Match[str], choices: Mapping[str, str]) -> bool:
