@@ -38,6 +38,8 @@ SEEDS = {0.1: range(5)}
 SELECTORS = ("random", "uniform", "centre", "centre-frame", "change", "detail", "text", "oracle")
 GAZE, WEIGHTS = "autogaze", "mini"
 """AutoGaze with the weights that ship."""
+MAPPINGS, MAPPED_AT = ("finest", "union", "mask-coarse"), 0.1
+"""Ways to turn AutoGaze's cells into native tokens beside the default, and the budget they get."""
 LOOKING = ("detail", GAZE)
 """Those of which the controls copy the counts, and the masks of other videos."""
 RANDOM = "random-matched:detail"
@@ -55,6 +57,7 @@ def run_missing(out: Path) -> None:
     weights = ("--gaze-weights", WEIGHTS)
     budgets = ("--budget", ",".join(f"{budget:g}" for budget in BUDGETS))
     measured = (*SELECTORS, GAZE, f"{GAZE}-native", *map(transplanted, LOOKING))
+    measured += tuple(f"{mapped(mapping)}@{MAPPED_AT:g}" for mapping in MAPPINGS)
     recall = ("--selector", ",".join(measured), *budgets, *weights, "--json")
     write_bytes(ROOT / out / RECALL_FILE, [command("hlvid-eval", "recall", *both, *recall)])
     gaze = ("--gaze", "both", "--selector", ",".join(reader_arms()), *weights)
@@ -74,12 +77,18 @@ def selectors_at(budget: float) -> tuple[str, ...]:
     """What the reader is shown at a budget, in the order of the table."""
     if budget not in CONTROLLED:
         return (*SELECTORS, GAZE, RANDOM)
-    return (*SELECTORS, GAZE, *map(transplanted, LOOKING), *CONTROLS)
+    mappings = tuple(map(mapped, MAPPINGS)) if budget == MAPPED_AT else ()
+    return (*SELECTORS, GAZE, *mappings, *map(transplanted, LOOKING), *CONTROLS)
 
 
 def seeds_of(budget: float) -> range:
     """Of `random-matched` at a budget."""
     return SEEDS.get(budget, range(1))
+
+
+def mapped(mapping: str) -> str:
+    """AutoGaze with another mapping."""
+    return f"{GAZE}-{mapping}"
 
 
 def matched(selector: str) -> str:
@@ -219,7 +228,12 @@ def against_random(
     control = own if GAZE in name and ("ocr", own) in runs else f"{RANDOM}@{budget:g}"
     names = [control + (f"#{seed}" if seed else "") for seed in seeds_of(budget)]
     reference = np.mean([correct(runs["ocr", other]) for other in names], axis=0)
-    found = mean_difference(scores, reference, videos)
+    return difference(scores, reference, videos)
+
+
+def difference(ours: np.ndarray, theirs: np.ndarray, videos: Sequence[str]) -> str:
+    """Paired difference with its clustered 95 % interval, in points."""
+    found = mean_difference(ours, theirs, videos)
     return f"{100 * found.difference:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
 
 
@@ -268,6 +282,31 @@ def agreement_part(
     ]
 
 
+def mapping_part(
+    runs: dict[tuple[str, str], GradedRun], questions: Sequence[Question]
+) -> list[str]:
+    """What the other mappings recall and read against the default, at the same budget."""
+    names = {mapping: f"{mapped(mapping)}@{MAPPED_AT:g}" for mapping in MAPPINGS}
+    default = ("ocr", f"{GAZE}@{MAPPED_AT:g}")
+    if not {default, *(("ocr", name) for name in names.values())} <= set(runs):
+        return []
+    videos = [question.video_id for question in questions]
+    told = []
+    for mapping, name in names.items():
+        ours, theirs = runs["ocr", name], runs[default]
+        points = [
+            difference(measure(ours), measure(theirs), videos)
+            for measure in (lambda run: recalled(run, questions), correct)
+        ]
+        kept = percent(kept_ratio(ours))
+        told.append(f"`{mapping}` (keeps {kept}) recalls {points[0]} and reads {points[1]}")
+    return [
+        "",
+        f"Mapping of AutoGaze's cells to native tokens at {MAPPED_AT:.0%}, in points against the "
+        f"default `aligned` (keeps {percent(kept_ratio(runs[default]))}): {'; '.join(told)}.",
+    ]
+
+
 def recall_rows(folder: Path) -> list[list[str]]:
     """Evidence recall of every selector and budget, with its two factors."""
     rows = []
@@ -312,6 +351,7 @@ def readme_part(folder: Path, questions: Sequence[Question]) -> str:
             "",
             *reader_part(runs, questions),
             *agreement_part(runs, questions),
+            *mapping_part(runs, questions),
             "",
             "Models that **never see** the video (25 is chance; `gold` is told the answers):",
             "",
