@@ -274,9 +274,12 @@ def _latency_figures(
     entries: Sequence[Entry], machines: dict[str, Machine], numbers: Numbers
 ) -> Iterator[Figure]:
     """Times are comparable within one machine only, so each has a figure of its own."""
+    ran: dict[str, list[Entry]] = {key: [] for key in machines}
+    for entry in entries:
+        if not entry.unranked_because:
+            ran[machine_key(entry)].append(entry)
     for key, machine in machines.items():
-        same = [e for e in entries if machine_key(e) == key and not e.unranked_because]
-        figure = figure_of(same, numbers.figures, LATENCY, where=f" Machine: {machine.text}.")
+        figure = figure_of(ran[key], numbers.figures, LATENCY, where=f" Machine: {machine.text}.")
         if figure is not None:
             yield figure
 
