@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
-from evaluators import models
+from evaluators import models, provenance
 from evaluators.arms import OFF
 from evaluators.best_off import check_choices, choose
 from evaluators.examinee import Examinee
@@ -119,8 +118,8 @@ class Exam:
 
     @property
     def config(self) -> str:
-        """What the ledger's items are kept under: another version of ours may answer otherwise."""
-        parts = {**self._common(stated), "version": metadata.version("hlvid")}
+        """What the ledger's items are kept under: other software may answer otherwise."""
+        parts = {**self._common(stated), "software": provenance.software()}
         return digest({**parts, "repeat": self.repeat} if self.repeat else parts)[:ID_DIGITS]
 
     def group_id(self, arms: Iterable[ArmSettings]) -> str:

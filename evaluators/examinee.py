@@ -147,14 +147,18 @@ class Examinee:
         """
         raise TypeError(f"{type(self).__name__} sees no video")
 
-    def count(self, view: View, notes: Any) -> TokenCounts:  # noqa: ANN401
-        """What an arm costs, without what its selector read and without text.
+    def count(self, view: View, notes: Any) -> TokenCounts | None:  # noqa: ANN401
+        """What an arm costs, without what its selector read and without text; None if not known.
 
         A reader reads all of every frame that it is shown something of.
         """
-        num_all = view.canvas.num_frames * view.views.num_tokens
+        num_shown = sum(tokens.size > 0 for tokens in view.kept.tokens)
         return TokenCounts(
-            selector=0, encoded=num_all, visual=view.kept.num_tokens, text=0, visual_off=num_all
+            selector=0,
+            encoded=num_shown * view.views.num_tokens,
+            visual=view.kept.num_tokens,
+            text=0,
+            visual_off=view.canvas.num_frames * view.views.num_tokens,
         )
 
     def answer(self, question: Question, notes: Any, clock: Stopwatch) -> Answer:  # noqa: ANN401

@@ -15,7 +15,7 @@ from evaluators.arms import partner_of
 from evaluators.canvas import SOURCE, Canvas, Shape, decode
 from evaluators.halting import CannotGoOn, Halt
 from evaluators.mapping import first_frames, num_slices, slice_frames, unite
-from evaluators.timing import Stopwatch
+from evaluators.timing import GAZE, Stopwatch, peak_memory_bytes, reset_peak_memory
 from gaze.selectors import (
     Kept,
     Request,
@@ -43,6 +43,8 @@ class Chosen:
 
     kept: Kept
     gaze_ms: float
+    peak_memory_bytes: int = 0
+    """While it chose."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Place:
         foreign: What partners keep of the donor video, by the partner arm's name.
         question: Text of the question that is asked; reaches selectors that read it only.
         done: What was chosen before, by the arm's name and the question where that was read.
+        device: Where memory is counted.
     """
 
     canvas: Canvas
@@ -73,6 +76,7 @@ class Place:
     foreign: Mapping[str, Kept | Failure] = field(default_factory=dict)
     question: str | None = None
     done: dict[tuple[str, str | None], Chosen | Failure] = field(default_factory=dict)
+    device: str = "cpu"
 
 
 def failure(error: Exception) -> Failure:
@@ -138,7 +142,7 @@ def _choose(place: Place, arm: ArmSettings, copied: Chosen | None) -> Chosen | F
     request = Request(
         budget=budget,
         threshold=None if copied else arm.threshold,
-        seed=place.seed + arm.seed,
+        seed=_seed(place.seed, arm.seed),
         video_id=place.video_id,
         question=place.question if about.reads_question else None,
         evidence=tuple(one for many in place.evidence.values() for one in many)
@@ -152,9 +156,19 @@ def _choose(place: Place, arm: ArmSettings, copied: Chosen | None) -> Chosen | F
     if about.reads:
         _warm_up(arm, canvas, request)
     clock = Stopwatch()
-    with clock.stage("gaze"):
+    reset_peak_memory(place.device)
+    with clock.stage(GAZE):
         kept = _run(arm, canvas, request)
-    return Chosen(kept, 0.0 if arm.selector is None else clock.stage_ms["gaze"])
+    if arm.selector is None:
+        return Chosen(kept, 0.0)
+    return Chosen(kept, clock.stage_ms[GAZE], peak_memory_bytes(place.device))
+
+
+def _seed(of_run: int, of_arm: int) -> int:
+    """One seed of both; a run's second seed of an arm is not the next run's first one."""
+    if 0 in (of_run, of_arm):
+        return of_run or of_arm
+    return int(digest(["seed", of_run, of_arm])[:8], 16)
 
 
 def _as_budget(kept: Kept) -> float:

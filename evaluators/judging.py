@@ -27,7 +27,7 @@ class Judgement:
     num_adjusted_for: int
     """Comparisons that share the chance of a false claim; 1 for the primary endpoint."""
     num_repeats: int
-    """Further runs of the reference's arm, which give the noise floor."""
+    """Further runs of the reference's arm."""
     standing: str
     """What it counts for, in a sentence."""
 
@@ -37,7 +37,7 @@ class Judgement:
         one = self.comparison
         if one.noise_floor is None:
             return (
-                f"noise floor: not known, {one.reference} was sat once (--repeat-off: off twice; "
+                "noise floor: not known, nothing was sat twice (--repeat-off: off twice; "
                 "--also off-bare,off-generate: by our code and by stock)"
             )
         return (
@@ -74,8 +74,16 @@ def judge(
             f"and differ at {flip_rate(arm, reference):.1%} of the questions: the noise floor of "
             "the other comparisons. Compare two different arms."
         )
+    for run in (arm, reference):
+        if run.record.arm.variant == STOCK_CODE:
+            raise UserError(
+                f"{run_name(run.record)}: is off-bare by stock code, which tells the noise floor "
+                "and is no arm of a comparison. Compare with off-bare or off."
+            )
     contrast = _contrast(arm, reference)
     plan = read_plan(folder)
+    if plan is not None and {arm.record.plan_sha256, reference.record.plan_sha256} != {plan.sha256}:
+        plan = None
     declared = plan if plan is not None and plan.declares(arm.record, reference.record) else None
     why = "no plan declared it before the run"
     if declared is not None and declared.primary.contrast != contrast:
@@ -93,7 +101,7 @@ def judge(
         [arm, *repeats, *([] if declared else siblings)],
         reference,
         margin=margin,
-        noise_floor=find_noise_floor([arm, reference, *others], reference),
+        noise_floor=find_noise_floor([arm, reference, *others]),
         primary=arm.record.run_id if declared else None,
         answers={q.question_id: q.answer for q in benchmark.questions if q.answer is not None},
     )

@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from evaluators.arms import partner_of
 from evaluators.exam import Exam
 from evaluators.gazing import reads_question
 from evaluators.probing import accuracy_answers, differing_answers, sample, sit_again
 from evaluators.provenance import hardware, software
+from evaluators.ranks import find_ranks
 from evaluators.report import align
 from evaluators.timing import DECODE, END_TO_END, GAZE
 from hlvid.errors import UserError
@@ -19,7 +21,7 @@ from hlvid.files import write_json
 from hlvid.performance import PERFORMANCE_FILE, Performance, Timed
 from hlvid.statistics import RatioInterval, geometric_mean_ratio, quantile_interval
 from hlvid.statistics.columns import MODEL_STAGES, Time
-from hlvid.types import LOOPED_ATTENTION, ArmSettings, Question
+from hlvid.types import LOOPED_ATTENTION, STOCK_CODE, ArmSettings, Question
 
 Condition = Time | Literal["per_video"]
 """Per video: decoding and gaze are not charged to each question in full, but divided among all that
@@ -97,6 +99,8 @@ class Times:
         """
         if self.conditions["generation"].get("attention") == LOOPED_ATTENTION:
             return None
+        if arm == STOCK_CODE:  # It has an attention of its own, and that is such a loop.
+            return None
         if self.reference is None or arm == self.reference:
             return None
         mine, theirs = self._times(arm, what), self._times(self.reference, what)
@@ -129,8 +133,11 @@ def measure(
         with_throughput: Whether each arm then sits the same questions alone, overlapped.
 
     Raises:
-        UserError: There is no accuracy run to hold the replies against, or nothing could be timed.
+        UserError: There is no accuracy run to hold the replies against, nothing could be timed, or
+            this is one of several processes.
     """
+    if find_ranks().num > 1:
+        raise UserError("perf: times are taken by one process alone. Run it without a launcher.")
     known = accuracy_answers(exam)
     questions = sample(exam.sat, num, seed=exam.settings.seed)
     if warm_up:
@@ -139,7 +146,7 @@ def measure(
     names = tuple(arm.name for arm in exam.settings.arms)
     videos = {question.question_id: question.video_id for question in questions}
     num_of_video = Counter(question.video_id for question in exam.benchmark.questions)
-    shared = {arm.name: _shared_stages(arm) for arm in exam.settings.arms}
+    shared = {arm.name: _shared_stages(exam, arm) for arm in exam.settings.arms}
     timed = tuple(
         Timed(
             question_id=question_id,
@@ -180,19 +187,23 @@ def measure(
     )
 
 
-def _shared_stages(arm: ArmSettings) -> tuple[str, ...]:
+def _shared_stages(exam: Exam, arm: ArmSettings) -> tuple[str, ...]:
     """Stages that are done once for all questions about a video."""
-    return (DECODE,) if reads_question(arm) else (DECODE, GAZE)
+    is_anew = exam.examinee.gazes_itself or reads_question(arm)
+    return (DECODE,) if is_anew else (DECODE, GAZE)
 
 
 def _throughput(
     exam: Exam, questions: Sequence[Question], num_passes: int
 ) -> dict[str, tuple[float, ...]]:
-    """Questions a minute of each arm alone, by the clock on the wall; arms take turns in passes."""
+    """Questions a minute of each arm alone, by the clock on the wall; arms take turns in passes.
+
+    None of arms that copy another: that one's choice would be on their clock.
+    """
     rates: dict[str, list[float]] = {}
-    arms = exam.settings.arms
+    arms = [arm for arm in exam.settings.arms if partner_of(arm) is None]
     for number in range(num_passes):
-        for arm in (*arms[number % len(arms) :], *arms[: number % len(arms)]):
+        for arm in arms[number % len(arms) :] + arms[: number % len(arms)]:
             alone = replace(exam, settings=replace(exam.settings, arms=(arm,)))
             start = time.perf_counter()
             (answers,) = sit_again(alone, questions, num_passes=1, prefetch=True)

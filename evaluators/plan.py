@@ -9,7 +9,8 @@ from hlvid.files import write_json
 from hlvid.plans import PLAN_FILE, Endpoint, Plan, read_plan
 from hlvid.runs import RECORD_FILE
 from hlvid.statistics import Contrast
-from hlvid.types import ArmSettings
+from hlvid.statistics.pairing import OTHER_PIXELS
+from hlvid.types import STOCK_CODE, ArmSettings
 
 DEFAULT_MARGIN = 0.02
 
@@ -38,6 +39,10 @@ def make_plan(
                 f"{flag}: {name!r} is not allowed. Allowed are two different arms of: "
                 f"{', '.join(arms)}. Add some with --gaze both."
             )
+    if STOCK_CODE in (primary, against):
+        raise UserError(
+            f"{STOCK_CODE}: tells the noise floor and is no arm of a comparison. Name off-bare."
+        )
     if not 0 < margin < 1:
         raise UserError(f"--margin: {margin:g}. Allowed is a share above 0 and below 1.")
     return Plan(
@@ -88,7 +93,36 @@ def find_plan(exam: Exam) -> Plan | None:
 
 
 def _contrast(arm: ArmSettings, reference: ArmSettings) -> Contrast:
-    """Two arms that spend alike are held against each other at equal tokens."""
-    spends = arm.budget is not None and arm.budget == reference.budget
-    is_copy = reference.partner is not None or ":" in str(reference.selector)
-    return Contrast.ISO_TOKEN if spends or is_copy else Contrast.ISO_INPUT
+    """What the comparison will be about, as far as that is known before the run.
+
+    Two arms spend alike where one copies the other, or both choose tokens by one budget. Whole
+    frames or smaller grids come near a budget only.
+
+    Raises:
+        UserError: The arms see other pixels and spend other tokens, so there is no contrast.
+    """
+    both = arm, reference
+    others = [one.name for one in both if one.variant in OTHER_PIXELS]
+    names = {_named(one) for one in both} - {None}
+    is_copy = len(names) == 1 and (arm.gaze == reference.gaze == "on")
+    is_copy |= any(_copied(one) in names for one in both)
+    same_budget = arm.budget is not None and arm.budget == reference.budget
+    if is_copy or (same_budget and not others):
+        return Contrast.ISO_TOKEN
+    if others:
+        raise UserError(
+            f"{' and '.join(others)}: shows other pixels than what it is held against, and not as "
+            "many tokens. Hold it against the arm that it copies: fewer-frames:ARM."
+        )
+    return Contrast.ISO_INPUT
+
+
+def _named(arm: ArmSettings) -> tuple[object, ...] | None:
+    """What an arm that gazes is copied by."""
+    return None if arm.selector is None else (arm.selector, arm.budget, arm.threshold)
+
+
+def _copied(arm: ArmSettings) -> tuple[object, ...] | None:
+    """What an arm copies; None where it copies nothing."""
+    partner = arm.partner or str(arm.selector or "").partition(":")[2]
+    return (partner, arm.budget, arm.threshold) if partner else None

@@ -8,8 +8,8 @@ from evaluators.exam import Exam
 from evaluators.examinee import INFEASIBLE
 from evaluators.gazing import reads_question
 from evaluators.halting import INTERRUPTED, Stopped, on_signals
-from evaluators.item import LookKey
-from evaluators.sitting import Sight, sit
+from evaluators.item import LookKey, Sight
+from evaluators.sitting import sit
 from evaluators.timing import DECODE, END_TO_END
 from hlvid.datasets import Benchmark
 from hlvid.errors import UserError

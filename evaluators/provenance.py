@@ -1,9 +1,11 @@
 """What a stranger needs to make a run again: the machine, the software, the command, the commit."""
 
+import functools
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -57,6 +59,11 @@ def timed_on() -> str:
 
 def software() -> dict[str, str]:
     """Version of Python, of the packages that matter, and of the decoder."""
+    return dict(_software())
+
+
+@functools.cache
+def _software() -> Mapping[str, str]:
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:

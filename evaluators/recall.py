@@ -32,7 +32,7 @@ from evaluators.gazing import (
     failure,
     reads_question,
 )
-from evaluators.halting import INTERRUPTED, Halt, Stopped, on_signals
+from evaluators.halting import INTERRUPTED, CannotGoOn, Halt, Stopped, on_signals
 from evaluators.ledger import Ledger
 from gaze.evidence import boxes_shown
 from gaze.recall import evidence_recall, random_expectation
@@ -216,6 +216,7 @@ def _video(
         except Exception as error:  # noqa: BLE001 - a broken video must not end the others
             yield from dict.fromkeys(missing, failure(error)).items()
             return
+        _keep_pixels(survey, video_id, canvas, ledger)
         place = Place(canvas, video_id, survey.seed, evidence, foreign)
         shared = [arm for arm in arms if not reads_question(arm)]
         donors.remember(video_id, choose_all(place, shared, halt))
@@ -229,6 +230,23 @@ def _video(
             if not isinstance(value, Failure):
                 ledger.append(survey.key(video_id, name), value)
             yield name, value
+
+
+def _keep_pixels(survey: Survey, video_id: str, canvas: Canvas, ledger: Ledger) -> None:
+    """Refuse to put rows over different pixels into one table.
+
+    Raises:
+        CannotGoOn: The video has changed since a row of it was measured.
+    """
+    key = f"{video_id}/canvas/{survey.num_frames}"
+    if (before := ledger.get(key)) is None:
+        ledger.append(key, canvas.sha256)
+    elif before != canvas.sha256:
+        raise CannotGoOn(
+            f"video {video_id}: its pixels are not those that finished rows were measured on. Put "
+            "back the file, or choose another --out.",
+            exit_code=1,
+        )
 
 
 def _recalls(

@@ -131,7 +131,7 @@ def _tell_untimed(predictions: Collection[Prediction], sitting: str | None) -> N
     if num:
         say(
             f"{num} of {len(predictions)} answers stand without times: they were given on another "
-            "machine, with other software, by several processes at once or with --prefetch. "
+            "machine, by several processes at once or with --prefetch. "
             "'hlvid-eval perf' with the same options times the arms here."
         )
     num = sum(bool(one.stage_ms) and one.sitting != sitting for one in predictions)
@@ -162,7 +162,11 @@ def _why_failed(one: Prediction) -> str:
 
 def _reason(errors: Sequence[str]) -> str:
     """Of the first question that an arm could not take, as the record has it."""
-    why = next(error for error in errors if error.startswith((INFEASIBLE, OUT_OF_MEMORY)))
+    for beginning in (INFEASIBLE, OUT_OF_MEMORY):
+        told = [error for error in errors if error.startswith(beginning)]
+        if told:
+            break
+    why = told[0]
     return why.removeprefix(INFEASIBLE)[:MAX_REASON_CHARACTERS]
 
 
@@ -188,9 +192,9 @@ def _keep_weights(exam: Exam, ledger: Ledger) -> None:
 def _join_group(exam: Exam, about: Provenance) -> str:
     """The id of the group that this command's arms make with those that already lie in its folder.
 
-    Arms of an earlier command that sat the same exam on this machine are paired with ours: the
-    group grows, and their records are told. Otherwise writing `off` again would tear it out of its
-    old group.
+    Arms of an earlier command that sat the same exam on this machine with this software are paired
+    with ours: the group grows, and their records are told. Otherwise writing `off` again would tear
+    it out of its old group.
     """
     ours = {(arm.name, one.repeat) for one in exam.sittings for arm in one.settings.arms}
     others = []
@@ -200,7 +204,8 @@ def _join_group(exam: Exam, about: Provenance) -> str:
         except UserError as error:
             say(f"left alone: {error}")
             continue
-        is_here = other.record.provenance.hardware == about.hardware
+        made = other.record.provenance
+        is_here = (made.hardware, made.software) == (about.hardware, about.software)
         is_other = (other.record.arm.name, other.record.repeat) not in ours
         if is_here and is_other and exam.is_of(other.record):
             others.append(other)

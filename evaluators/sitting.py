@@ -27,7 +27,7 @@ from evaluators.gazing import (
     reads_question,
 )
 from evaluators.halting import CannotGoOn, Halt
-from evaluators.item import Item, LookKey
+from evaluators.item import Item, LookKey, Sight
 from evaluators.ledger import Ledger
 from evaluators.mapping import to_frames
 from evaluators.timing import DECODE, GAZE, Stopwatch, charge, peak_memory_bytes, reset_peak_memory
@@ -43,29 +43,11 @@ from hlvid.types import (
     FrameSettings,
     Prediction,
     Record,
-    TokenCounts,
 )
 
 TIMED_ON = "timed_on"
 """Stands beside each answer and look in the ledger."""
 UNTIMED: Mapping[str, Any] = {"stage_ms": {}, "peak_memory_bytes": None, "sitting": None}
-
-
-class Sight(Record):
-    """What one look at a video gave: the same for all questions that share it; kept once."""
-
-    notes: Any
-    """JSON of the examinee's own; anything, where it cannot be written down."""
-    frames_sha256: str
-    canvas_sha256: str
-    tokens: TokenCounts
-    recalls: Mapping[str, tuple[bool, float | None]]
-    """Question id -> temporal hit and spatial cover; none where something else was shown."""
-    stage_ms: Mapping[str, float]
-    """Empty where it was taken under other conditions than those of this run."""
-    peak_memory_bytes: int | None
-    sitting: str | None = None
-    """Of `Room`, when it was taken."""
 
 
 @dataclass(frozen=True)
@@ -295,6 +277,7 @@ def _open(
         seed=room.seed,
         evidence=evidence_on(evidence, canvas),
         foreign=foreign,
+        device=room.examinee.device,
     )
 
 
@@ -312,7 +295,7 @@ def _watch(room: Room, place: Place, item: Item, choice: Chosen | Failure) -> Si
     except Exception as error:  # noqa: BLE001 - one arm's failure must not end the others
         return failure(error)
     counts = examinee.count(view, notes)
-    if not examinee.gazes_itself:
+    if counts is not None and not examinee.gazes_itself:
         num_read = about_selector(arm).tokens_read(canvas.views) * canvas.num_frames
         counts = counts.model_copy(update={"selector": num_read})
     sight = Sight(
@@ -322,7 +305,7 @@ def _watch(room: Room, place: Place, item: Item, choice: Chosen | Failure) -> Si
         tokens=counts,
         recalls=_recalls(place, choice.kept) if arm.variant in SHOW_KEPT else {},
         stage_ms={DECODE: canvas.decode_ms, GAZE: choice.gaze_ms, **stages},
-        peak_memory_bytes=peak_memory_bytes(examinee.device),
+        peak_memory_bytes=max(choice.peak_memory_bytes, peak_memory_bytes(examinee.device)),
         sitting=room.sitting,
     )
     room.keep_sight(place.video_id, item.look, sight)
@@ -377,7 +360,7 @@ def _answer(room: Room, item: Item, sight: Sight | None) -> Prediction:
     seen = {
         "frames_sha256": sight.frames_sha256,
         "canvas_sha256": sight.canvas_sha256,
-        "tokens": sight.tokens.model_copy(update={"text": answer.num_text_tokens}),
+        "tokens": sight.tokens_beside(answer.num_text_tokens),
         "temporal_hit": hit,
         "spatial_cover": cover,
     }

@@ -83,7 +83,8 @@ def reset_peak_memory(device: str = "cpu") -> None:
     if device.startswith("cuda"):
         import torch
 
-        torch.cuda.reset_peak_memory_stats(device)
+        for card in range(torch.cuda.device_count()):
+            torch.cuda.reset_peak_memory_stats(card)
         return
     try:
         _CLEAR_REFS.write_text("5")
@@ -92,14 +93,14 @@ def reset_peak_memory(device: str = "cpu") -> None:
 
 
 def peak_memory_bytes(device: str = "cpu") -> int:
-    """Most memory in use since the last reset: of the device, or resident in the process.
+    """Most memory in use since the last reset: of all cards together, or resident in the process.
 
     Since the start of the process where the peak cannot be reset.
     """
     if device.startswith("cuda"):
         import torch
 
-        return torch.cuda.max_memory_allocated(device)
+        return sum(map(torch.cuda.max_memory_allocated, range(torch.cuda.device_count())))
     try:
         for line in _STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -112,7 +112,7 @@ def _compare_group(entries: Sequence[Entry]) -> Group:
     off = _comparator(by_arm)
     plan = common_plan(stand)
     settings = {
-        "noise_floor": None if off is None else find_noise_floor(stand, off[0]),
+        "noise_floor": find_noise_floor(stand),
         "margin": None if plan is None else plan.primary.margin,
     }
     found: list[tuple[str, Effect]] = []

@@ -38,7 +38,7 @@ def check(asked: "Asked") -> None:
         raise UserError(sentence)
     if sentence:
         told.append(sentence)
-        instead = replace(instead, benchmark=HLVID_SYNTHETIC, data=None)
+        instead = replace(instead, benchmark=HLVID_SYNTHETIC, data=None, best_off=None)
     if not told:
         return
     what = ("--gaze", "off") if had else GAZE
@@ -59,7 +59,7 @@ def _with_a_model_that_is_here(settings: "Settings") -> "Settings":
     options.pop("device_map", None)
     if settings.model == "qwen" and not models.find("qwen").missing(options):
         return replace(settings, options=options)
-    return replace(settings, model="ocr", options={})
+    return replace(settings, model="ocr", options={}, best_off=None)
 
 
 def _videos(asked: "Asked") -> str:

@@ -82,7 +82,8 @@ def perf(
         bool,
         typer.Option(
             "--throughput",
-            help="Then sit each arm alone, the next video decoded meanwhile: questions a minute.",
+            help="Then sit each arm that copies no other alone, the next video decoded meanwhile: "
+            "questions a minute.",
         ),
     ] = False,
     as_json: AsJson = False,

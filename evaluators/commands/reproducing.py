@@ -1,5 +1,6 @@
 """From nothing to a page: fetch a benchmark, check the machine, sit a preset, mark and publish."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -178,13 +179,17 @@ def _sit(asked: Asked, preset: "Preset") -> None:
     from evaluators.commands.sit import tell
     from evaluators.engine import quiet
     from evaluators.exam import prepare
+    from evaluators.plan import find_plan
     from evaluators.run import run
 
     settings = asked.settings()
     _check(asked, settings)
     quiet()
-    if not any(settings.out.glob("*/run.json")):
-        _plan(prepare(settings), preset)
+    exam = prepare(settings)
+    if not _has_runs(exam):
+        _plan(exam, preset)
+    elif find_plan(exam) is None:
+        say("plan: none was made before these runs, so all that they show is exploratory")
     runs = run(settings, typed())
     ended: typer.Exit | None = None
     try:
@@ -195,6 +200,17 @@ def _sit(asked: Asked, preset: "Preset") -> None:
     _page(settings)
     if ended is not None:
         raise ended
+
+
+def _has_runs(exam: "Exam") -> bool:
+    """Whether an arm of this exam was sat in its folder before."""
+    from hlvid.runs import RECORD_FILE, read_run
+
+    for file in exam.settings.out.glob(f"*/{RECORD_FILE}"):
+        with contextlib.suppress(UserError):
+            if exam.is_of(read_run(file.parent).record):
+                return True
+    return False
 
 
 def _foretell(preset: "Preset", asked: Asked, *, probe: bool) -> None:

@@ -64,6 +64,9 @@ class LmmsEval(Examinee):
         with clock.stage("preprocess"):
             return [Image.fromarray(view.canvas.pixels[i]) for i in range(view.canvas.num_frames)]
 
+    def count(self, view: View, notes: list[Image.Image]) -> None:
+        """Not known: what becomes of the images is the model's own."""
+
     def answer(self, question: Question, notes: list[Image.Image], clock: Stopwatch) -> Answer:
         """Ask it one question.
 

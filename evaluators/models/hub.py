@@ -46,6 +46,10 @@ def tell_missing(find: Callable[[], object]) -> list[str]:
     return []
 
 
+TOLD = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.txt", "*.model", "*.py")
+"""What can change an answer: tensors, configuration, tokenizer, chat template, code."""
+
+
 def describe(model: str, name: str, folder: Path, license_: str | None) -> ModelId:
     """What a record says of an MLLM's weights.
 
@@ -55,7 +59,7 @@ def describe(model: str, name: str, folder: Path, license_: str | None) -> Model
         folder: Where they lie.
         license_: Of the weights, where it is known.
     """
-    files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")])
+    files = sorted(file for pattern in TOLD for file in folder.glob(pattern) if file.is_file())
     is_hub = folder.parent.name == "snapshots"
     return ModelId(
         name=model,

@@ -191,8 +191,8 @@ def compare_group(
     Comparisons of one contrast stand together, in the order of the runs. Within a contrast the
     p-values are Holm-adjusted; the primary endpoint, which was declared before the run, stands
     first, is not adjusted and does not count among the others. Arms that could not run are left
-    out. Further runs of the reference's own arm, and keep-all by stock code, are not compared: they
-    set the noise floor.
+    out. Second runs of an arm, and keep-all by stock code, are not compared: they set the noise
+    floor.
 
     Args:
         runs: The arms; the reference itself may be among them.
@@ -212,7 +212,7 @@ def compare_group(
         for run in runs
         if run.record.run_id != reference.record.run_id and run.record.status not in NOT_COMPARABLE
     ]
-    floors = [find_noise_floor([*can_run, reference], reference), noise_floor]
+    floors = [find_noise_floor([*can_run, reference]), noise_floor]
     comparisons = [
         compare_arms(
             run,
@@ -224,7 +224,8 @@ def compare_group(
             allow_other_group=allow_other_group,
         )
         for run in can_run
-        if not is_repeat(run, reference) and run.record.arm.variant != STOCK_CODE
+        if not (is_repeat(run, reference) or run.record.repeat)
+        and run.record.arm.variant != STOCK_CODE
     ]
     if primary is not None and not any(_is_named(one, primary) for one in comparisons):
         names = ", ".join(one.arm for one in comparisons)

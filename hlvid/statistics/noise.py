@@ -18,25 +18,20 @@ IMPLEMENTATIONS: tuple[Variant, Variant] = ("off-bare", STOCK_CODE)
 ASKED_THE_SAME = ("model", "frames", "generation", "benchmark")
 
 
-def find_noise_floor(runs: Iterable[Graded], reference: Graded) -> float | None:
+def find_noise_floor(runs: Iterable[Graded]) -> float | None:
     """The largest flip rate of what ought to answer alike; None where nothing of it was sat.
 
+    It is of the machine and the code, so it holds for every comparison of the group.
+
     Args:
-        runs: Of one group, the reference among them or not. Those that could not run, or cannot be
-            paired, tell nothing.
-        reference: Further runs of its arm tell the machine's share.
+        runs: Of one group. Those that could not run, or cannot be paired, tell nothing.
     """
-    others = list(runs)
-    alike = [
-        (run, reference)
-        for run in others
-        if run.record.run_id != reference.record.run_id and is_repeat(run, reference)
-    ]
-    alike += [pair for pair in itertools.combinations(others, 2) if are_implementations(*pair)]
+    by_id = {run.record.run_id: run for run in runs}
     rates = []
-    for first, second in alike:
-        with contextlib.suppress(UserError):
-            rates.append(flip_rate(first, second))
+    for first, second in itertools.combinations(by_id.values(), 2):
+        if is_repeat(first, second) or are_implementations(first, second):
+            with contextlib.suppress(UserError):
+                rates.append(flip_rate(first, second))
     return max(rates, default=None)
 
 

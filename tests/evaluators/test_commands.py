@@ -6,22 +6,27 @@ import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from evaluators import diagnosis, models
+from evaluators.arms import plan_arms
 from evaluators.cli import app
 from evaluators.diagnosis import Patient, diagnose
 from evaluators.estimate import effects_of
 from evaluators.models import text_only
 from evaluators.models.qwen import needs
-from evaluators.performance import Times, table
+from evaluators.performance import Times, _shared_stages, table
+from evaluators.plan import make_plan
+from evaluators.variants import plan_variants
 from hlvid.datasets import read
 from hlvid.errors import UserError
 from hlvid.files import read_json
 from hlvid.performance import Performance, Timed
 from hlvid.runs import read_run, write_run
+from hlvid.types import BenchmarkId, FrameSettings, ModelId
 
 
 def invoke(*arguments):
@@ -84,7 +89,7 @@ def test_compare_tells_the_primary_endpoint_from_what_is_exploratory(planned, ti
     other = compare(planned, tiny, "random-matched:detail@0.25", "off")
     assert "exploratory: no plan declared it before the run" in other.stdout
     assert "Holm-adjusted over 2 comparisons" in other.stdout
-    assert "noise floor: not known, off was sat once" in other.stdout
+    assert "noise floor: not known, nothing was sat twice" in other.stdout
     wider = compare(planned, tiny, "detail@0.25", "off", "--margin", 0.2)
     assert "exploratory: the plan declared a margin of 0.1" in wider.stdout
 
@@ -103,8 +108,9 @@ def test_an_edited_plan_declares_nothing(planned, tiny, tmp_path):
     shutil.copytree(out, copy)
     plan = copy / "plan.json"
     plan.write_text(plan.read_text().replace('"margin": 0.1', '"margin": 0.9'))
-    done = compare((copy, None, rows), tiny, "detail@0.25", "off")
-    assert "exploratory" in done.stdout
+    done = compare((copy, None, rows), tiny, "detail@0.25", "off", "--json")
+    assert json.loads(done.stdout)["margin"] is None, "nobody declared 0.9 before the run"
+    assert "exploratory" in compare((copy, None, rows), tiny, "detail@0.25", "off").stdout
 
 
 def test_a_plan_after_the_run_is_refused(planned, tiny):
@@ -154,7 +160,7 @@ def test_perf_asks_again_and_finds_the_answers_of_the_run(planned, tiny):
     assert found["arms"][1]["speed_up_end_to_end"]["num_questions"] == 6
     assert found["reference"] == "off"
     rates = found["questions_per_minute"]
-    assert set(rates) == {one["arm"] for one in found["arms"]}
+    assert set(rates) == {"off", "detail@0.25"}, "no partner is on the clock of its control"
     assert all(len(two) == 2 and min(two) > 0 for two in rates.values())
     for one in found["timed"]:
         assert one["num_sharing"] == 4, "a video has four questions, asked here or not"
@@ -216,6 +222,64 @@ def test_speed_ups_are_quoted_against_an_off_arm_or_not_at_all(arms, reference, 
 
 def read_json_file(path):
     return json.loads(path.read_text())
+
+
+def test_stock_code_gets_no_speed_up_and_what_is_done_anew_is_not_shared():
+    timed = [
+        Timed(
+            question_id="q", video_id="v", arm=arm, number=0, response="A", peak_memory_bytes=None,
+            stage_ms={"prefill": 9.0, "end_to_end": 9.0},
+        )
+        for arm in ("off-bare", "off-generate")
+    ]  # fmt: skip
+    conditions = {"generation": {"attention": "flash"}}
+    found = Times({}, ("off-bare", "off-generate"), tuple(timed), {}, {}, conditions)
+    assert found.speed_up("off-generate", "end_to_end") is None
+    gazing = plan_arms("on", ["detail"])[0]
+    sat = SimpleNamespace(examinee=SimpleNamespace(gazes_itself=True))
+    assert _shared_stages(sat, gazing) == ("decode",)
+    sat.examinee.gazes_itself = False
+    assert _shared_stages(sat, gazing) == ("decode", "gaze")
+
+
+BENCHMARK = BenchmarkId(
+    name="b", revision="r", questions_sha256="0" * 64, num_questions=1, num_videos=1
+)
+
+
+@pytest.mark.parametrize(
+    ("primary", "against", "contrast"),
+    [
+        ("detail@0.1", "off", "iso-input"),
+        ("detail@0.1", "random@0.1", "iso-token"),
+        ("detail@0.1", "random-matched:detail@0.1", "iso-token"),
+        ("detail@0.1", "lower-resolution:detail@0.1", "iso-token"),
+        ("detail@0.1", "after-tower:detail@0.1", "iso-token"),
+        ("detail@0.1", "evs@0.1", "iso-token"),
+        ("detail@0.1", "detail@0.2", "iso-input"),
+        ("detail@0.1", "lower-resolution@0.1", None),
+        ("detail@0.2", "lower-resolution:detail@0.1", None),
+        ("off", "off-stock", None),
+        ("detail@0.1", "off-generate", None),
+    ],
+)
+def test_a_plan_declares_only_what_can_come_about(primary, against, contrast):
+    also = ["off-stock", "off-generate", "lower-resolution@0.1", "lower-resolution:detail@0.1"]
+    selectors = ["detail@0.1", "random@0.1", "random-matched:detail@0.1", "detail@0.2"]
+    gazing = plan_arms("both", selectors)
+    arms = plan_variants([*also, "after-tower:detail@0.1", "evs@0.1"], gazing)
+    blank = SimpleNamespace(
+        settings=SimpleNamespace(arms=arms, seed=0, limit=None),
+        benchmark=SimpleNamespace(id=BENCHMARK),
+        examinee=SimpleNamespace(model=ModelId(name="qwen", kind="mllm")),
+        frames=FrameSettings(num_frames=4),
+        generation={},
+    )
+    if contrast is None:
+        with pytest.raises(UserError, match=r"Hold it against the arm|no arm of a comparison"):
+            make_plan(blank, primary=primary, against=against)
+        return
+    assert make_plan(blank, primary=primary, against=against).primary.contrast.value == contrast
 
 
 def test_perf_says_where_the_answers_are_others(planned, tiny, tmp_path):

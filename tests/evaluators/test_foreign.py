@@ -88,6 +88,7 @@ def test_a_stock_model_of_lmms_eval_sits_our_exam(tiny, tmp_path):
     assert run.record.model.weights == "dummy"
     assert run.record.generation["model_args"] == "model=dummy,response=C"
     assert run.predictions[0].canvas_sha256
+    assert {p.tokens for p in run.predictions} == {None}, "what it makes of images is not known"
 
 
 def test_an_endpoint_gets_our_frames_and_what_it_refuses_is_failed(tiny, tmp_path, endpoint):

@@ -89,6 +89,9 @@ def test_off_sees_the_canvas_itself_and_an_empty_frame_is_not_read(canvas):
     view = view_of(canvas, make_arm("centre-frame", budget=0.002))
     assert view.kept.num_tokens == 0
     assert view.frame(0) is None
+    reader = find("ocr")(seed=0)
+    assert reader.count(view, None).encoded == 0
+    assert reader.count(view_of(canvas, OFF), None).encoded == 2 * 20 * 12
 
 
 def test_the_reader_reads_signs_and_answers_by_them(canvas, tiny):

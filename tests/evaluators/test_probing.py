@@ -6,7 +6,7 @@ import pytest
 
 from evaluators import probing
 from evaluators.arms import OFF, plan_arms
-from evaluators.sitting import Sight
+from evaluators.item import Sight
 from hlvid.types import Prediction, TokenCounts
 
 COUNTS = TokenCounts(selector=0, encoded=4, visual=1, text=1, visual_off=1)

@@ -106,22 +106,36 @@ def test_the_same_command_again_reads_nothing_and_gives_the_same(sat, tiny, out)
     assert [g.record for g, _ in again] == [g.record for g, _ in sat]
 
 
-def test_answers_of_other_software_lose_their_times_and_that_is_told(
+def test_answers_of_another_machine_lose_their_times_and_that_is_told(
     tiny, tmp_path, monkeypatch, capsys
 ):
     settings = settings_for(tiny, tmp_path, model="gold")
     ((first, _),) = run(settings, ["hlvid-eval"])
     assert all(p.stage_ms for p in first.predictions)
+    here = provenance.hardware()
+    there = here.model_copy(update={"cpu": "another"})
+    monkeypatch.setattr(provenance, "hardware", lambda: there)
+    capsys.readouterr()
+    ((moved, folder),) = run(settings, ["hlvid-eval"])
+    assert capsys.readouterr().err.count("8 of 8 answers stand without times") == 1
+    assert moved.record.provenance.hardware == there
+    assert [p.response for p in moved.predictions] == [p.response for p in first.predictions]
+    assert all((p.stage_ms, p.peak_memory_bytes) == ({}, None) for p in moved.predictions)
+    row = report.describe(moved, folder)
+    assert (row["status"], row["mean_ms"], row["peak_memory_bytes"]) == ("complete", None, None)
+
+
+def test_other_software_answers_anew_and_joins_no_group_of_before(tiny, tmp_path, monkeypatch):
+    arms = plan_arms("both", ["detail"], budgets=[0.05])
+    run(settings_for(tiny, tmp_path, arms=arms, num_frames=1), ["hlvid-eval"])
     software = provenance.software
     monkeypatch.setattr(provenance, "software", lambda: {**software(), "torch": "99.0"})
-    capsys.readouterr()
-    ((upgraded, folder),) = run(settings, ["hlvid-eval"])
-    assert capsys.readouterr().err.count("8 of 8 answers stand without times") == 1
-    assert upgraded.record.provenance.software["torch"] == "99.0"
-    assert [p.response for p in upgraded.predictions] == [p.response for p in first.predictions]
-    assert all((p.stage_ms, p.peak_memory_bytes) == ({}, None) for p in upgraded.predictions)
-    row = report.describe(upgraded, folder)
-    assert (row["status"], row["mean_ms"], row["peak_memory_bytes"]) == ("complete", None, None)
+    ((again, _),) = run(settings_for(tiny, tmp_path, num_frames=1), ["hlvid-eval"])
+    assert again.record.provenance.software["torch"] == "99.0"
+    assert all(p.stage_ms for p in again.predictions), "nothing is taken from before"
+    records = [read_run(f).record for f in tmp_path.iterdir() if f.name != "ledger"]
+    groups = {record.arm.name: record.group_id for record in records}
+    assert groups["off"] != groups["detail@0.05"]
 
 
 def test_more_arms_reuse_what_is_finished_and_a_limited_run_is_another_run(sat, tiny, out):
@@ -403,6 +417,16 @@ def test_recall_of_all_selectors_needs_no_model_and_goes_on(tiny, tmp_path):
     before = ledger.read_bytes()
     assert invoke(*arguments).stdout == done.stdout
     assert ledger.read_bytes() == before
+
+
+def test_recall_over_other_pixels_stands_in_no_table_with_that_of_before(tiny, tmp_path):
+    folder = tmp_path / "b"
+    shutil.copytree(tiny, folder)
+    arguments = ["recall", "--benchmark", folder, "--frames", 2, "--out", tmp_path / "out"]
+    assert invoke(*arguments, "--selector", "detail@0.1").exit_code == 0
+    shutil.copy(folder / "videos" / "v1.mp4", folder / "videos" / "v0.mp4")
+    error = invoke(*arguments, "--selector", "uniform@0.1").exception
+    assert "video v0: its pixels are not those that finished rows were measured on" in str(error)
 
 
 def test_recall_without_evidence_is_said(tiny, tmp_path):

@@ -619,13 +619,18 @@ def test_what_stock_code_answers_otherwise_raises_the_noise_floor(off, gaze):
     found = {one.arm: one for one in compare_group(runs, off)}
     assert set(found) == {"detail@0.1", "off-bare"}, "stock code is no arm of a comparison"
     assert {one.noise_floor for one in found.values()} == {0.25}
-    assert find_noise_floor(runs, off) == 0.25
+    assert find_noise_floor(runs) == 0.25
     again = make_run(OFF, lambda index: index % 2 or index < 60, visual_tokens=1000, repeat=1)
-    assert find_noise_floor([*runs, again], off) == 30 / 96, "the larger of both"
+    assert find_noise_floor([*runs, again]) == 30 / 96, "the larger of both"
+    random = make_run(RANDOM, lambda index: index % 2 and index % 4 == 1)
+    found = compare_group([gaze, off, again], random)
+    assert {one.noise_floor for one in found} == {30 / 96}, "whoever is held against whom"
+    assert {one.arm for one in found} == {"detail@0.1", "off"}
+    assert len(found) == 2, "a second run is no second look"
     other_frames = change_record(theirs, frames=FrameSettings(num_frames=3))
-    assert find_noise_floor([ours, other_frames], off) is None
+    assert find_noise_floor([ours, other_frames]) is None
     failed = change_record(theirs, status="infeasible", summary=None)
-    assert find_noise_floor([ours, failed], off) is None
+    assert find_noise_floor([ours, failed]) is None
 
 
 def test_arms_that_could_not_run_are_left_out(off, gaze):

@@ -223,6 +223,7 @@ class Qwen(Examinee):
         shapes = self._tower.shapes(shown)
         if self.device.startswith("cuda") and shapes not in self._warm:
             self._tower.encode(shown, Stopwatch())
+            torch.cuda.synchronize()  # Or what is timed next runs beside it, unseen.
             self._warm.add(shapes)
 
     def _check_context(self, num_tokens: int) -> None:

@@ -76,9 +76,7 @@ class Prompter:
             UserError: The text holds one of the model's control tokens.
         """
         tokenizer = self._processor.tokenizer
-        control = [token for token in tokenizer.all_special_tokens if token in text]
-        if control:
-            raise UserError(f"question: holds the model's control token {control[0]!r}.")
+        refuse_control_tokens(tokenizer, text)
         content = [*({"type": "video"} for _ in shown), {"type": "text", "text": text}]
         written = tokenizer.apply_chat_template(
             [{"role": "user", "content": content}],
@@ -154,6 +152,17 @@ class Prompter:
             **more,
         )[0]
         return positions[:, 0]
+
+
+def refuse_control_tokens(tokenizer: Any, text: str) -> None:  # noqa: ANN401
+    """Let no question write turns of its own.
+
+    Raises:
+        UserError: The text holds one of the model's control tokens.
+    """
+    control = [token for token in tokenizer.all_special_tokens if token in text]
+    if control:
+        raise UserError(f"question: holds the model's control token {control[0]!r}.")
 
 
 def digest_of(symbols: Sequence[int]) -> str:

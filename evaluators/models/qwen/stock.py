@@ -15,7 +15,7 @@ from torch import Tensor
 from evaluators import attention
 from evaluators.examinee import Infeasible
 from evaluators.models.qwen.generate import Generated, greedy
-from evaluators.models.qwen.prompt import Prompt, digest_of, metadata
+from evaluators.models.qwen.prompt import Prompt, digest_of, metadata, refuse_control_tokens
 from evaluators.models.qwen.streams import Shown
 from evaluators.timing import Stopwatch
 
@@ -51,7 +51,11 @@ def generate(
         text: Of the question.
         max_new_tokens: At most so many are generated.
         clock: Told of preprocessing, prefill (the tower is in it) and generation.
+
+    Raises:
+        UserError: The text holds one of the model's control tokens.
     """
+    refuse_control_tokens(processor.tokenizer, text)
     with clock.stage("preprocess"):
         inputs = processor(
             text=[_written(processor, text)],
