@@ -7,6 +7,7 @@ copies such a one, chooses for every question; all others choose once for all of
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ from hlvid.errors import UserError
 from hlvid.files import digest
 from hlvid.types import OUT_OF_MEMORY, ArmSettings, Evidence
 
+MORE = 1.1
+"""Times the budget of frames, where their pairs are less than what may be kept of pairs."""
 KEEP_ALL = "all"
 """The selector that stands for gaze off."""
 MAX_SENTENCE_CHARACTERS = 500
@@ -145,9 +148,7 @@ def _choose(place: Place, arm: ArmSettings, copied: Chosen | None) -> Chosen | F
         seed=_seed(place.seed, arm.seed),
         video_id=place.video_id,
         question=place.question if about.reads_question else None,
-        evidence=tuple(one for many in place.evidence.values() for one in many)
-        if about.is_privileged
-        else None,
+        evidence=tuple(place.evidence.values()) if about.is_privileged else None,
         partner=copied.kept if copied and about.needs_partner else None,
         donor=donor,
         token_pixels=canvas.shape.token_pixels,
@@ -205,20 +206,32 @@ def _run(
     if is_of_slices:
         seconds = seconds[np.array(slice_frames(len(frames), pairing))]  # (slices, 2)
         frames = first_frames(frames, pairing)
-    kept = select_stream(
-        arm.selector or KEEP_ALL,
-        (frames[i] for i in range(len(frames))),
-        replace(request, frame_seconds=seconds),
-        size=canvas.size,
-        num_frames=len(frames),
-    )
+
+    def choose(budget: float | None) -> Kept:
+        return select_stream(
+            arm.selector or KEEP_ALL,
+            (frames[i] for i in range(len(frames))),
+            replace(request, frame_seconds=seconds, budget=budget),
+            size=canvas.size,
+            num_frames=len(frames),
+        )
+
+    kept, budget = choose(request.budget), request.budget
     if is_of_slices:
         return kept
-    num_kept = None
-    if request.budget is not None:
-        num_tokens = num_slices(len(frames), pairing) * canvas.views.num_tokens
-        num_kept = budget_tokens(request.budget, num_tokens)
-    return unite(kept, canvas.views, pairing=pairing, num_kept=num_kept, spends=about.spends)
+    pairs = partial(unite, views=canvas.views, pairing=pairing, spends=about.spends)
+    if budget is None:
+        return pairs(kept, num_kept=None)
+    num_pairs = num_slices(len(frames), pairing)
+    num_kept = budget_tokens(budget, num_pairs * canvas.views.num_tokens)
+    is_spent = kept.num_tokens >= num_kept * len(frames) // num_pairs
+    while (united := pairs(kept, num_kept=num_kept)).num_tokens < num_kept and is_spent:
+        # The last of an odd number of frames stands twice: what was kept of the others may be less.
+        if budget == 1:
+            break
+        budget = min(1.0, budget * MORE)
+        kept = choose(budget)
+    return united
 
 
 def about_selector(arm: ArmSettings) -> SelectorInfo:

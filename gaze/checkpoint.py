@@ -82,14 +82,15 @@ def find_checkpoint(weights: str | Path) -> Checkpoint:
     """Find a checkpoint and read its configuration.
 
     Args:
-        weights: `mini`, a folder or a hub id; pinned or not.
+        weights: `mini`, a folder or a hub id; pinned or not. A path is a folder.
 
     Raises:
         MissingWeights: It is neither a folder nor in reach of the hub.
         UserError: The folder holds no checkpoint, or not the one that was pinned.
     """
-    pin = _PINNED.fullmatch(str(weights))
-    name = pin["name"] if pin else str(weights)
+    text = _spelled(weights)
+    pin = _PINNED.fullmatch(text)
+    name = pin["name"] if pin else text
     folder = _folder(name)
     found = Checkpoint(name, folder, read_config(folder / CONFIG_NAME))
     if not found.weights.is_file():
@@ -97,12 +98,18 @@ def find_checkpoint(weights: str | Path) -> Checkpoint:
             f"{found.weights}: there is no such file. Only safetensors are read, never pickled "
             "weights."
         )
-    if pin and found.pinned != weights:
+    if pin and found.pinned != text:
         raise UserError(
             f"{name}: its files are not those of sha256 {pin['sha256'][:16]}... any more. Put back "
             "the checkpoint that was used, or begin anew with this one."
         )
     return found
+
+
+def _spelled(weights: str | Path) -> str:
+    """The name as text. A path to a folder `mini` has lost the './' that told it from ours."""
+    text = str(weights)
+    return f"./{text}" if isinstance(weights, Path) and text.partition("#")[0] == MINI else text
 
 
 @functools.cache

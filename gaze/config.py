@@ -280,7 +280,8 @@ def _scales(top: _Section) -> tuple[int, ...]:
     model = top.section("gaze_model_config")
     patch = model.section("vision_model_config").integer("kernel_size", 1, 64)
     image = model.integer("input_img_size", 16, 1024)
-    if scales[-1] != image or scales[0] < patch or any(scale % patch for scale in scales):
+    is_fit = scales[-1] == image and scales[0] >= patch and len(set(scales)) == len(scales)
+    if not is_fit or any(scale % patch for scale in scales):
         raise UserError(
             f"{top.where}: scales {text!r} do not fit an image of {image} pixels "
             f"and patches of {patch}."

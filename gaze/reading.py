@@ -34,6 +34,8 @@ specks of a textured 4K frame, from the bottom up, and all text above them is th
 MIN_WINDOW_PIXELS = 736
 """Smallest side of a window; RapidOCR enlarges frames with a shorter one to it."""
 MAX_WINDOW_PIXELS = 896
+MOST_TIMES_AS_LONG = 6
+"""Sides of a frame that is shown as it is: what is longer is a strip."""
 STRIDE = 32
 """The detector takes windows whose sides are multiples of it."""
 MARGIN_PIXELS = 64
@@ -133,6 +135,8 @@ class TextReader:
 
     def _find(self, frame_bgr: Frame) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Boxes and their scores, (num_boxes, 4, 2) and (num_boxes,)."""
+        height, width = size = frame_bgr.shape[:2]
+        frame_bgr = _no_strip(frame_bgr)
         height, width = frame_bgr.shape[:2]
         if min(height, width) < MIN_WINDOW_PIXELS:
             is_text = self._detector.session(self._detector.get_preprocess()(frame_bgr))
@@ -141,8 +145,13 @@ class TextReader:
             for down, across in itertools.product(_windows(height), _windows(width)):
                 seen = self._is_text_in(frame_bgr[down.seen, across.seen])
                 is_text[0, 0, down.own, across.own] = seen[down.inside, across.inside]
-        boxes, scores = self._detector.postprocess_op(is_text, (height, width))
-        return np.asarray(boxes, dtype=np.float32).reshape(-1, 4, 2), np.asarray(scores)
+        found, scores = self._detector.postprocess_op(is_text, (height, width))
+        boxes = np.asarray(found, dtype=np.float32).reshape(-1, 4, 2)
+        if (height, width) != size:  # What was repeated beside a strip is none of it.
+            is_inside = (boxes.min(axis=1) < size[::-1]).all(axis=1)
+            edges = np.array(size[::-1], dtype=np.float32) - 1
+            return np.minimum(boxes[is_inside], edges), np.asarray(scores)[is_inside]
+        return boxes, np.asarray(scores)
 
     def _is_text_in(self, window_bgr: Frame) -> NDArray[np.float32]:
         """The probability that each pixel of a window is text; its edge is repeated to a stride."""
@@ -205,6 +214,20 @@ def send_nothing() -> None:
     """
     modules: dict[str, Any] = sys.modules
     modules.setdefault("openvino_telemetry", None)
+
+
+def _no_strip(frame: Frame) -> Frame:
+    """A frame whose shorter side is repeated at its edge until it is no strip.
+
+    A strip would be enlarged until its shorter side is as long as a window's: 20 x 300 pixels would
+    take 3 GB.
+    """
+    height, width = frame.shape[:2]
+    below = max(0, -(-width // MOST_TIMES_AS_LONG) - height)
+    right = max(0, -(-height // MOST_TIMES_AS_LONG) - width)
+    if not (below or right):
+        return frame
+    return np.pad(frame, ((0, below), (0, right), (0, 0)), mode="edge")
 
 
 def _as_bgr(frame_rgb: Frame) -> Frame:

@@ -80,7 +80,7 @@ def checks(checkpoint: Checkpoint, upstream: Upstream | None) -> Iterator[Check]
     Raises:
         UserError: The checkpoint cannot be loaded, or the released implementation not be run.
     """
-    name = str(checkpoint.folder)
+    name = str(checkpoint.folder.resolve())
     model = AutoGaze.from_pretrained(name, dtype=torch.float32)
     size = {"num_clips": NUM_CLIPS, "num_frames": NUM_FRAMES}
     video = drifting_clips(model.config, **size, seed=0)

@@ -18,6 +18,8 @@ from gaze.checkpoint import CONFIG_NAME, WEIGHTS_NAME
 from gaze.config import GazeConfig
 from hlvid.errors import UserError
 
+READ = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""Kinds of numbers that are read; all are computed with in 32 bits or fewer."""
 _ENCODER = "gazing_model.vision_model."
 _DECODER = "gazing_model.gaze_decoder."
 
@@ -49,7 +51,7 @@ def read_weights(path: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[st
             f"{path}: this is no readable safetensors file ({error}). Download it again."
         ) from error
     for key, tensor in loaded.items():
-        if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
+        if tensor.dtype not in READ or not bool(tensor.float().isfinite().all()):
             raise UserError(f"{path.name}: {key} holds values that are no finite numbers.")
     return loaded
 

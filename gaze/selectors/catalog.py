@@ -48,9 +48,8 @@ def load(name: str) -> Selector | Privileged:
             "Reinstall the package that provides it."
         ) from error
     info = found.info
-    if (info.is_privileged or info.needs_partner or info.needs_donor) and not any(
-        loaded is ours for ours in BUILT_IN
-    ):
+    is_given = info.is_privileged or info.needs_partner or info.needs_donor
+    if (is_given or isinstance(found, Privileged)) and not any(loaded is one for one in BUILT_IN):
         raise UserError(
             f"selector {base!r}: {entry.value} asks for evidence, a partner or a donor. "
             "Only built-in selectors are given these."

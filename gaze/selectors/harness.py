@@ -29,7 +29,7 @@ class Request:
     threshold: float | None = None
     num_kept: int | Sequence[int] | Shares | None = None
     question: str | None = None
-    evidence: Sequence[Evidence] | None = None
+    evidence: Sequence[Sequence[Evidence]] | None = None
     partner: Kept | None = None
     donor: Kept | None = None
     frame_seconds: Sequence[float] | NDArray[np.float64] | None = None
@@ -47,7 +47,7 @@ def select(  # noqa: PLR0913
     seed: int,
     video_id: str,
     question: str | None = None,
-    evidence: Sequence[Evidence] | None = None,
+    evidence: Sequence[Sequence[Evidence]] | None = None,
     partner: Kept | None = None,
     donor: Kept | None = None,
     frame_seconds: Sequence[float] | NDArray[np.float64] | None = None,
@@ -66,7 +66,7 @@ def select(  # noqa: PLR0913
         seed: Of the run.
         video_id: Of the video.
         question: The question's text, for selectors that read it and for no others.
-        evidence: For `oracle` only.
+        evidence: Of each question its alternatives, for `oracle` only.
         partner: What the partner of a matched control kept; its counts go before all budgets.
         donor: What was kept of another video, for `transplanted` only. Without budget and num_kept
             the donor's own number of tokens is kept, scaled to this canvas.
@@ -184,7 +184,7 @@ def _plan(request: Request, views: Views, num_frames: int, shares: Shares) -> Pl
         views=views,
         shares=shares,
         frame_seconds=None if seconds is None else np.asarray(seconds, dtype=np.float64),
-        evidence=tuple(request.evidence or ()),
+        evidence=tuple(map(tuple, request.evidence or ())),
         donor=request.donor,
     )
 

@@ -33,7 +33,7 @@ def plan_oracle(plan: Plan) -> Sequence[Ids]:
     It is the ceiling of every other selector's evidence recall, so it alone may move tokens
     between frames: where the evidence asks for more than the equal share of a frame and view, the
     others give up some of theirs. Where the budget is too small for all evidence, as much of it as
-    can be is recalled: one frame of each is served before a second one of any.
+    can be is recalled: each question is served in one frame before any is in a second one.
     """
     if plan.frame_seconds is None or not plan.evidence:
         raise UserError("selector 'oracle': the question has no evidence. Leave it out.")
@@ -52,13 +52,13 @@ def plan_oracle(plan: Plan) -> Sequence[Ids]:
 def _evidence_first(plan: Plan) -> list[Ids]:
     """Cells of every frame that show evidence, as many of them as the whole budget pays for.
 
-    In the first turn each piece of evidence is served where it takes fewest cells, in the second
-    where it takes next fewest, and so on. Within a turn the smallest comes first, and what of a
-    box is not needed for its recall comes last.
+    In the first turn each question is served where its evidence takes fewest cells, whichever of
+    its alternatives that is; in the second where it takes next fewest, and so on. Within a turn the
+    smallest comes first, and what of a box is not needed for its recall comes last.
     """
     claims = []
-    for one in plan.evidence:
-        boxes = sorted(_boxes_of(one, plan), key=lambda box: box[0])
+    for alternatives in plan.evidence:
+        boxes = sorted(_boxes_of(alternatives, plan), key=lambda box: box[0])
         for turn, (num_needed, frame, cells) in enumerate(boxes):
             claims.append(((turn, 0, num_needed), frame, cells[:num_needed]))
             claims.append(((turn, 1, num_needed), frame, cells[num_needed:]))
@@ -71,11 +71,11 @@ def _evidence_first(plan: Plan) -> list[Ids]:
     return shown
 
 
-def _boxes_of(evidence: Evidence, plan: Plan) -> Iterator[tuple[int, int, Ids]]:
+def _boxes_of(evidence: Sequence[Evidence], plan: Plan) -> Iterator[tuple[int, int, Ids]]:
     """Of every box on the canvas: how many cells recall it, its frame, its cells, fullest first."""
     assert plan.frame_seconds is not None
     for frame, moments in enumerate(plan.frame_seconds.reshape(plan.num_frames, -1).tolist()):
-        boxes = dict.fromkeys(box for at in moments for box in boxes_shown([evidence], at))
+        boxes = dict.fromkeys(box for at in moments for box in boxes_shown(evidence, at))
         for box in boxes:
             cover = box_cover(box, plan.views).ravel()
             cells = np.argsort(-cover, kind="stable").astype(np.int32)[: np.count_nonzero(cover)]
@@ -103,7 +103,10 @@ def plan_transplanted(plan: Plan) -> Sequence[Ids]:
     if donor is None:
         raise UserError("selector 'transplanted': no donor. Give what was kept of another video.")
     source = (np.arange(plan.num_frames) * donor.num_frames) // plan.num_frames
-    weights = np.array([donor.tokens[frame].size for frame in source], dtype=np.int64)
+    sizes = np.array([tokens.size for tokens in donor.tokens], dtype=np.int64)
+    weights = sizes[source]
+    if (lively := np.flatnonzero(sizes)).size:  # Of an empty frame no order is known.
+        source = lively[np.abs(lively[None] - source[:, None]).argmin(1)]
     counts = _apportion(int(plan.shares.sum()), weights, views.num_tokens)
     return [
         _resize(donor, int(frame), views)[:count]

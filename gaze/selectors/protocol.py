@@ -140,7 +140,7 @@ class Plan:
             num_views).
         frame_seconds: When each frame is shown, in seconds, (num_frames,), or (num_frames, times)
             where one choice is for several frames.
-        evidence: Where the answer can be seen.
+        evidence: Of each question, where its answer can be seen: alternatives.
         donor: What was kept of another video.
     """
 
@@ -148,7 +148,7 @@ class Plan:
     views: Views
     shares: Shares
     frame_seconds: NDArray[np.float64] | None
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[tuple[Evidence, ...], ...]
     donor: Kept | None
 
 

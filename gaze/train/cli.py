@@ -17,12 +17,15 @@ Config = Annotated[
 ]
 Out = Annotated[Path, typer.Option(help="Folder of the run.")]
 Start = Annotated[
-    Path | None, typer.Option(help="Checkpoint to begin with, instead of the configuration's.")
+    str | None, typer.Option(help="Checkpoint to begin with, instead of the configuration's.")
 ]
 Minutes = Annotated[
     float | None, typer.Option(min=0, help="Stop after so long; the next call goes on.")
 ]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that make batches.")]
+
+LABELS_BETWEEN_WRITES = 100
+"""Films whose labels are lost at most when the command is killed."""
 
 training = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -90,7 +93,7 @@ def _train(
     stage: str,
     config: Path,
     out: Path,
-    start: Path | None,
+    start: str | None,
     max_minutes: float | None,
     num_workers: int,
 ) -> None:
@@ -101,7 +104,7 @@ def _train(
     if settings.stage != stage:
         raise UserError(f"--config {config}: is of stage {settings.stage!r}, not {stage!r}.")
     if start is not None:
-        settings = settings.model_copy(update={"start": start.as_posix()})
+        settings = settings.model_copy(update={"start": start})
     if settings.start is not None:
         say(f"{out}: begins with {settings.start}")
     go_on(
@@ -130,19 +133,32 @@ def labels(
     from gaze.train.labels import Budgets, greedy
     from gaze.train.pyramid import Pyramid
 
-    pyramid, entries = Pyramid(), {}
+    pyramid, entries, left_out = Pyramid(), {}, []
     films = films_in(folder)
     num_cells = sum(pyramid.cells_per_scale)
     with console.progress(len(films), "labels") as bar:
         for film in films:
-            pixels = torch.from_numpy(whole_film(film, num_frames=frames, size=pyramid.size))
             key = key_of(film)
+            if key in entries:
+                say(f"left out: {film}: another film has the name {key}, which is all that is kept")
+                continue
+            try:
+                whole = whole_film(film, num_frames=frames, size=pyramid.size)
+            except UserError as error:
+                left_out.append(str(error))
+                say(f"left out: {error}")
+                continue
+            pixels = torch.from_numpy(whole)
             budget = Budgets().draw(draws("budget", seed, key), frames, num_cells)
             found = greedy(pyramid.table(pixels.unsqueeze(0)), torch.tensor([budget]))
             entries[key] = Entry(found.sequences.lists()[0], found.loss_lists()[0])
+            if len(entries) % LABELS_BETWEEN_WRITES == 0:
+                write_labels(out, entries)
             bar.advance(note=key)
+    if not entries:
+        raise UserError(f"{folder}: none of its videos can be labelled. {left_out[0]}")
     write_labels(out, entries)
-    say(f"{len(entries)} videos: {out}")
+    say(f"{len(entries)} of {len(films)} videos: {out}")
 
 
 def evaluate(

@@ -34,8 +34,8 @@ class Entry:
 
 
 def key_of(video: Path) -> str:
-    """The name that a video has in the file: the last three levels of its path."""
-    return "/".join(video.parts[-3:])
+    """The name that a video has in the file: the last three levels of its path, however typed."""
+    return "/".join(video.absolute().parts[-3:])
 
 
 def write_labels(path: Path, entries: Mapping[str, Entry]) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import asdict, replace
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,10 @@ from gaze.train.settings import TrainSettings
 from gaze.weights import upstream_shapes
 from hlvid.errors import UserError
 
+LICENSE = "Apache-2.0"
+"""Of what is trained from random values."""
+KEPT = ("num_heads", "rope_theta", "rope_scaling", "norm_eps")
+"""What no tensor's shape tells, and what its weights were trained with."""
 _SPREAD = 0.02
 """Standard deviation of fresh weights, as usual for such decoders."""
 _EMBEDDING_SPREAD = 0.2
@@ -30,7 +35,7 @@ _LUMA_AND_COLOUR = ((0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, 
 
 
 def begin(settings: TrainSettings, *, loss_kind: str) -> AutoGaze:
-    """The model to train, at natural positions, in float32.
+    """The model to train, at natural positions, in float32, under the terms of what it begins with.
 
     Args:
         settings: Of the stage.
@@ -41,14 +46,21 @@ def begin(settings: TrainSettings, *, loss_kind: str) -> AutoGaze:
     """
     config = settings.model.config(loss_kind=loss_kind, clip_frames=settings.data.num_frames)
     if settings.start is None:
-        return _fresh(AutoGaze(config), settings.seed)
+        return _fresh(AutoGaze(replace(config, license=LICENSE)), settings.seed)
     model = AutoGaze.from_pretrained(settings.start, dtype=torch.float32)
     if upstream_shapes(model.config) != upstream_shapes(config):
         raise UserError(
             f"start {settings.start}: is a model of other sizes. Set [model] to its own, or take "
             "another start."
         )
-    fresh = AutoGaze(config)
+    ours, theirs = asdict(config), asdict(model.config)
+    for name in KEPT:
+        if ours[name] != theirs[name]:
+            raise UserError(
+                f"start {settings.start}: has {name} {theirs[name]}, and [model] says "
+                f"{ours[name]}. Set it to the start's own, or take another start."
+            )
+    fresh = AutoGaze(replace(config, license=model.config.license))
     fresh.load_state_dict(model.state_dict())
     return fresh
 

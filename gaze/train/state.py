@@ -32,7 +32,6 @@ from hlvid.files import json_bytes, parse_record, write_bytes
 from hlvid.types import Record
 
 STATE_NAME = "last.safetensors"
-LICENSE = "Apache-2.0"
 
 
 class Progress(Record):
@@ -160,7 +159,7 @@ def upstream_config(
     """The `config.json` that describes such a model."""
     scaling = config.rope_scaling
     found: dict[str, object] = {
-        "license": LICENSE,
+        **({} if config.license is None else {"license": config.license}),
         "loss_kind": config.loss_kind,
         "positions": config.positions,
         "scales": "+".join(map(str, config.scales)),

@@ -123,6 +123,26 @@ def test_a_matched_control_has_its_partners_counts_in_every_slice_and_view():
     assert (copy.counts(views) == partner.counts(views)).all()
 
 
+def test_change_spends_what_it_may_although_the_last_of_odd_frames_stands_twice():
+    """Its last frame changes nothing, so of pairs less is kept than frames pay for."""
+    pixels = np.full((15, 448, 448, 3), 128, dtype=np.uint8)
+    for frame in range(14):
+        pixels[frame, :, :224] = 0 if frame % 2 else 255
+    pixels[14] = pixels[13]
+    canvas = Canvas(
+        pixels=pixels,
+        frame_seconds=np.arange(15, dtype=np.float64),
+        frames_sha256="",
+        sha256="",
+        decode_ms=0.0,
+        shape=Shape(pairing="stock"),
+    )
+    for num_kept in (700, 740, 784):
+        (arm,) = plan_arms("on", [f"change@{(num_kept + 0.5) / (8 * 196)}"])
+        (chosen,) = choose_all(Place(canvas, "v", 0), [arm], Halt()).values()
+        assert chosen.kept.num_tokens == num_kept
+
+
 @pytest.mark.parametrize("num_frames", [6, 5])
 @pytest.mark.parametrize("at", [0, 3, 4])
 def test_the_oracle_keeps_the_evidence_of_either_frame_of_a_pair_before_anything_else(

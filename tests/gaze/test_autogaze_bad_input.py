@@ -106,6 +106,7 @@ def test_a_stream_keeps_its_batch(model):
         (("gaze_model_config", "vision_model_config"), "none", "no object"),
         (("scales",), "1+2+x", "a list like"),
         (("scales",), "7+224", "do not fit"),
+        (("scales",), "32+64+224+224", "do not fit"),
         (("gaze_model_config",), None, "missing"),
     ],
 )

@@ -288,6 +288,23 @@ def test_a_pinned_checkpoint_is_refused_once_its_files_have_changed(tmp_path: Pa
     assert AutoGaze.from_pretrained(tmp_path).positions == "natural"
 
 
+def test_a_folder_of_that_name_is_not_the_checkpoint_that_ships(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mini").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copyfile(FIXTURE / name, tmp_path / "mini" / name)
+    monkeypatch.chdir(tmp_path)
+    theirs = find_checkpoint(FIXTURE).sha256
+    assert find_checkpoint("mini").sha256 != theirs
+    for weights in ("./mini", Path("./mini"), Path("mini")):
+        assert find_checkpoint(weights).sha256 == theirs
+    pinned = find_checkpoint(Path("mini")).pinned
+    assert find_checkpoint(pinned).sha256 == find_checkpoint(Path(pinned)).sha256 == theirs
+    model = AutoGaze.from_pretrained(Path("./mini"))
+    assert model.config == find_checkpoint(FIXTURE).config
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

@@ -19,14 +19,15 @@ def blank(num_frames: int, height: int = 700, width: int = 1100) -> np.ndarray:
     return np.broadcast_to(np.zeros(1, dtype=np.uint8), (num_frames, height, width, 3))
 
 
-def keep_oracle(budget: float, *evidence: Evidence, num_frames: int = 5) -> Kept:
+def keep_oracle(budget: float, *evidence: Evidence | list[Evidence], num_frames: int = 5) -> Kept:
+    """Of each question its evidence, or a list of alternatives."""
     return select(
         "oracle",
         blank(num_frames),
         budget=budget,
         seed=0,
         video_id="v",
-        evidence=evidence,
+        evidence=[[one] if isinstance(one, Evidence) else one for one in evidence],
         frame_seconds=np.arange(num_frames),
     )
 
@@ -55,7 +56,7 @@ def test_oracle_leaves_the_equal_shares_alone_where_evidence_fits_them() -> None
 def test_oracle_recalls_one_alternative_when_the_budget_is_too_small_for_all() -> None:
     large = Evidence(start_seconds=0, end_seconds=1, boxes=((0, 0, 0, 640, 640),))
     small = Evidence(start_seconds=4, end_seconds=5, boxes=((4, 64, 64, 160, 96),))
-    kept = keep_oracle(0.001, large, small)
+    kept = keep_oracle(0.001, [large, small])
     assert kept.num_tokens == 3
     assert kept.tokens[4].tolist() == [2 * 35 + 2, 2 * 35 + 3, 2 * 35 + 4]
     found = evidence_recall(kept, np.arange(5), [large, small], width=1100, height=700)
@@ -70,6 +71,19 @@ def test_oracle_serves_every_question_once_before_any_a_second_time() -> None:
     for one in (small, large):
         found = evidence_recall(kept, np.arange(5), [one], width=1100, height=700)
         assert found.is_recalled
+
+
+def test_oracle_pays_for_one_alternative_of_each_question_first() -> None:
+    """Three ways to the first answer, of 5 to 7 tokens, leave nothing for the second one's 8."""
+    first = [
+        Evidence(start_seconds=0, end_seconds=1, boxes=((0, 0, 32 * i, 32 * n, 32 * i + 32),))
+        for i, n in enumerate((5, 6, 7))
+    ]
+    second = [Evidence(start_seconds=0, end_seconds=1, boxes=((0, 0, 320, 256, 352),))]
+    kept = keep_oracle(13.5 / (22 * 35), first, second, num_frames=1)
+    assert kept.num_tokens == 13
+    for one in (first, second):
+        assert evidence_recall(kept, [0.0], one, width=1100, height=700).is_recalled
 
 
 def test_oracle_recalls_all_before_it_completes_any() -> None:
@@ -108,7 +122,7 @@ def test_no_selector_recalls_what_the_oracle_does_not(
             budget=budget,
             seed=0,
             video_id="v",
-            evidence=shown,
+            evidence=[shown],
             frame_seconds=range(4),
         )
         assert kept.num_tokens == budget_tokens(budget, 4 * 25)
@@ -161,3 +175,12 @@ def test_a_donor_that_kept_nothing_still_gives_a_choice() -> None:
     donor = Kept((np.empty(0, dtype=np.int32),), rows=2, cols=2)
     kept = transplant(donor, 3, 128, 128, budget=0.25)
     assert [ids.size for ids in kept.tokens] == [4, 4, 4]
+
+
+def test_where_the_donor_kept_nothing_its_nearest_frame_says_what_comes_first() -> None:
+    """All of one frame and nothing of the other: the rest is in the donor's order, not a raster."""
+    order = np.random.default_rng(0).permutation(64).astype(np.int32)
+    donor = Kept((order, np.empty(0, dtype=np.int32)), 8, 8)
+    kept = transplant(donor, 2, 256, 256, num_kept=64 + 9)
+    assert sorted(kept.tokens[0].tolist()) == list(range(64))
+    assert kept.tokens[1].tolist() == order[:9].tolist()

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from gaze.reading import Line, TextReader, _windows, shared_reader
+from gaze.reading import MOST_TIMES_AS_LONG, Line, TextReader, _no_strip, _windows, shared_reader
 from gaze.selectors import budget_tokens, select
 from gaze.selectors.text import under_boxes
 from gaze.views import Views
@@ -47,6 +47,20 @@ def test_boxes_come_surest_first_and_are_those_that_are_read(
     assert boxes.shape == (2, 4, 2)
     read = {tuple(line.box.min(axis=0)) for line in lines}
     assert {tuple(box.min(axis=0)) for box in boxes} == read
+
+
+@pytest.mark.parametrize("size", [(20, 300), (300, 20), (33, 900)])
+def test_a_strip_is_read_without_gigabytes(reader: TextReader, size: tuple[int, int]) -> None:
+    height, width = size
+    image = Image.new("RGB", (width, height), "white")
+    word = "OPEN" if size == (20, 300) else ""
+    ImageDraw.Draw(image).text((20, 0), word, font=ImageFont.load_default(16), fill="black")
+    strip = np.asarray(image)
+    assert max(_no_strip(strip).shape[:2]) == max(size)
+    assert max(_no_strip(strip).shape[:2]) <= MOST_TIMES_AS_LONG * min(_no_strip(strip).shape[:2])
+    assert [line.text for line in reader.read(strip)] == ([word] if word else [])
+    boxes = reader.detect(strip)
+    assert (boxes >= 0).all() and (boxes.reshape(-1, 2) <= (width, height)).all()
 
 
 @pytest.mark.parametrize("size", [(750, 800), (896, 737), (1081, 1923)])

@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
 from pydantic import ValidationError
 
+from gaze.checkpoint import find_checkpoint
 from gaze.preprocess import normalize
 from gaze.train.batches import Batch
 from gaze.train.labels import Labels, along, greedy
@@ -13,6 +15,8 @@ from gaze.train.ntp import NextToken, NtpSettings
 from gaze.train.rollout import roll_out
 from gaze.train.settings import ModelSettings, TrainSettings
 from gaze.train.start import begin
+from gaze.train.state import write_model
+from hlvid.errors import UserError
 from hlvid.files import parse_record
 
 RELEASED = ModelSettings()
@@ -74,6 +78,20 @@ def test_the_encoder_tells_detail_from_its_absence():
 def test_small_models_begin_too(heads):
     sizes = SMALL.model_copy(update={"num_heads": heads})
     assert all(torch.isfinite(p).all() for p in fresh(sizes).parameters())
+
+
+def test_a_start_keeps_its_terms_and_is_refused_where_its_heads_are_others(tmp_path):
+    model = fresh(SMALL)
+    assert model.config.license == "Apache-2.0"
+    model.config = replace(model.config, license="CC-BY-NC-4.0")
+    write_model(tmp_path, model, threshold=None, ratio=None)
+    assert find_checkpoint(tmp_path).terms == "CC-BY-NC-4.0"
+    again = begin(settings_of(SMALL, start=str(tmp_path)), loss_kind="pyramid-l1")
+    write_model(tmp_path / "b", again, threshold=None, ratio=None)
+    assert find_checkpoint(tmp_path / "b").terms == "CC-BY-NC-4.0"
+    wider = SMALL.model_copy(update={"num_heads": 4})
+    with pytest.raises(UserError, match=r"has num_heads 2, and \[model\] says 4"):
+        begin(settings_of(wider, start=str(tmp_path)), loss_kind="pyramid-l1")
 
 
 def test_layers_of_many_inputs_move_less(tmp_path):

@@ -96,6 +96,16 @@ def test_labels_of_a_folder_are_written_and_trained_on(videos, tmp_path):
         training_batches(settings)
 
 
+def test_a_film_that_cannot_be_read_costs_the_others_nothing(videos, tmp_path, monkeypatch):
+    (videos / "broken.mp4").write_bytes(b"no film")
+    monkeypatch.chdir(videos.parent)
+    done = call("labels", videos.name, "--out", tmp_path / "labels.json", "--frames", 3)
+    assert done.exit_code == 0
+    assert "left out: " in done.stderr and "2 of 3 videos" in done.stderr
+    names = [f"films/train/film{number}.mp4" for number in (0, 1)]
+    assert sorted(read_labels(tmp_path / "labels.json", num_cells=265)) == names, "as typed or not"
+
+
 def test_mistakes_are_told_in_a_sentence(videos, tmp_path):
     (tmp_path / "empty").mkdir()
     for words, said in (
