@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -307,33 +308,42 @@ def mapping_part(
     ]
 
 
-def recall_rows(folder: Path) -> list[list[str]]:
-    """Evidence recall of every selector and budget, with its two factors."""
-    rows = []
-    lines = (folder / RECALL_FILE).read_text().splitlines()
-    found = {row["arm"]: row for row in map(json.loads, lines)}
-    for _, row in sorted(found.items()):
-        recall = percent(row["recall"])
-        if row["low"] is not None:
-            recall += f" [{percent(row['low'])}, {percent(row['high'])}]"
-        factors = (row["temporal_hit"], row["recalled_given_hit"], row["cover_given_hit"])
-        shown = ["-" if factor is None else percent(factor) for factor in factors]
-        rows.append([f"`{row['arm']}`", recall, *shown])
-    return rows
+def recall_rows(found: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """A row a selector, a column a budget; most recall at the tenth first."""
+    by_name: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in found:
+        name, _, budget = row["arm"].rpartition("@")
+        by_name.setdefault(name, {})[budget] = row
+    order = sorted(by_name, key=lambda name: (-by_name[name][f"{MAPPED_AT:g}"]["recall"], name))
+    return [
+        [f"`{name}`", *(recall_cell(by_name[name].get(f"{budget:g}")) for budget in BUDGETS)]
+        for name in order
+    ]
+
+
+def recall_cell(row: dict[str, Any] | None) -> str:
+    """Recall with its interval, then the mean cover; '-' where it was not measured."""
+    if row is None:
+        return "-"
+    between = "" if row["low"] is None else f" [{percent(row['low'])}, {percent(row['high'])}]"
+    cover = row["cover_given_hit"]
+    return f"{percent(row['recall'])}{between} / {'-' if cover is None else percent(cover)}"
 
 
 def recall_part(folder: Path) -> list[str]:
     """The table of evidence recall with its caption; nothing where it is not measured yet."""
     if not (folder / RECALL_FILE).is_file():
         return ["Evidence recall is not there yet: `make table` measures it."]
+    found = [json.loads(line) for line in (folder / RECALL_FILE).read_text().splitlines()]
+    hits = sorted({percent(row["temporal_hit"]) for row in found})
     return [
-        "**Evidence recall**, no model: share of questions whose evidence is at least 90 % kept "
-        "in a sampled frame = temporal hit (sampling) x recalled given a hit (selector).",
+        "**Evidence recall**, no model: share of questions whose evidence is at least 90 % kept in "
+        "a sampled frame, and behind the stroke the mean share of the evidence box that is kept "
+        f"where a frame shows it. Such a frame is among those sampled for {' to '.join(hits)} % of "
+        "the questions (temporal hit), whatever is kept of it: recall = temporal hit x recalled "
+        "given a hit. Columns are budgets.",
         "",
-        *markdown(
-            ("arm", "recall", "temporal hit", "recalled given hit", "mean cover given hit"),
-            recall_rows(folder),
-        ),
+        *markdown(("selector", *(f"{budget:.0%}" for budget in BUDGETS)), recall_rows(found)),
     ]
 
 
