@@ -223,7 +223,8 @@ def against_random(
     name: str,
 ) -> str:
     """Paired difference to the mean over the seeds of random-matched, in points."""
-    if name.startswith(matched("")):
+    is_mapped = any(name.startswith(mapped(mapping)) for mapping in MAPPINGS)
+    if name.startswith(matched("")) or is_mapped:  # No control has the counts of these.
         return ""
     own = f"{matched(GAZE)}@{budget:g}"
     control = own if GAZE in name and ("ocr", own) in runs else f"{RANDOM}@{budget:g}"

@@ -64,7 +64,7 @@ class Place:
     Args:
         canvas: The frames.
         video_id: Of the video.
-        seed: Of the run; an arm's own seed is added.
+        seed: Of the run; with an arm's own it makes the selector's.
         evidence: Question id -> evidence; reaches privileged selectors only.
         foreign: What partners keep of the donor video, by the partner arm's name.
         question: Text of the question that is asked; reaches selectors that read it only.
@@ -166,9 +166,9 @@ def _choose(place: Place, arm: ArmSettings, copied: Chosen | None) -> Chosen | F
 
 
 def _seed(of_run: int, of_arm: int) -> int:
-    """One seed of both; a run's second seed of an arm is not the next run's first one."""
-    if 0 in (of_run, of_arm):
-        return of_run or of_arm
+    """One seed of both; no seed of one run's arm is one of another run's."""
+    if of_run == 0:
+        return of_arm
     return int(digest(["seed", of_run, of_arm])[:8], 16)
 
 

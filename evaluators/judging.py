@@ -75,6 +75,11 @@ def judge(
             "the other comparisons. Compare two different arms."
         )
     for run in (arm, reference):
+        if run.record.repeat:
+            raise UserError(
+                f"{run_name(run.record)}: is a second run, which tells the noise floor. Compare "
+                "the first one."
+            )
         if run.record.arm.variant == STOCK_CODE:
             raise UserError(
                 f"{run_name(run.record)}: is off-bare by stock code, which tells the noise floor "

@@ -180,6 +180,7 @@ def measure(
             "warm_up": warm_up,
             "stream": "single, batch 1; decoding and gaze of a video charged to each question",
             "per_video": "the same, decoding and gaze of a video divided among its questions",
+            "throughput": "each arm alone over these questions, the next video decoded meanwhile",
             "hardware": hardware().model_dump(mode="json"),
             "software": software(),
         },
@@ -198,12 +199,14 @@ def _throughput(
 ) -> dict[str, tuple[float, ...]]:
     """Questions a minute of each arm alone, by the clock on the wall; arms take turns in passes.
 
-    None of arms that copy another: that one's choice would be on their clock.
+    Of these questions: a video is decoded once for those among them that are about it. None of arms
+    that copy another: that one's choice would be on their clock.
     """
     rates: dict[str, list[float]] = {}
     arms = [arm for arm in exam.settings.arms if partner_of(arm) is None]
     for number in range(num_passes):
-        for arm in arms[number % len(arms) :] + arms[: number % len(arms)]:
+        turn = number % max(len(arms), 1)
+        for arm in arms[turn:] + arms[:turn]:
             alone = replace(exam, settings=replace(exam.settings, arms=(arm,)))
             start = time.perf_counter()
             (answers,) = sit_again(alone, questions, num_passes=1, prefetch=True)

@@ -32,7 +32,8 @@ def make_plan(
     arms = {arm.name: arm for arm in exam.settings.arms}
     gazing = [name for name, arm in arms.items() if arm.gaze == "on"]
     primary = primary or next(iter(gazing), "")
-    against = against or next((name for name in arms if name != primary), "")
+    able = [a.name for a in arms.values() if a.variant not in (STOCK_CODE, *OTHER_PIXELS)]
+    against = against or next((name for name in able if name != primary), "")
     for flag, name in (("--primary", primary), ("--against", against)):
         if name not in arms or primary == against:
             raise UserError(
@@ -99,22 +100,29 @@ def _contrast(arm: ArmSettings, reference: ArmSettings) -> Contrast:
     frames or smaller grids come near a budget only.
 
     Raises:
-        UserError: The arms see other pixels and spend other tokens, so there is no contrast.
+        UserError: The arms see other pixels and spend other tokens, or may: no contrast is sure.
     """
     both = arm, reference
-    others = [one.name for one in both if one.variant in OTHER_PIXELS]
     names = {_named(one) for one in both} - {None}
-    is_copy = len(names) == 1 and (arm.gaze == reference.gaze == "on")
+    is_copy = len(names) == 1 and arm.gaze == reference.gaze == "on"
     is_copy |= any(_copied(one) in names for one in both)
-    same_budget = arm.budget is not None and arm.budget == reference.budget
-    if is_copy or (same_budget and not others):
+    if is_copy:
         return Contrast.ISO_TOKEN
-    if others:
+    if others := [one.name for one in both if one.variant in OTHER_PIXELS]:
         raise UserError(
             f"{' and '.join(others)}: shows other pixels than what it is held against, and not as "
-            "many tokens. Hold it against the arm that it copies: fewer-frames:ARM."
+            "many tokens. Name another arm; fewer-frames:ARM and its like are held against ARM."
         )
-    return Contrast.ISO_INPUT
+    if _copied(arm) == _copied(reference) is not None:
+        return Contrast.ISO_TOKEN
+    if arm.budget is None or arm.budget != reference.budget:
+        return Contrast.ISO_INPUT
+    if early := [one.name for one in both if one.weights is not None and _copied(one) is None]:
+        raise UserError(
+            f"{' and '.join(early)}: may keep less than its budget, so equal tokens are not known "
+            "before the run. Hold it against an arm that copies it, such as random:autogaze."
+        )
+    return Contrast.ISO_TOKEN
 
 
 def _named(arm: ArmSettings) -> tuple[object, ...] | None:

@@ -99,11 +99,19 @@ class Survey:
 
     def key(self, video_id: str, name: str) -> str:
         """What the finished measure of a row on a video is kept under."""
-        parts = [self.benchmark.id.model_dump(mode="json"), self.num_frames, self.seed]
+        parts = [*self._of_all, self.seed]
         parts += [marks] if (marks := self.benchmark.marked_sha256) else []
         what = self.rows[name]
         parts += [what.weights] if isinstance(what, ArmSettings) and what.weights else []
         return f"{video_id}/{name}/{digest([*parts, metadata.version('hlvid')])[:ID_DIGITS]}"
+
+    def canvas_key(self, video_id: str) -> str:
+        """What the digest of a video's pixels is kept under."""
+        return f"{video_id}/canvas/{digest(self._of_all)[:ID_DIGITS]}"
+
+    @property
+    def _of_all(self) -> list[Any]:
+        return [self.benchmark.id.model_dump(mode="json"), self.num_frames]
 
     @property
     def rows(self) -> dict[str, ArmSettings | float]:
@@ -238,7 +246,7 @@ def _keep_pixels(survey: Survey, video_id: str, canvas: Canvas, ledger: Ledger) 
     Raises:
         CannotGoOn: The video has changed since a row of it was measured.
     """
-    key = f"{video_id}/canvas/{survey.num_frames}"
+    key = survey.canvas_key(video_id)
     if (before := ledger.get(key)) is None:
         ledger.append(key, canvas.sha256)
     elif before != canvas.sha256:

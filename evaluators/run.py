@@ -71,6 +71,8 @@ def run(settings: Settings, command: Sequence[str]) -> list[tuple[GradedRun, Pat
             ]
         if not ranks.is_first:
             return []
+        for (_, _, items), predictions in zip(sat, given, strict=True):
+            _check_all(items, predictions)
         for (_, room, _), predictions in zip(sat, given, strict=True):
             _tell_untimed(predictions.values(), room.sitting)
         for one, predictions in zip(exam.sittings, given, strict=True):
@@ -119,6 +121,20 @@ def _sit(
                 exit_code=INTERRUPTED,
             ) from None
     return predictions
+
+
+def _check_all(items: Sequence[Item], given: Collection[tuple[str, str]]) -> None:
+    """Refuse to write a record that lacks answers of other processes.
+
+    Raises:
+        UserError: Some are not in the ledger.
+    """
+    if num := sum(item.key not in given for item in items):
+        raise UserError(
+            f"{num} of {len(items)} answers that other processes gave are not here. Do all share "
+            "--out, and have the same software? What is finished is kept.",
+            exit_code=1,
+        )
 
 
 def _tell_untimed(predictions: Collection[Prediction], sitting: str | None) -> None:
@@ -207,8 +223,15 @@ def _join_group(exam: Exam, about: Provenance) -> str:
         made = other.record.provenance
         is_here = (made.hardware, made.software) == (about.hardware, about.software)
         is_other = (other.record.arm.name, other.record.repeat) not in ours
-        if is_here and is_other and exam.is_of(other.record):
+        if not (is_other and exam.is_of(other.record)):
+            continue
+        if is_here:
             others.append(other)
+        else:
+            say(
+                f"{other.record.arm.name}: was sat on another machine or with other software, so "
+                "it is paired with none of these arms. Sit it again to pair it."
+            )
     arms = {arm.name: arm for arm in (*exam.settings.arms, *(one.record.arm for one in others))}
     group_id = exam.group_id(arms.values())
     for other in others:

@@ -21,7 +21,7 @@ SHOW_KEPT: tuple[Variant | None, ...] = (None, "off-bare", STOCK_CODE, AFTER_TOW
 NOTES: Mapping[Variant, str] = {
     "off-stock": "the same frames at the stock processor's default size",
     "off-bare": "keep-all without the context stream",
-    "off-generate": "diagnostic: off-bare by the stock model's own code, attention included",
+    "off-generate": "diagnostic: off-bare by the stock model's own code; its attention is sdpa",
     "blind": "sees nothing",
     "context-only": "sees the low-resolution context stream only",
     "fewer-frames": "whole pairs of frames",

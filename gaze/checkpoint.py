@@ -88,7 +88,7 @@ def find_checkpoint(weights: str | Path) -> Checkpoint:
         MissingWeights: It is neither a folder nor in reach of the hub.
         UserError: The folder holds no checkpoint, or not the one that was pinned.
     """
-    text = _spelled(weights)
+    text = spelled(weights)
     pin = _PINNED.fullmatch(text)
     name = pin["name"] if pin else text
     folder = _folder(name)
@@ -106,7 +106,7 @@ def find_checkpoint(weights: str | Path) -> Checkpoint:
     return found
 
 
-def _spelled(weights: str | Path) -> str:
+def spelled(weights: str | Path) -> str:
     """The name as text. A path to a folder `mini` has lost the './' that told it from ours."""
     text = str(weights)
     return f"./{text}" if isinstance(weights, Path) and text.partition("#")[0] == MINI else text

@@ -66,7 +66,6 @@ _LEADING = re.compile(
 )
 _MARKED = re.compile(r"(?:^|[\s(])([A-Z])[.):](?=\s|$)")
 _BARE = re.compile(r"(?m)^[ \t]*[(\[]?([A-Z])[)\].]?[ \t]*$")
-_CAPITAL = re.compile(rf"(?<!{_WORD})([A-Z])(?!{_WORD}|[&+/%-]|['.]{_WORD})")
 _BRACKETED = re.compile(r"\(([A-Z])\)")
 
 _SENTENCE_END = re.compile(r"[.;!?。\n]")
@@ -86,12 +85,12 @@ _ANOTHER = re.compile(
     rf"(?:(?:maybe|perhaps|possibly|even) +)?{_NAMED}{_LETTER}(?!\s+(?:is|was)\b)"
 )
 _CONCEDED = re.compile(r"(?i)\b(?:although|though|even if) +(?:(?:the|option|choice) +){0,2}$")
-_AS_WELL = re.compile(rf" +{_CORRECT} *,? *(?:too|also|as well)\b|也(?:是)?(?:正确|对的)")
+_AS_WELL = re.compile(rf" +{_CORRECT} *,? *(?:too|also|as well(?! +as))\b|也(?:是)?(?:正确|对的)")
 _RETRACTED = re.compile(
     r"(?i)\b(?:re-?(?:consider|check|think|examine|evaluate)|on second thoughts?)\b"
-    r"|(?i:\bwait *[,.!:-])"
-    r"|(?:重新|再)(?:考虑|检查|看|想)|等等"
+    r"|(?i:\bwait *[,!:-])|(?:重新|再)(?:考虑|检查|看|想)|(?:^|[。!?\n])\s*等等"
 )
+_INSTEAD = re.compile(rf"\(([A-Z])\)|(?<!{_WORD})([A-Z])[.!\s]*$")
 _CLOSED = re.compile(
     r"""\s*$|\.(?!\.)|[,;:!\n。\u2e80-\u9fff]|\s+[-(]"""
     r"""|\s+(?:because|since|as|is|must|which|based|given|for|here)\b"""
@@ -121,11 +120,12 @@ def extract_letter(response: str, letters: Sequence[str] | Mapping[str, str]) ->
         return None
     found = [match for pattern in _DECISIONS for match in pattern.finditer(text)]
     found.sort(key=lambda match: match.start("letter"))
+    found = [match for match in found if not _is_conceded(text, match)] or found
     denied: set[str] = set()
     for match in reversed(found):
         if _is_denied(text, match):
             denied.add(match["letter"].upper())
-        elif not (_is_conceded(text, match) or _is_word(text, match, choices)):
+        elif not _is_word(text, match, choices):
             letter = _alone(text, match, letters, choices)
             return None if letter in denied or _is_taken_back(text, match, letters) else letter
     stated = _STATED.search(text)
@@ -179,7 +179,7 @@ def _is_taken_back(text: str, match: re.Match[str], letters: Iterable[str]) -> b
     if thought is None:
         return False
     others = {other for other in letters if other != match["letter"].upper()}
-    return any(one[1] in others for one in _CAPITAL.finditer(text, thought.end()))
+    return any((one[1] or one[2]) in others for one in _INSTEAD.finditer(text, thought.end()))
 
 
 def _is_word(text: str, match: re.Match[str], choices: Mapping[str, str]) -> bool:

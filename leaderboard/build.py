@@ -124,7 +124,7 @@ def _named_files(
             )
         if (ids[0], ids[1]) in made:
             continue
-        effect = named_effect(by_id[ids[0]], by_id[ids[1]])
+        effect = named_effect(by_id[ids[0]], by_id[ids[1]], by_id.values())
         exam = find_exam(effect.arm.record.benchmark, list(exams))
         files += compare_files([effect], exam)
     return files

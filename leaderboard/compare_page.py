@@ -1,13 +1,15 @@
 """The page of two runs: what both have right, and what only one has."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from hlvid.statistics import Comparison, compare_arms
+from hlvid.errors import UserError
+from hlvid.statistics import Comparison, compare_arms, find_noise_floor
 from hlvid.statistics.columns import Columns
+from hlvid.types import STOCK_CODE
 from leaderboard import wording
 from leaderboard.compare import Effect, common_plan
 from leaderboard.effects import CLAIMS, CONTRASTS, EffectRow, effect_row
@@ -53,15 +55,35 @@ class ComparePage:
     lists: tuple[Listed, ...]
 
 
-def named_effect(arm: Entry, other: Entry) -> Effect:
+def named_effect(arm: Entry, other: Entry, entries: Iterable[Entry]) -> Effect:
     """The comparison of two runs that a user names, whatever commands made them.
 
+    Args:
+        arm: The run that is judged.
+        other: The run it is held against.
+        entries: All there are; those of the two runs' groups tell the noise floor.
+
     Raises:
-        UserError: They are not paired.
+        UserError: They are not paired, or one is off by stock code.
     """
+    for entry in (arm, other):
+        if entry.record.arm.variant == STOCK_CODE:
+            raise UserError(
+                f"--compare: {entry.record.run_id} is off-bare by stock code, which tells the "
+                "noise floor and is no arm of a comparison."
+            )
+    groups = {arm.record.group_id, other.record.group_id}
+    floor = find_noise_floor(entry for entry in entries if entry.record.group_id in groups)
     plan = common_plan([arm, other])
     margin = None if plan is None else plan.primary.margin
-    found = compare_arms(arm, other, margin=margin, allow_other_group=True, with_bootstrap=False)
+    found = compare_arms(
+        arm,
+        other,
+        margin=margin,
+        noise_floor=floor,
+        allow_other_group=True,
+        with_bootstrap=False,
+    )
     return Effect(arm, other, found, (), is_adjusted=False)
 
 

@@ -140,6 +140,7 @@ def reproduce(  # noqa: PLR0913
     if dry_run:
         return
     _check_weights(asked)
+    _check_out(asked)
     asked = replace(asked, data=_fetch(chosen.benchmark, data).root)
     _sit(_with_controls(asked) if chosen.with_controls else asked, chosen)
 
@@ -160,6 +161,29 @@ def _check_weights(asked: Asked) -> None:
         told.append(str(missing))
     if told:
         raise UserError(f"{' '.join(told)} No video was fetched.")
+
+
+def _check_out(asked: Asked) -> None:
+    """Refuse to fetch videos for a folder in which another exam was sat: no plan fits there.
+
+    Raises:
+        UserError: Runs of another exam lie in --out, and none of this one.
+    """
+    from hlvid.plans import PLAN_FILE
+    from hlvid.runs import RECORD_FILE, read_run
+
+    ours, others = False, None
+    for file in sorted(asked.out.glob(f"*/{RECORD_FILE}")):
+        with contextlib.suppress(UserError):
+            record = read_run(file.parent).record
+            sat = record.benchmark.name, record.model.name, record.frames.num_frames, record.limit
+            is_ours = sat == (asked.benchmark, asked.model, asked.frames, asked.limit)
+            ours, others = ours or is_ours, others if is_ours else file.parent
+    if others is not None and not ours and not (asked.out / PLAN_FILE).exists():
+        raise UserError(
+            f"--out {asked.out}: runs of another exam lie there, such as {others.name}, and a plan "
+            "is made before all runs of its folder. Choose another --out. No video was fetched."
+        )
 
 
 def _with_controls(asked: Asked) -> Asked:

@@ -46,8 +46,14 @@ def tell_missing(find: Callable[[], object]) -> list[str]:
     return []
 
 
-TOLD = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.txt", "*.model", "*.py")
-"""What can change an answer: tensors, configuration, tokenizer, chat template, code."""
+TOLD = (
+    *("*.safetensors", "*.bin", "*.py"),
+    *("config.json", "generation_config.json", "*processor_config.json"),
+    *("tokenizer*", "vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json"),
+    "chat_template*",
+)
+"""What transformers reads and what can change an answer: tensors, code, configuration, tokenizer,
+chat template."""
 
 
 def describe(model: str, name: str, folder: Path, license_: str | None) -> ModelId:
@@ -59,7 +65,7 @@ def describe(model: str, name: str, folder: Path, license_: str | None) -> Model
         folder: Where they lie.
         license_: Of the weights, where it is known.
     """
-    files = sorted(file for pattern in TOLD for file in folder.glob(pattern) if file.is_file())
+    files = sorted({file for pattern in TOLD for file in folder.glob(pattern) if file.is_file()})
     is_hub = folder.parent.name == "snapshots"
     return ModelId(
         name=model,

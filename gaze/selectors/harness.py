@@ -179,12 +179,15 @@ def _plan(request: Request, views: Views, num_frames: int, shares: Shares) -> Pl
     seconds = request.frame_seconds
     if seconds is not None and len(seconds) != num_frames:
         raise ValueError(f"{len(seconds)} frame_seconds for {num_frames} frames")
+    evidence = request.evidence or ()
+    if any(isinstance(one, Evidence) for one in evidence):
+        raise UserError("evidence: give a list for each question, of the places that answer it.")
     return Plan(
         num_frames=num_frames,
         views=views,
         shares=shares,
         frame_seconds=None if seconds is None else np.asarray(seconds, dtype=np.float64),
-        evidence=tuple(map(tuple, request.evidence or ())),
+        evidence=tuple(tuple(one) for one in evidence if one),
         donor=request.donor,
     )
 

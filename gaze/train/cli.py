@@ -24,9 +24,6 @@ Minutes = Annotated[
 ]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that make batches.")]
 
-LABELS_BETWEEN_WRITES = 100
-"""Films whose labels are lost at most when the command is killed."""
-
 training = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -97,6 +94,7 @@ def _train(
     max_minutes: float | None,
     num_workers: int,
 ) -> None:
+    from gaze.checkpoint import MINI, spelled
     from gaze.train.loop import train
     from gaze.train.settings import read_settings
 
@@ -104,7 +102,9 @@ def _train(
     if settings.stage != stage:
         raise UserError(f"--config {config}: is of stage {settings.stage!r}, not {stage!r}.")
     if start is not None:
-        settings = settings.model_copy(update={"start": start})
+        settings = settings.model_copy(
+            update={"start": start if start == MINI else spelled(Path(start))}
+        )
     if settings.start is not None:
         say(f"{out}: begins with {settings.start}")
     go_on(
@@ -123,41 +123,49 @@ def labels(
 ) -> None:
     """Find greedy gazes of videos, each as one clip, and write them as upstream's training reads.
 
-    The loss is `Pyramid`'s. Budgets are drawn as in the paper.
+    The loss is `Pyramid`'s. Budgets are drawn as in the paper. The same command goes on where it
+    was stopped.
     """
     import torch
 
     from gaze.train.clips import draws
     from gaze.train.films import films_in, whole_film
-    from gaze.train.label_file import Entry, key_of, write_labels
+    from gaze.train.label_file import Entry, Unfinished, key_of, write_labels
     from gaze.train.labels import Budgets, greedy
     from gaze.train.pyramid import Pyramid
 
-    pyramid, entries, left_out = Pyramid(), {}, []
+    pyramid, left_out = Pyramid(), []
     films = films_in(folder)
     num_cells = sum(pyramid.cells_per_scale)
-    with console.progress(len(films), "labels") as bar:
+    named: set[str] = set()
+    with (
+        Unfinished(out, frames=frames, seed=seed) as unfinished,
+        console.progress(len(films), "labels") as bar,
+    ):
         for film in films:
             key = key_of(film)
-            if key in entries:
-                say(f"left out: {film}: another film has the name {key}, which is all that is kept")
+            bar.advance(note=key)
+            if key in unfinished.entries and key not in named:
+                named.add(key)
                 continue
             try:
+                if key in named:
+                    raise UserError(f"{film}: another film is called {key} too, all that is kept.")
                 whole = whole_film(film, num_frames=frames, size=pyramid.size)
             except UserError as error:
                 left_out.append(str(error))
                 say(f"left out: {error}")
                 continue
-            pixels = torch.from_numpy(whole)
+            named.add(key)
             budget = Budgets().draw(draws("budget", seed, key), frames, num_cells)
-            found = greedy(pyramid.table(pixels.unsqueeze(0)), torch.tensor([budget]))
-            entries[key] = Entry(found.sequences.lists()[0], found.loss_lists()[0])
-            if len(entries) % LABELS_BETWEEN_WRITES == 0:
-                write_labels(out, entries)
-            bar.advance(note=key)
-    if not entries:
-        raise UserError(f"{folder}: none of its videos can be labelled. {left_out[0]}")
-    write_labels(out, entries)
+            pixels = torch.from_numpy(whole).unsqueeze(0)
+            found = greedy(pyramid.table(pixels), torch.tensor([budget]))
+            unfinished.add(key, Entry(found.sequences.lists()[0], found.loss_lists()[0]))
+        entries = {key: one for key, one in unfinished.entries.items() if key in named}
+        if not entries:
+            raise UserError(f"{folder}: none of its videos can be labelled. {left_out[0]}")
+        write_labels(out, entries)
+        unfinished.remove()
     say(f"{len(entries)} of {len(films)} videos: {out}")
 
 

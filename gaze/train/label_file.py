@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from hlvid.appending import AppendFile
 from hlvid.errors import UserError
 from hlvid.files import explain, read_bytes, write_json
 
@@ -35,7 +36,62 @@ class Entry:
 
 def key_of(video: Path) -> str:
     """The name that a video has in the file: the last three levels of its path, however typed."""
-    return "/".join(video.absolute().parts[-3:])
+    return "/".join(video.resolve().parts[-3:])
+
+
+class Unfinished:
+    """The labels that were found so far, in a file beside the one that is to be written.
+
+    Args:
+        path: Of that one.
+        frames: Of a video.
+        seed: Of the budgets.
+
+    Raises:
+        UserError: Another process is at it, or the disk refuses.
+    """
+
+    def __init__(self, path: Path, *, frames: int, seed: int) -> None:
+        self.entries: dict[str, Entry] = {}
+        self._path = path.with_name(f"{path.name}.{frames}-{seed}.part")
+        self._file = AppendFile(
+            self._path, count_whole=self._read, program="labels", advice="choose another --out"
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.__exit__(None, None, None)
+
+    def add(self, key: str, entry: Entry) -> None:
+        """Keep the labels of one more video.
+
+        Raises:
+            UserError: The disk refuses.
+        """
+        line = {"key": key, "gazing_pos": entry.gazing_pos, "task_losses": entry.task_losses}
+        self._file.append(json.dumps(line).encode() + b"\n")
+        self.entries[key] = entry
+
+    def remove(self) -> None:
+        """All is written."""
+        self._path.unlink()
+
+    def _read(self) -> int:
+        """Bytes of whole lines: of a killed process the last one may be torn."""
+        size = 0
+        for line in self._path.read_bytes().splitlines(keepends=True):
+            try:
+                found = json.loads(line)
+                key = found.pop("key")
+                self.entries[key] = Entry(**found)
+            except (ValueError, TypeError, KeyError):
+                break
+            if not line.endswith(b"\n"):
+                break
+            size += len(line)
+        return size
 
 
 def write_labels(path: Path, entries: Mapping[str, Entry]) -> None:

@@ -56,9 +56,10 @@ def begin(settings: TrainSettings, *, loss_kind: str) -> AutoGaze:
     ours, theirs = asdict(config), asdict(model.config)
     for name in KEPT:
         if ours[name] != theirs[name]:
+            advice = "Set it so, or take" if name == KEPT[0] else "Take"
             raise UserError(
-                f"start {settings.start}: has {name} {theirs[name]}, and [model] says "
-                f"{ours[name]}. Set it to the start's own, or take another start."
+                f"start {settings.start}: has {name} {theirs[name]}, and the model of [model] "
+                f"{ours[name]}. {advice} another start."
             )
     fresh = AutoGaze(replace(config, license=model.config.license))
     fresh.load_state_dict(model.state_dict())

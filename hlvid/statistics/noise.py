@@ -15,7 +15,7 @@ from hlvid.types import STOCK_CODE, Variant
 
 IMPLEMENTATIONS: tuple[Variant, Variant] = ("off-bare", STOCK_CODE)
 """All tokens of the canvas and nothing else: by our code, and by the stock model's own."""
-ASKED_THE_SAME = ("model", "frames", "generation", "benchmark")
+ASKED_THE_SAME = ("model", "frames", "generation", "benchmark", "seed")
 
 
 def find_noise_floor(runs: Iterable[Graded]) -> float | None:
@@ -38,8 +38,11 @@ def find_noise_floor(runs: Iterable[Graded]) -> float | None:
 def flip_rate(first: Graded, second: Graded) -> float:
     """Share of questions that only one of two runs has right which ought to answer alike.
 
+    Of the questions that both answered: one that failed, for want of memory perhaps, is no flip.
+
     Raises:
-        UserError: The runs are not paired, or neither two of one arm nor two implementations of it.
+        UserError: The runs are not paired, neither two of one arm nor two implementations of it, or
+            answered no question both.
     """
     if not (is_repeat(first, second) or are_implementations(first, second)):
         raise UserError(
@@ -47,7 +50,10 @@ def flip_rate(first: Graded, second: Graded) -> float:
             "A flip rate needs the same model, arm, frames and generation settings."
         )
     pairs = pair_runs(first, second, allow_other_group=True)
-    return float((pairs.arm.is_correct != pairs.reference.is_correct).mean())
+    flips = (pairs.arm.is_correct != pairs.reference.is_correct)[pairs.is_answered]
+    if not flips.size:
+        raise UserError(f"{run_name(first.record)}: shares no answered question with the other.")
+    return float(flips.mean())
 
 
 def is_repeat(run: Graded, reference: Graded) -> bool:

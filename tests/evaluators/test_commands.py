@@ -224,6 +224,15 @@ def read_json_file(path):
     return json.loads(path.read_text())
 
 
+def test_arms_that_all_copy_have_no_throughput(tiny, tmp_path):
+    words = [*exam(tiny, tmp_path)[:8], "--gaze", "on", "--selector", "random:detail@0.25"]
+    assert invoke(*words).exit_code == 0
+    asked = ("--questions", 1, "--warm-up", 0, "--passes", 1, "--throughput", "--json")
+    done = invoke("perf", *words, *asked)
+    assert done.exit_code == 0, done.exception
+    assert json.loads(done.stdout)["questions_per_minute"] == {}
+
+
 def test_stock_code_gets_no_speed_up_and_what_is_done_anew_is_not_shared():
     timed = [
         Timed(
@@ -260,13 +269,15 @@ BENCHMARK = BenchmarkId(
         ("detail@0.1", "lower-resolution@0.1", None),
         ("detail@0.2", "lower-resolution:detail@0.1", None),
         ("off", "off-stock", None),
+        ("detail:random@0.1", "random-matched:random@0.1", "iso-token"),
         ("detail@0.1", "off-generate", None),
     ],
 )
 def test_a_plan_declares_only_what_can_come_about(primary, against, contrast):
     also = ["off-stock", "off-generate", "lower-resolution@0.1", "lower-resolution:detail@0.1"]
     selectors = ["detail@0.1", "random@0.1", "random-matched:detail@0.1", "detail@0.2"]
-    gazing = plan_arms("both", selectors)
+    copies = ["detail:random@0.1", "random-matched:random@0.1"]
+    gazing = plan_arms("both", [*selectors, *copies])
     arms = plan_variants([*also, "after-tower:detail@0.1", "evs@0.1"], gazing)
     blank = SimpleNamespace(
         settings=SimpleNamespace(arms=arms, seed=0, limit=None),
@@ -276,10 +287,29 @@ def test_a_plan_declares_only_what_can_come_about(primary, against, contrast):
         generation={},
     )
     if contrast is None:
-        with pytest.raises(UserError, match=r"Hold it against the arm|no arm of a comparison"):
+        with pytest.raises(UserError, match=r"Name another arm|no arm of a comparison"):
             make_plan(blank, primary=primary, against=against)
         return
     assert make_plan(blank, primary=primary, against=against).primary.contrast.value == contrast
+    blank.settings.arms = tuple(arm for arm in arms if arm.name != "off")
+    chosen = make_plan(blank, primary="detail@0.1").primary.reference
+    assert chosen == "random@0.1", "not off-stock or off-generate, with which nothing is compared"
+
+
+def test_an_arm_that_may_stop_early_is_held_against_its_copies_at_equal_tokens():
+    asked = ["autogaze@0.1", "random@0.1", "random:autogaze@0.1"]
+    arms = plan_arms("both", asked, weights="mini")
+    blank = SimpleNamespace(
+        settings=SimpleNamespace(arms=arms, seed=0, limit=None),
+        benchmark=SimpleNamespace(id=BENCHMARK),
+        examinee=SimpleNamespace(model=ModelId(name="qwen", kind="mllm")),
+        frames=FrameSettings(num_frames=4),
+        generation={},
+    )
+    with pytest.raises(UserError, match="may keep less than its budget"):
+        make_plan(blank, primary="autogaze@0.1", against="random@0.1")
+    found = make_plan(blank, primary="autogaze@0.1", against="random:autogaze@0.1")
+    assert found.primary.contrast.value == "iso-token"
 
 
 def test_perf_says_where_the_answers_are_others(planned, tiny, tmp_path):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from evaluators.arms import plan_arms
 from evaluators.canvas import Canvas, Shape
-from evaluators.gazing import Place, choose_all
+from evaluators.gazing import Place, _seed, choose_all
 from evaluators.halting import Halt
 from evaluators.mapping import first_frames, num_slices, slice_frames, to_frames, unite
 from gaze.recall import evidence_recall
@@ -121,6 +121,12 @@ def test_a_matched_control_has_its_partners_counts_in_every_slice_and_view():
         partner=partner,
     )
     assert (copy.counts(views) == partner.counts(views)).all()
+
+
+def test_no_seed_of_a_runs_arm_is_one_of_another_runs():
+    seeds = [_seed(of_run, of_arm) for of_run in range(4) for of_arm in range(6)]
+    assert len(set(seeds)) == len(seeds)
+    assert [_seed(0, arm) for arm in range(6)] == list(range(6))
 
 
 def test_change_spends_what_it_may_although_the_last_of_odd_frames_stands_twice():

@@ -145,14 +145,24 @@ def test_off_bare_is_identical_to_stock_generate_in_ids_and_logits(qwen, stock, 
 
 
 @pytest.mark.parametrize("num_frames", [1, 4, 5])
-def test_off_generate_is_stock_code_and_shows_what_off_bare_shows(qwen, stock, num_frames):
+def test_off_generate_is_stock_code_and_shows_what_off_bare_shows(
+    qwen, stock, num_frames, monkeypatch
+):
     canvas = canvas_of(qwen, num_frames)
     arms = BARE, make_variant("off-generate")
     looks = [qwen.watch(view_of(canvas, arm), Stopwatch()) for arm in arms]
     counts = [qwen.count(view_of(canvas), look) for look in looks]
     assert counts[0] == counts[1]
-    clock = Stopwatch()
+    clock, attended = Stopwatch(), []
+    vision, generate = qwen._network.config.vision_config, type(qwen._network).generate
+
+    def spy(self, *arguments, **more):
+        attended.append(vision._attn_implementation)
+        return generate(self, *arguments, **more)
+
+    monkeypatch.setattr(type(qwen._network), "generate", spy)
     bare, whole = (qwen.answer(QUESTION, look, clock) for look in looks)
+    assert attended == [NAME, "sdpa"]
     assert whole == bare
     assert "encode" not in clock.stage_ms
     inputs = stock_inputs(qwen, canvas, do_resize=False)
@@ -160,7 +170,7 @@ def test_off_generate_is_stock_code_and_shows_what_off_bare_shows(qwen, stock, n
         first = stock(**inputs).logits[0, -1].float().log_softmax(-1)
     expected = {letter: float(first[qwen._letter(letter)]) for letter in QUESTION.letters}
     assert whole.letter_log_probabilities == pytest.approx(expected, abs=1e-6)
-    assert qwen._network.config.vision_config._attn_implementation == NAME
+    assert vision._attn_implementation == NAME
 
 
 def test_no_question_writes_turns_of_its_own_into_stock_codes_prompt(qwen):

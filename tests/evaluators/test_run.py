@@ -220,6 +220,8 @@ def test_off_sat_again_sets_the_noise_floor_of_every_comparison(tiny, tmp_path, 
     assert "runs that ought to answer alike differ at 12.5% of the questions" in told
     error = invoke("compare", second, first, "--benchmark", tiny).exception
     assert "two runs of one arm, and differ at 12.5% of the questions" in str(error)
+    error = invoke("compare", second, judged, "--benchmark", tiny).exception
+    assert "is a second run, which tells the noise floor" in str(error)
     rows = [report.describe(one, folder) for one, folder in ((off, first), (again, second))]
     assert "off again" in report.table(rows)
 

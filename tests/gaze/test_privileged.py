@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from gaze.recall import evidence_recall
 from gaze.selectors import Kept, budget_tokens, select, share
 from gaze.views import Views
+from hlvid.errors import UserError
 from hlvid.types import Evidence
 
 SIGN = Evidence(
@@ -84,6 +85,14 @@ def test_oracle_pays_for_one_alternative_of_each_question_first() -> None:
     assert kept.num_tokens == 13
     for one in (first, second):
         assert evidence_recall(kept, [0.0], one, width=1100, height=700).is_recalled
+
+
+def test_evidence_is_given_question_by_question() -> None:
+    with pytest.raises(UserError, match="give a list for each question"):
+        select("oracle", blank(5), budget=0.1, seed=0, video_id="v", evidence=[SIGN],
+               frame_seconds=range(5))  # fmt: skip
+    with pytest.raises(UserError, match="has no evidence"):
+        keep_oracle(0.1, [])
 
 
 def test_oracle_recalls_all_before_it_completes_any() -> None:

@@ -633,6 +633,17 @@ def test_what_stock_code_answers_otherwise_raises_the_noise_floor(off, gaze):
     assert find_noise_floor([ours, failed]) is None
 
 
+def test_what_one_of_two_had_no_memory_for_is_no_noise():
+    bare, stock = (ArmSettings(gaze="off", variant=name) for name in ("off-bare", "off-generate"))
+    ours = make_run(bare, lambda index: index % 2)
+    predictions = [
+        fail(one, f"{OUT_OF_MEMORY}no room") if index % 4 == 1 else one
+        for index, one in enumerate(make_run(stock, lambda index: index % 2).predictions)
+    ]
+    theirs = make_run(stock, None, predictions=predictions)
+    assert find_noise_floor([ours, theirs]) == 0.0
+
+
 def test_arms_that_could_not_run_are_left_out(off, gaze):
     infeasible = change_record(make_run(RANDOM, lambda index: 0), status="infeasible", summary=None)
     assert [one.arm for one in compare_group([gaze, infeasible], off)] == ["detail@0.1"]

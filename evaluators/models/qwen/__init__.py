@@ -142,7 +142,7 @@ class Qwen(Examinee):
             if view.arm.variant not in KEEPS_AFTER:
                 self._check_context(num_shown)
             if view.arm.variant == STOCK_CODE:
-                stock.check(shown[0])
+                stock.check_pairs(shown[0])
                 return Look(shown, None, None, num_shown * ROWS, num_shown)
             self._warm_up(shown)
             features = self._tower.encode(shown, clock)
@@ -194,6 +194,7 @@ class Qwen(Examinee):
                 text,
                 max_new_tokens=most,
                 clock=clock,
+                check=self._check_context,
             )
         with clock.stage("preprocess"):
             prompt = self._prompter.prompt(text, notes.shown, notes.prefix)

@@ -4,7 +4,7 @@ What it answers otherwise than `off-bare` is what the implementation changes. It
 with the whole video again, as stock code does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,7 +23,7 @@ STOCK_ATTENTION = "sdpa"
 """What transformers takes where nobody says."""
 
 
-def check(shown: Shown) -> None:
+def check_pairs(shown: Shown) -> None:
     """Refuse frames that stock code would pair otherwise.
 
     Raises:
@@ -41,6 +41,7 @@ def generate(
     *,
     max_new_tokens: int,
     clock: Stopwatch,
+    check: Callable[[int], None],
 ) -> tuple[Prompt, Generated]:
     """Answer one question by the processor's and the model's own code.
 
@@ -51,6 +52,7 @@ def generate(
         text: Of the question.
         max_new_tokens: At most so many are generated.
         clock: Told of preprocessing, prefill (the tower is in it) and generation.
+        check: Given the length of the prompt before the model is; refuses one that is too long.
 
     Raises:
         UserError: The text holds one of the model's control tokens.
@@ -65,6 +67,7 @@ def generate(
             do_resize=False,
             return_tensors="pt",
         )
+    check(inputs["input_ids"].shape[1])
     with _stock_attention(model):
         (generated,) = greedy(model, inputs, max_new_tokens=max_new_tokens, clock=clock)
     return _prompt(inputs["input_ids"][0], int(model.config.video_token_id), shown), generated

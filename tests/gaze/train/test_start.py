@@ -90,7 +90,7 @@ def test_a_start_keeps_its_terms_and_is_refused_where_its_heads_are_others(tmp_p
     write_model(tmp_path / "b", again, threshold=None, ratio=None)
     assert find_checkpoint(tmp_path / "b").terms == "CC-BY-NC-4.0"
     wider = SMALL.model_copy(update={"num_heads": 4})
-    with pytest.raises(UserError, match=r"has num_heads 2, and \[model\] says 4"):
+    with pytest.raises(UserError, match=r"has num_heads 2, and the model of \[model\] 4"):
         begin(settings_of(wider, start=str(tmp_path)), loss_kind="pyramid-l1")
 
 

@@ -106,6 +106,28 @@ def test_a_film_that_cannot_be_read_costs_the_others_nothing(videos, tmp_path, m
     assert sorted(read_labels(tmp_path / "labels.json", num_cells=265)) == names, "as typed or not"
 
 
+def test_labels_go_on_where_they_were_stopped(videos, tmp_path, monkeypatch):
+    """What a killed call has found stands in a file beside, its last line torn."""
+    from gaze.train import films
+
+    out, part = tmp_path / "labels.json", tmp_path / "labels.json.3-0.part"
+    assert call("labels", videos, "--out", out, "--frames", 3).exit_code == 0
+    assert not part.exists()
+    whole = json.loads(out.read_text())
+    (first, entry), (second, _) = sorted(whole.items())
+    line = json.dumps({"key": first, **entry})
+    part.write_text(f"{line}\n{line[:40]}")
+    opened, read = [], films.whole_film
+    monkeypatch.setattr(
+        films, "whole_film", lambda film, **k: opened.append(film) or read(film, **k)
+    )
+    out.write_text("of before")
+    assert call("labels", videos, "--out", out, "--frames", 3).exit_code == 0
+    assert [film.name for film in opened] == [second.rpartition("/")[2]]
+    assert json.loads(out.read_text()) == whole
+    assert not part.exists()
+
+
 def test_mistakes_are_told_in_a_sentence(videos, tmp_path):
     (tmp_path / "empty").mkdir()
     for words, said in (
