@@ -31,6 +31,8 @@ _KEYS = re.compile(rb'"([^"]*")\s*:|"[^"]*"')
 """The group is empty for a string that is no key."""
 _DIGITS_AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * 300
+_ODD = re.compile(rb"NaN|Infinity|[0-9][eE][+-]?[0-9]{3}")
+"""May be a number that is none, or too large for one."""
 _MAX_SAID_CHARACTERS = 400
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 2, 60, 60, 40
@@ -253,11 +255,11 @@ def parse_record(data: bytes, type_: type[T], *, where: str) -> T:
 def _plainly_valid(data: bytes, type_: type[T]) -> T | None:
     """The record, where one fast parse settles it; None where a second one must decide.
 
-    pydantic alone would keep the last of two equal keys and take an integer of any length. Without
-    a backslash strings begin and end at quotes, and no key is there twice when all keys of the
-    text, nested ones too, are different.
+    pydantic alone would keep the last of two equal keys, take an integer of any length, and take
+    numbers that are none where any value may stand. Without a backslash strings begin and end at
+    quotes, and no key is there twice when all keys of the text, nested ones too, are different.
     """
-    if b"\\" in data or _LONG_NUMBER in data.translate(_DIGITS_AS_ZEROS):
+    if b"\\" in data or _LONG_NUMBER in data.translate(_DIGITS_AS_ZEROS) or _ODD.search(data):
         return None
     keys = list(filter(None, _KEYS.findall(data)))
     if len(set(keys)) != len(keys):

@@ -5,6 +5,7 @@ libavformat also knows playlists that open other files and text formats that pas
 """
 
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,7 @@ MAX_PIXELS = 16384 * 8192
 
 _HEAD_BYTES = 4096
 _MAX_BOXES = 100_000
+_BOX_NAME = re.compile(rb"[\x20-\x7e\xa9]{4}")
 
 Container = Literal["mp4", "matroska"]
 
@@ -140,8 +142,9 @@ def is_cut_short(path: Path) -> bool:
         end = 0
         for _ in range(_MAX_BOXES):
             file.seek(end)
-            box = _box_bytes(file.read(16))
-            if box < 8:
+            head = file.read(16)
+            box = _box_bytes(head)
+            if box < 8 or not _BOX_NAME.fullmatch(head[4:8]):  # What some cameras put behind.
                 return False
             end += box
             if end >= size:

@@ -16,6 +16,7 @@ from hlvid.frame_index import (
 from hlvid.open_video import OpenVideo
 from hlvid.pixels import BT2020, MATRICES, is_full_range, matrix_of, orientation_of
 from hlvid.video_file import (
+    MAX_PIXELS,
     BrokenVideo,
     UnsupportedVideo,
     is_cut_short,
@@ -164,6 +165,12 @@ def _describe(
             f"Allowed are {', '.join(sorted(set(MATRICES.values())))}."
         )
     width, height = _square(first.width, first.height, stream.pixel_aspect_ratio)
+    if width * height > MAX_PIXELS:
+        raise UnsupportedVideo(
+            f"{path.name}: frames of {first.width}x{first.height} with pixels of "
+            f"{float(stream.pixel_aspect_ratio):g} are too large. Allowed are up to {MAX_PIXELS} "
+            "square pixels."
+        )
     duration_seconds = _duration_seconds(index, stream.rate)
     bit_depth = max(component.bits for component in first.format.components)
     is_wide = matrix == BT2020 and transfer == UNSPECIFIED and bit_depth > 8

@@ -13,6 +13,7 @@ class Closed:
 
     num_frames: int
     canvas: str = "source"
+    """Of an MLLM also 'native': the same by its own rule for sizes."""
     max_new_tokens: int = 16
 
 
@@ -36,11 +37,14 @@ def why_open(record: RunRecord) -> tuple[str, ...]:
     if record.model.kind in ("mllm", "reader"):
         if record.frames.num_frames != pinned.num_frames:
             reasons.append(f"{record.frames.num_frames} frames, not {pinned.num_frames}")
-        if record.frames.canvas != pinned.canvas:
+        whole = (pinned.canvas, "native") if record.model.kind == "mllm" else (pinned.canvas,)
+        if record.frames.canvas not in whole:
             reasons.append(f"canvas {record.frames.canvas}, not {pinned.canvas}")
     generation = record.generation
     if generation.get("do_sample", False) is not False or generation.get("temperature", 0):
         reasons.append("replies are sampled, not greedy")
+    if generation.get("num_beams", 1) != 1:
+        reasons.append("replies are searched by beams, not greedy")
     if generation.get("batch_size", 1) != 1:
         reasons.append("more than one question at a time")
     if generation.get("max_new_tokens", pinned.max_new_tokens) != pinned.max_new_tokens:

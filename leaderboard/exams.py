@@ -79,14 +79,14 @@ def _read(path: Path) -> Exam:
     if not path.exists():
         raise UserError(f"--questions: {path} is not there. Give a questions.jsonl or its folder.")
     if path.is_dir() and (path / datasets.MANIFEST_FILE).exists():
-        return exam_of(datasets.read(path, root=path))
+        return exam_of(datasets.read_folder(path, root=path))
     if path.is_dir() and (path / datasets.QUESTIONS_FILE).exists():
         return exam_of(datasets.load(str(path)))
     if path.is_dir() or path.suffix == ".parquet":
         root = path if path.is_dir() else path.parent.parent
         return exam_of(datasets.load(datasets.HLVID, data=root))
     if path.name == datasets.QUESTIONS_FILE and (path.parent / datasets.MANIFEST_FILE).exists():
-        return exam_of(datasets.read(path.parent, root=path.parent))
+        return exam_of(datasets.read_folder(path.parent, root=path.parent))
     questions = tuple(read_jsonl(path, Question))
     alone = datasets.Benchmark(name=path.stem, revision="", questions=questions, videos={})
     return replace(exam_of(alone), name="")

@@ -6,6 +6,7 @@ has no times, tokens or digests of frames: it is ranked by accuracy, and no time
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +30,7 @@ from hlvid.types import (
     RunRecord,
 )
 from leaderboard.exams import Exam
+from leaderboard.rules.records import marked_status
 
 MAX_RESULTS_BYTES = 64 * 2**20
 
@@ -91,20 +93,21 @@ def import_run(
         "benchmark": benchmark,
         "model": model,
         "arm": ArmSettings(gaze="off", variant="off-stock"),
-        "frames": FrameSettings(num_frames=num_frames, canvas="native"),
+        "frames": FrameSettings(num_frames=num_frames, canvas="own"),
         "generation": _generation(about, config),
         "seed": 0,
         "limit": None,
         "repeat": 0,
     }
     run_id = make_run_id(**settings)
+    summary = summarize(grade_all(exam.questions, predictions))
     record = RunRecord(
         run_id=run_id,
         group_id=run_id,
         provenance=_provenance(about, config, hardware),
         predictions_sha256=predictions_sha256(predictions),
-        summary=summarize(grade_all(exam.questions, predictions)),
-        status="complete",
+        summary=summary,
+        status=marked_status(summary),
         **settings,
     )
     return write_run(out / run_id, record, predictions).folder
@@ -198,7 +201,7 @@ def _model(config: Mapping[str, Any]) -> ModelId:
             f"config.model_args: {shown(arguments)} names no weights. "
             "Allowed is pretrained=<hub id>, as lmms-eval was given it."
         )
-    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in str(config.get("model") or ""))
+    name = re.sub("[^A-Za-z0-9._-]", "-", str(config.get("model") or ""))[:64]
     revision = pairs.get("revision") or "not recorded"
     return ModelId(
         name=name.strip("-._") or "lmms-eval",

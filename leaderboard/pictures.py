@@ -23,7 +23,7 @@ from hlvid.types import Evidence, Question
 from hlvid.video import VideoReader
 from leaderboard.exams import Exam
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the rule of cutting changes."""
 SIZE = (144, 96)
 """Most pixels of a picture, (width, height): what is smaller is enlarged to it."""
@@ -142,7 +142,8 @@ def _cut(path: Path, wanted: Mapping[str, Evidence]) -> dict[str, bytes]:
     """
     jpegs: dict[str, bytes] = {}
     with VideoReader(path) as reader:
-        seconds = reader.index.pts * float(reader.index.time_base)
+        index = reader.index
+        seconds = (index.pts - index.pts[0]) * float(index.time_base)
         shown: dict[int, list[str]] = {}
         for question_id, evidence in wanted.items():
             number = int(np.abs(seconds - _middle(evidence)).argmin())

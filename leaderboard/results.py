@@ -18,7 +18,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from hlvid import runs
 from hlvid.errors import UserError
-from hlvid.files import read_json, read_jsonl, write_json, write_jsonl
+from hlvid.files import read_json, read_jsonl, sync_folder, write_json, write_jsonl
 from hlvid.performance import PERFORMANCE_FILE
 from hlvid.plans import PLAN_FILE
 from hlvid.types import Count, Record, RunRecord, Sha256
@@ -126,6 +126,9 @@ def read_results(folder: Path) -> Results:
     entries = {}
     for path in sorted((folder / ENTRIES).glob("*.json")):
         entry = read_json(path, ResultEntry)
+        again = entry.reproduction
+        if again is not None and again.predictions_sha256 == entry.predictions_sha256:
+            raise UserError(f"{path.name}: its second run is the published run itself.")
         entries[entry.run_id, entry.predictions_sha256] = entry
     log = folder / LOG
     return Results(
@@ -207,28 +210,26 @@ def add(
                 "record a second run of it with: hlvid-leaderboard reproduce RUN",
                 exit_code=1,
             )
-        if (results / RUNS / name).exists():
+        if (entry.run_id, entry.record.predictions_sha256) in known.entries:
             raise UserError(
                 f"run_id {entry.run_id}: this very run is in the results already, but does not "
                 "stand. What was withdrawn does not come back: leave it out, or run it again.",
                 exit_code=1,
             )
-    changes = []
+    log = list(known.log)
     for folder, entry in pairs:
         record = entry.record
-        _copy(folder, results / RUNS / key(record))
-        if entry.plan is not None:
-            write_json(results / RUNS / key(record) / PLAN_FILE, entry.plan)
-        if (timed := performance_of(folder, record)) is not None:
-            write_json(results / RUNS / key(record) / PERFORMANCE_FILE, timed)
+        _place(folder, entry, results / RUNS / key(record))
+        change = _change("added", record, date)
+        if change not in log:  # Else a call before this one was killed after it.
+            log.append(change)
+            write_jsonl(results / LOG, log)
         published = ResultEntry(
             run_id=record.run_id,
             predictions_sha256=record.predictions_sha256,
             is_self_reported=bool(entry.problems),
         )
         write_json(results / ENTRIES / f"{key(record)}.json", published)
-        changes.append(_change("added", record, date))
-    write_jsonl(results / LOG, [*known.log, *changes])
     return [key(entry.record) for _, entry in pairs]
 
 
@@ -302,12 +303,31 @@ def _published(run_id: str, results: Path) -> tuple[Results, ResultEntry, RunRec
     return known, live[0], runs.read_run(results / RUNS / name).record
 
 
-def _copy(folder: Path, target: Path) -> None:
-    """Copy a run's three files as they are, and nothing that lies beside them."""
-    target.mkdir(parents=True)
-    for name in (runs.PREDICTIONS_FILE, runs.SUMS_FILE, runs.RECORD_FILE):
-        shutil.copyfile(folder / name, target / name, follow_symlinks=False)
-    runs.read_run(target)
+def _place(folder: Path, entry: Entry, target: Path) -> None:
+    """Copy a run's three files as they are, its plan and its times: all of them, or nothing.
+
+    Without an entry a folder of that name is what a call that was killed has left.
+
+    Raises:
+        UserError: The disk refuses.
+    """
+    unfinished = target.with_name(f".{target.name}.part")
+    try:
+        for left in (unfinished, target):
+            if left.exists():
+                shutil.rmtree(left)
+        unfinished.mkdir(parents=True)
+        for name in (runs.PREDICTIONS_FILE, runs.SUMS_FILE, runs.RECORD_FILE):
+            shutil.copyfile(folder / name, unfinished / name, follow_symlinks=False)
+        if entry.plan is not None:
+            write_json(unfinished / PLAN_FILE, entry.plan)
+        if (timed := performance_of(folder, entry.record)) is not None:
+            write_json(unfinished / PERFORMANCE_FILE, timed)
+        runs.read_run(unfinished)
+        unfinished.rename(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written ({error.strerror}).", exit_code=1) from None
 
 
 def _change(

@@ -50,6 +50,7 @@ class LmmsEval(Examinee):
             name=FOREIGN,
             kind="mllm",
             weights=":".join([name, *(given[k] for k in _NAMES if k in given)]),
+            load_format="own",
         )
         self.settings = {"model_args": model_args}
 

@@ -163,6 +163,7 @@ def labels(
             unfinished.add(key, Entry(found.sequences.lists()[0], found.loss_lists()[0]))
         entries = {key: one for key, one in unfinished.entries.items() if key in named}
         if not entries:
+            unfinished.remove()
             raise UserError(f"{folder}: none of its videos can be labelled. {left_out[0]}")
         write_labels(out, entries)
         unfinished.remove()

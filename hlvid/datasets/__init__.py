@@ -47,6 +47,7 @@ __all__ = [
     "load",
     "official_score",
     "read",
+    "read_folder",
     "source_of",
     "write",
 ]
@@ -72,7 +73,7 @@ def load(name: str, *, data: Path | None = None) -> Benchmark:
         return _load_synthetic(data or folder_of(name))
     folder = Path(name)
     if (folder / MANIFEST_FILE).exists():
-        return read(folder, root=data or folder)
+        return read_folder(folder, root=data or folder)
     file = folder if folder.suffix == ".jsonl" else folder / QUESTIONS_FILE
     if not file.is_file():
         raise UserError(
@@ -83,6 +84,21 @@ def load(name: str, *, data: Path | None = None) -> Benchmark:
     if is_built_in(alone.name):
         raise UserError(f"{file}: {alone.name} is another benchmark. Rename the file's folder.")
     return alone
+
+
+def read_folder(folder: Path, *, root: Path) -> Benchmark:
+    """Read a folder with a manifest, which may not call itself what others have published.
+
+    Raises:
+        UserError: A file is not in order, or the name is taken.
+    """
+    found = read(folder, root=root)
+    if _published(found.name) is not None:
+        raise UserError(
+            f"{folder / MANIFEST_FILE}: {found.name} is another benchmark, read as it was "
+            "released. Give this one a name of its own."
+        )
+    return found
 
 
 def is_built_in(name: str) -> bool:

@@ -1,8 +1,10 @@
 """Taking videos out of archives that strangers made: known names only, into known places."""
 
+import lzma
 import os
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -40,6 +42,8 @@ def unpack(archive: Path, root: Path, places: Mapping[str, str]) -> dict[str, in
                 continue
             if place in taken:
                 raise UserError(f"{archive.name}: holds {shown(name)} twice. Allowed is once.")
+            if num_bytes < 0:
+                raise UserError(f"{archive.name}: {shown(name)} has no length. Fetch it again.")
             if sum(taken.values()) + num_bytes > most:
                 raise UserError(
                     f"{archive.name}: holds more than {most} bytes at {shown(name)}. Allowed are "
@@ -84,11 +88,17 @@ def _write(path: Path, stream: IO[bytes], num_bytes: int, archive_name: str) -> 
         temporary.unlink(missing_ok=True)
 
 
+UNREADABLE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
+    *(RuntimeError, ValueError),  # an encrypted member, and numbers that are none
+)
+
+
 @contextmanager
 def _told(archive: Path) -> Iterator[None]:
     try:
         yield
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except UNREADABLE as error:
         raise UserError(
             f"{archive.name}: cannot be unpacked ({shown(str(error))}). Fetch it again."
         ) from None

@@ -221,6 +221,9 @@ def read(folder: Path, *, root: Path | None) -> Benchmark:
     )
 
 
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".ts", ".mts", ".m2ts")
+
+
 def read_alone(file: Path, *, root: Path) -> Benchmark:
     """Read a file of questions that has no manifest and no records of videos beside it.
 
@@ -244,8 +247,17 @@ def read_alone(file: Path, *, root: Path) -> Benchmark:
     _check_texts([(f"{file.name}:{i}", question) for i, question in enumerate(questions, 1)])
     folder = root / "videos"
     found = sorted(folder.iterdir()) if folder.is_dir() else []
-    by_stem = {one.stem: f"videos/{one.name}" for one in found}
     wanted = {question.video_id for question in questions} - {one.name for one in found}
+    by_stem: dict[str, str] = {}
+    for one in found:
+        if one.suffix.lower() not in VIDEO_SUFFIXES or one.stem not in wanted:
+            continue
+        if other := by_stem.get(one.stem):
+            raise UserError(
+                f"{folder}: {one.name} and {Path(other).name} could both be video {one.stem}. "
+                "Take one away."
+            )
+        by_stem[one.stem] = f"videos/{one.name}"
     return Benchmark(
         name=name,
         revision="",
@@ -277,6 +289,7 @@ def write(folder: Path, benchmark: Benchmark) -> None:
         description=benchmark.description,
         settings=benchmark.settings,
     )
+    (folder / MANIFEST_FILE).unlink(missing_ok=True)  # It must not stand over other questions.
     write_jsonl(folder / QUESTIONS_FILE, benchmark.questions)
     write_jsonl(folder / VIDEOS_FILE, videos)
     write_json(folder / MANIFEST_FILE, manifest)

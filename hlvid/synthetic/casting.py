@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from hlvid.synthetic import strings
 from hlvid.synthetic.chance import Chance
+from hlvid.synthetic.details import bears_its_parts
 from hlvid.synthetic.scene import RenderSettings, Shot, Thing, visible_tenths
 
 STRING_KINDS = {
@@ -98,13 +99,15 @@ def cast(
 
     Returns:
         The shots with everything on them and nine things to ask, or None where the layout has
-        too few things that stay visible for long enough.
+        too few things that stay visible for long enough, or no room for what is to be counted.
     """
     state = _Cast(shots, settings)
     texts = _hand_out_strings(state, settings, chance)
     colour = _hand_out_colours(state, chance)
     count = _hand_out_counts(state, chance)
     if len(texts) < NUM_TEXT_QUESTIONS or colour is None or count is None:
+        return None
+    if not bears_its_parts(state.things[count.place]):
         return None
     return state.shots(), [*texts[:NUM_TEXT_QUESTIONS], colour, count]
 

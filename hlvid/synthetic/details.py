@@ -121,6 +121,12 @@ def shop_window(thing: Thing) -> Box:
     return left, thing.y + 290, left + thing.width - 350, thing.y + 590
 
 
+def bears_its_parts(thing: Thing) -> bool:
+    """Whether what can be counted lies on its thing: what does not is not drawn, or cut."""
+    left, _, right, _ = thing.box
+    return all(left <= x0 and x1 <= right for x0, _, x1, _ in details(thing).counted)
+
+
 def _car(thing: Thing) -> Details:
     badge = (52, 54, 58) if thing.colour in _PALE else (226, 228, 230)
     anchor = Text(thing.anchor, thing.x + 108, thing.y + 196, 32, "bold", badge)

@@ -10,7 +10,8 @@ from hlvid.types import Question, Video
 
 NAME = "hlvid-synthetic"
 LAYOUT_VERSION = 1
-"""Raised when the same settings give other questions than before."""
+"""Raised when the same settings give other questions than before. Not for sets that held a question
+whose parts had no room on their thing (flower pots of a narrow shop): their digest tells."""
 _DESCRIPTION = (
     "Rendered 4K videos with questions in HLVid's manner: a street seen from a slow car, and rooms "
     "that hold still. Numbers on it are not HLVid's."

@@ -138,7 +138,8 @@ class ModelId(Record):
     """Hub id, local directory, 'mini' or 'dummy'; None for a model without weights."""
     revision: str | None = None
     weights_sha256: Sha256 | None = None
-    load_format: Literal["weights", "dummy", "none"] = "none"
+    load_format: Literal["weights", "dummy", "own", "none"] = "none"
+    """'own' where other code loads it or a server has it, which tells nobody a digest."""
     license: str | None = None
 
 

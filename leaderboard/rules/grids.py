@@ -60,8 +60,8 @@ def slice_tokens(frames: FrameSettings, video_size: tuple[int, int] | None) -> I
     if size is None or not (typed or lines or frames.canvas in ("source", "native")):
         return
     if lines and (shorter := min(size)) > int(lines[1]):
-        scale = int(lines[1]) / shorter
-        size = round(size[0] * scale), round(size[1] * scale)
+        most = int(lines[1])
+        size = round(size[0] * most / shorter), round(size[1] * most / shorter)
     side, wide = frames.token_pixels, frames.context
     grow = max(1.0, side / size[0], side / size[1])
     covered = [-(-length // side) for length in size]

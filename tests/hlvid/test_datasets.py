@@ -397,6 +397,23 @@ def test_a_file_of_questions_and_a_folder_of_videos_are_a_benchmark(benchmark, a
     assert found.video_path("v1") == alone / "videos" / "v1.mp4"
 
 
+def test_what_lies_beside_a_video_is_no_video(alone):
+    for name in ("v1.srt", "v1.txt", "v1.vtt"):
+        (alone / "videos" / name).write_text("1")
+    assert datasets.load(str(alone)).video_path("v1") == alone / "videos" / "v1.mp4"
+    (alone / "videos" / "v1.webm").write_bytes(b"")
+    with pytest.raises(UserError, match=r"v1\.webm and v1\.mp4 could both be video v1"):
+        datasets.load(str(alone))
+
+
+def test_a_manifest_may_not_call_itself_what_others_released(folder):
+    text = (folder / "benchmark.json").read_text()
+    name = json.loads(text)["name"]
+    (folder / "benchmark.json").write_text(text.replace(f'"{name}"', '"videomme"'))
+    with pytest.raises(UserError, match="videomme is another benchmark"):
+        datasets.load(str(folder))
+
+
 def test_a_file_of_questions_may_not_pass_for_another_benchmark(alone, tmp_path):
     alone.rename(tmp_path / "hlvid")
     with pytest.raises(UserError, match="hlvid is another benchmark"):

@@ -159,6 +159,24 @@ def test_a_broken_archive_is_refused_and_leaves_nothing_half(
     assert left == []
 
 
+def test_members_that_lie_about_themselves_are_refused_in_a_sentence(published, tmp_path):
+    tarred = bytearray(published.tar({"clip.mp4": MP4}))
+    tarred[124:136] = b"\xff" * 12  # a length below 0, in base 256
+    tarred[148:156] = b" " * 8
+    tarred[148:155] = b"%06o\0" % sum(tarred[:512])
+    (tmp_path / "x.tar").write_bytes(tarred)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as zipped:
+        zipped.writestr("clip.mp4", MP4)
+    locked = bytearray((tmp_path / "x.zip").read_bytes())
+    for head, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        locked[locked.index(head) + at] |= 1
+    (tmp_path / "x.zip").write_bytes(locked)
+    for name in ("x.tar", "x.zip"):
+        with pytest.raises(UserError, match=f"{name}: "):
+            unpack(tmp_path / name, tmp_path / "out", {"clip.mp4": "clip.mp4"})
+    assert not list((tmp_path / "out").rglob("*.mp4"))
+
+
 def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path):
     archive = tmp_path / "bomb.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -308,9 +309,10 @@ class Notes(Record):
 
     name: str | None = None
     notes: Mapping[str, str | int | float | bool] = {}
+    anything: Any = None
 
 
-_KEYS = st.sampled_from(["name", "notes", "a", ":a", "", "b ", "\\u0061", "a\\\\"])
+_KEYS = st.sampled_from(["name", "notes", "anything", "a", ":a", "", "b ", "\\u0061", "a\\\\"])
 _VALUES = st.sampled_from(
     ['"x"', '":a"', '","', "1", "1" * 310, "1e400", "-0.0", "NaN", "true", '{"a":1}', '"\\u0000"']
 )

@@ -255,6 +255,22 @@ def luma_near(scene, second: int, box) -> np.ndarray:
     return drawing.frame_at(with_things(scene, near), second)[:2160].copy()
 
 
+@pytest.mark.parametrize("seed", [26, 31])
+def test_what_is_to_be_counted_lies_on_its_thing(seed):
+    """Of seed 26 the first shop that is asked about had eight pots and room for seven."""
+    for index in range(4):
+        _, questions, scene = generate(RenderSettings(seed=seed), index)
+        (asked,) = (q for q in questions if q.capability == "counting")
+        key = int(asked.choices["ABCD".index(asked.answer)])
+        named = [t for *_, t in scene.placed() if t.anchor and f'"{t.anchor}"' in asked.stem]
+        assert named
+        for thing in named:
+            parts = details(thing).counted
+            assert len(parts) == key
+            left, _, right, _ = thing.box
+            assert all(left <= x0 and x1 <= right for x0, _, x1, _ in parts)
+
+
 def test_splits_share_no_photograph_and_no_string():
     benchmark_files, training_files = photographs.names("benchmark"), photographs.names("training")
     assert not set(benchmark_files) & set(training_files)

@@ -254,3 +254,10 @@ def test_random_damage_gives_frames_or_a_named_error(clips, tmp_path, codec, con
     tally = json.loads(done.stdout)
     assert tally["frames"] > 20
     assert tally["refused videos"] > 0
+
+
+def test_pixels_that_are_said_to_be_wide_make_no_frame_too_large(clips):
+    """A file of a few kB that shows 1024x1024 pixels as 1024000x1024 square ones."""
+    path = clips.make("h264", name="broad", size=(1024, 1024), num_frames=2, aspect="1000/1")
+    with pytest.raises(UnsupportedVideo, match="with pixels of 1000 are too large"):
+        VideoReader(path)

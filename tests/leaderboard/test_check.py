@@ -10,8 +10,9 @@ from hlvid import datasets
 from hlvid.files import json_bytes, write_json
 from hlvid.performance import Performance, Timed, read_performance
 from hlvid.runs import make_run_id, read_run
-from hlvid.types import ArmSettings, FrameSettings, RunRecord, TokenCounts
+from hlvid.types import ArmSettings, FrameSettings, ModelId, RunRecord, TokenCounts
 from leaderboard.check import as_lines, check
+from leaderboard.divisions import why_open
 from leaderboard.entries import RULES, find_runs
 from leaderboard.exams import read_exams
 from leaderboard.rules import REFUSING
@@ -457,6 +458,28 @@ def test_closed_division_wants_a_clean_commit(tmp_path, lab):
     _, (finding,) = check([tmp_path / "runs" / made.run_id], read_exams([tmp_path / "exam"]))
     assert finding.problem.rule == "division"
     assert "git_dirty is true" in finding.problem.message
+
+
+def test_the_whole_canvas_of_an_mllm_is_closed_and_beams_are_not(tmp_path, lab):
+    exam = lab.exam(num_videos=4, per_video=3, name="hlvid-synthetic")
+    made = lab.write(tmp_path / "runs", exam, "qwen", OFF)
+    native = made.frames.model_copy(update={"canvas": "native", "num_frames": 6})
+    record = made.model_copy(update={"frames": native})
+    assert why_open(record) == ()
+    smaller = record.model_copy(update={"frames": native.model_copy(update={"canvas": "896p"})})
+    assert why_open(smaller) == ("canvas 896p, not source",)
+    searched = {**record.generation, "num_beams": 5}
+    assert "beams" in why_open(record.model_copy(update={"generation": searched}))[0]
+
+
+def test_a_model_that_other_code_loads_needs_no_digest_of_ours(bench):
+    """As `--model lmms-eval` writes it: it cannot know tokens, weights or their digest."""
+    model = {"name": "lmms-eval", "weights": "openai:x", "load_format": "own"}
+    bench.write(
+        model=ModelId(kind="mllm", **model),
+        change=lambda answer: {"tokens": None},
+    )
+    assert bench.findings() == []
 
 
 def test_identical_problems_stand_once_with_all_their_runs(bench):

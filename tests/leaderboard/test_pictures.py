@@ -3,7 +3,9 @@
 import base64
 import dataclasses
 import io
+from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -70,6 +72,23 @@ def test_a_picture_shows_the_box_in_its_span_and_a_little_around_it(make):
         red, grey = pixels[image.height // 2, image.width // 2], pixels[2, 2]
         assert red[0] - red[1] > 120, red
         assert abs(grey[0] - grey[1]) < 25, grey
+
+
+def test_evidence_counts_from_the_first_frame_whenever_that_is_shown(tmp_path):
+    """The clock of a file cut from a longer one begins at 20 s."""
+    path = tmp_path / "late.mkv"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=1, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        for second in range(12):
+            grey = np.full((180, 320, 3), 20 * second, dtype=np.uint8)
+            frame = av.VideoFrame.from_ndarray(grey, format="rgb24")
+            frame.pts, frame.time_base = second + 20, Fraction(1)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    (shown,) = evidence(start=8.0, end=9.0)["evidence"]
+    (jpeg,) = pictures._cut(path, {"q": shown}).values()
+    assert abs(np.asarray(Image.open(io.BytesIO(jpeg)).convert("L")).mean() - 160) < 12
 
 
 def test_the_choices_stand_with_the_question(make):

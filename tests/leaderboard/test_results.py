@@ -181,6 +181,23 @@ def test_what_was_withdrawn_does_not_come_back(run_command, published):
     assert log_of(folder) == before
 
 
+def test_adding_goes_on_where_it_was_killed(run_command, small):
+    """With a run's folder half there, then with its line in the log and no entry."""
+    folder, records = small
+    results = folder / "results"
+    arguments = ("add", folder / "runs", "--questions", folder / "exam", "--results", results)
+    names = [f"{r.run_id}-{r.predictions_sha256[:12]}" for r in records]
+    (results / "runs" / names[0]).mkdir(parents=True)
+    assert run_command(*arguments, "--date", "2026-11-23")[0] == 0
+    whole = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+    assert len(log_of(folder)) == 2
+    (results / "entries" / f"{names[1]}.json").unlink()
+    live = next(r for r in records if names[0].startswith(r.run_id))
+    shutil.rmtree(folder / "runs" / live.run_id)
+    assert run_command(*arguments, "--date", "2026-11-23")[0] == 0
+    assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == whole
+
+
 def test_a_run_and_its_copy_are_not_added_together(run_command, small):
     folder, records = small
     shutil.copytree(folder / "runs" / records[0].run_id, folder / "runs" / "copy")
