@@ -70,6 +70,7 @@ class Place:
         question: Text of the question that is asked; reaches selectors that read it only.
         done: What was chosen before, by the arm's name and the question where that was read.
         device: Where memory is counted.
+        is_timed: Whether how long a choice takes is kept: a selector is then warmed up before it.
     """
 
     canvas: Canvas
@@ -80,6 +81,7 @@ class Place:
     question: str | None = None
     done: dict[tuple[str, str | None], Chosen | Failure] = field(default_factory=dict)
     device: str = "cpu"
+    is_timed: bool = True
 
 
 def failure(error: Exception) -> Failure:
@@ -154,7 +156,7 @@ def _choose(place: Place, arm: ArmSettings, copied: Chosen | None) -> Chosen | F
         token_pixels=canvas.shape.token_pixels,
         weights=arm.weights if about.weights else None,
     )
-    if about.reads:
+    if about.reads and place.is_timed:
         _warm_up(arm, canvas, request)
     clock = Stopwatch()
     reset_peak_memory(place.device)

@@ -225,7 +225,7 @@ def _video(
             yield from dict.fromkeys(missing, failure(error)).items()
             return
         _keep_pixels(survey, video_id, canvas, ledger)
-        place = Place(canvas, video_id, survey.seed, evidence, foreign)
+        place = Place(canvas, video_id, survey.seed, evidence, foreign, is_timed=False)
         shared = [arm for arm in arms if not reads_question(arm)]
         donors.remember(video_id, choose_all(place, shared, halt))
         texts = {q.question_id: q.text for q in survey.benchmark.questions}

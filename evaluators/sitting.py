@@ -278,6 +278,7 @@ def _open(
         evidence=evidence_on(evidence, canvas),
         foreign=foreign,
         device=room.examinee.device,
+        is_timed=not room.prefetch,
     )
 
 
