@@ -32,7 +32,8 @@ def make_plan(
     arms = {arm.name: arm for arm in exam.settings.arms}
     gazing = [name for name, arm in arms.items() if arm.gaze == "on"]
     primary = primary or next(iter(gazing), "")
-    able = [a.name for a in arms.values() if a.variant not in (STOCK_CODE, *OTHER_PIXELS)]
+    alone = (STOCK_CODE, *OTHER_PIXELS)
+    able = [a.name for a in arms.values() if a.variant not in alone or a.partner is not None]
     against = against or next((name for name in able if name != primary), "")
     for flag, name in (("--primary", primary), ("--against", against)):
         if name not in arms or primary == against:

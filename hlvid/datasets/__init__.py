@@ -87,13 +87,13 @@ def load(name: str, *, data: Path | None = None) -> Benchmark:
 
 
 def read_folder(folder: Path, *, root: Path) -> Benchmark:
-    """Read a folder with a manifest, which may not call itself what others have published.
+    """Read a folder with a manifest, which may not call itself the released HLVid.
 
     Raises:
         UserError: A file is not in order, or the name is taken.
     """
     found = read(folder, root=root)
-    if _published(found.name) is not None:
+    if found.name == HLVID:
         raise UserError(
             f"{folder / MANIFEST_FILE}: {found.name} is another benchmark, read as it was "
             "released. Give this one a name of its own."

@@ -406,11 +406,11 @@ def test_what_lies_beside_a_video_is_no_video(alone):
         datasets.load(str(alone))
 
 
-def test_a_manifest_may_not_call_itself_what_others_released(folder):
+def test_a_manifest_may_not_call_itself_the_released_hlvid(folder):
     text = (folder / "benchmark.json").read_text()
     name = json.loads(text)["name"]
-    (folder / "benchmark.json").write_text(text.replace(f'"{name}"', '"videomme"'))
-    with pytest.raises(UserError, match="videomme is another benchmark"):
+    (folder / "benchmark.json").write_text(text.replace(f'"{name}"', '"hlvid"'))
+    with pytest.raises(UserError, match="hlvid is another benchmark"):
         datasets.load(str(folder))
 
 
