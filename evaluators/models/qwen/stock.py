@@ -65,6 +65,7 @@ def generate(
             video_metadata=[metadata(shown)],
             do_sample_frames=False,
             do_resize=False,
+            cap_pixels_per_frame=False,  # Of resizing; unsaid, a warning stands before the table.
             return_tensors="pt",
         )
     check(inputs["input_ids"].shape[1])
