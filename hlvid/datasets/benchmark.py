@@ -221,7 +221,8 @@ def read(folder: Path, *, root: Path | None) -> Benchmark:
     )
 
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".ts", ".mts", ".m2ts")
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".mkv")
+"""Of files in a folder, those that are taken for videos: what `hlvid.video` can open."""
 
 
 def read_alone(file: Path, *, root: Path) -> Benchmark:

@@ -256,6 +256,17 @@ BENCHMARK = BenchmarkId(
 )
 
 
+def exam_with(arms):
+    """As much of an exam as a plan is made from."""
+    return SimpleNamespace(
+        settings=SimpleNamespace(arms=arms, seed=0, limit=None),
+        benchmark=SimpleNamespace(id=BENCHMARK),
+        examinee=SimpleNamespace(model=ModelId(name="qwen", kind="mllm")),
+        frames=FrameSettings(num_frames=4),
+        generation={},
+    )
+
+
 @pytest.mark.parametrize(
     ("primary", "against", "contrast"),
     [
@@ -279,13 +290,7 @@ def test_a_plan_declares_only_what_can_come_about(primary, against, contrast):
     copies = ["detail:random@0.1", "random-matched:random@0.1"]
     gazing = plan_arms("both", [*selectors, *copies])
     arms = plan_variants([*also, "after-tower:detail@0.1", "evs@0.1"], gazing)
-    blank = SimpleNamespace(
-        settings=SimpleNamespace(arms=arms, seed=0, limit=None),
-        benchmark=SimpleNamespace(id=BENCHMARK),
-        examinee=SimpleNamespace(model=ModelId(name="qwen", kind="mllm")),
-        frames=FrameSettings(num_frames=4),
-        generation={},
-    )
+    blank = exam_with(arms)
     if contrast is None:
         with pytest.raises(UserError, match=r"Name another arm|no arm of a comparison"):
             make_plan(blank, primary=primary, against=against)
@@ -299,13 +304,7 @@ def test_a_plan_declares_only_what_can_come_about(primary, against, contrast):
 def test_an_arm_that_may_stop_early_is_held_against_its_copies_at_equal_tokens():
     asked = ["autogaze@0.1", "random@0.1", "random:autogaze@0.1"]
     arms = plan_arms("both", asked, weights="mini")
-    blank = SimpleNamespace(
-        settings=SimpleNamespace(arms=arms, seed=0, limit=None),
-        benchmark=SimpleNamespace(id=BENCHMARK),
-        examinee=SimpleNamespace(model=ModelId(name="qwen", kind="mllm")),
-        frames=FrameSettings(num_frames=4),
-        generation={},
-    )
+    blank = exam_with(arms)
     with pytest.raises(UserError, match="may keep less than its budget"):
         make_plan(blank, primary="autogaze@0.1", against="random@0.1")
     found = make_plan(blank, primary="autogaze@0.1", against="random:autogaze@0.1")

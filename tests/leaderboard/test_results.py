@@ -194,7 +194,7 @@ def test_adding_goes_on_where_it_was_killed(run_command, small):
     (results / "entries" / f"{names[1]}.json").unlink()
     live = next(r for r in records if names[0].startswith(r.run_id))
     shutil.rmtree(folder / "runs" / live.run_id)
-    assert run_command(*arguments, "--date", "2026-11-23")[0] == 0
+    assert run_command(*arguments, "--date", "2026-11-24")[0] == 0
     assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == whole
 
 
