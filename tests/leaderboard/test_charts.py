@@ -59,6 +59,21 @@ def test_forest_axis_holds_zero_and_every_bound(bounds):
         assert abs(bar.at - exact) < 1e-6
 
 
+def test_the_band_is_that_of_the_one_off_and_of_none_where_there_are_several():
+    off, other, gaze = (
+        Point(series, role, x, 0.5, low, 0.6, is_off=role == "off")
+        for series, role, x, low in (
+            ("off", "off", 1.0, 0.4),
+            ("off of another model", "off", 1.0, 0.3),
+            ("detail", "selector", 0.1, 0.45),
+        )
+    )
+    plot = scatter([gaze, off], chance=None)
+    assert plot.band == plot.marks[1]
+    assert scatter([gaze, off, other], chance=None).band is None
+    assert scatter([gaze], chance=None).band is None
+
+
 def test_extreme_ratios_still_have_ticks():
     plot = scatter([Point("a", "selector", 1e-300, 0.5, 0.4, 0.6)], chance=None)
     assert 1 <= len(plot.x_ticks) <= 12

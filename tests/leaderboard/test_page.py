@@ -164,6 +164,32 @@ def test_rows_carry_their_adaptation_and_say_what_was_shown(page, lab):
     assert "6 frames of the video's size" in "".join(reader.text["caption"])
 
 
+def test_models_of_one_kind_share_a_table_and_are_compared_each_with_its_own_off(
+    tmp_path, lab, monkeypatch
+):
+    other = lab.MODELS["qwen"].model_copy(update={"name": "other", "weights": "more invented"})
+    monkeypatch.setitem(lab.MODELS, "other", other)
+    exam = lab.exam(num_videos=6, per_video=4)
+    datasets.write(tmp_path / "exam", exam)
+    arms = [ArmSettings(gaze="off"), ArmSettings(gaze="on", selector="detail", budget=0.1)]
+    ids = {
+        name: {lab.write(tmp_path / "runs", exam, name, arm).run_id for arm in arms}
+        for name in ("qwen", "other")
+    }
+    site = lab.build_pages(tmp_path)
+    reader = lab.Reader((site / "index.html").read_text())
+    captions = "".join(reader.text["caption"])
+    assert "4 runs of 2 models" in captions
+    named = sorted(row[1] for row in reader.rows if len(row) > 12 and row[1][:3] in ("off", "det"))
+    assert named == [
+        f"{arm}{model}"
+        for arm in ("detail@0.1", "off")
+        for model in ("other (more invented)", "qwen (invented)")
+    ]
+    pairs = {frozenset(path.stem.split("-")) for path in (site / "compare").iterdir()}
+    assert pairs == {frozenset(pair) for pair in ids.values()}
+
+
 @pytest.mark.parametrize(("seconds", "is_said"), [(100.0, True), (10.0, False), (0.0, False)])
 def test_few_frames_a_second_are_said_to_be_few(tmp_path, lab, seconds, is_said):
     made = lab.exam(num_videos=2, per_video=2)

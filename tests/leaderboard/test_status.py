@@ -1,5 +1,6 @@
 """Runs that are not plainly complete: each has its row, its reason and no undeserved number."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from leaderboard.exams import exam_of, read_exams
 from leaderboard.findings import findings_of
 from leaderboard.measures import mean_stages
 from leaderboard.slices import slice_rows
+from leaderboard.stages import NOT_IN_TURNS, stage_table
 from leaderboard.tables import run_rows
 
 OFF = ArmSettings(gaze="off")
@@ -257,6 +259,19 @@ def test_selector_tax_is_of_the_questions_that_both_answered(tmp_path, lab):
     assert tax(tmp_path / "some", on, some) == "40"
     apart = timed(OFF, 1000.0, 0.0, sitting="6" * 16)
     assert tax(tmp_path / "apart", on, apart) == "–"
+
+
+@pytest.mark.parametrize("sitting", ["5" * 16, "6" * 16])
+def test_bars_of_runs_that_did_not_take_turns_say_so(tmp_path, lab, sitting):
+    exam = lab.exam(num_videos=3, per_video=4)
+    datasets.write(tmp_path / "exam", exam)
+    lab.write(tmp_path / "runs", exam, "qwen", gaze("detail"))
+    answers = lab.predictions(exam, lab.MODELS["qwen"], OFF)
+    answers = [answer.model_copy(update={"sitting": sitting}) for answer in answers]
+    lab.write(tmp_path / "runs", exam, "qwen", OFF, answers=answers)
+    entries, _ = read_entries(find_runs([tmp_path / "runs"]), read_exams([tmp_path / "exam"]))
+    caption = stage_table(entries, itertools.count(1)).caption
+    assert caption.endswith(NOT_IN_TURNS) == (sitting == "6" * 16)
 
 
 def test_an_oracle_that_hides_what_it_is_has_no_rank(tmp_path, lab):
