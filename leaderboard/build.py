@@ -1,21 +1,26 @@
 """`build`: from run folders to a folder of pages."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hlvid.errors import UserError
 from hlvid.files import write_bytes
-from leaderboard import results as published
 from leaderboard.compare import Group, compare_groups
 from leaderboard.compare_page import named_effect
-from leaderboard.entries import Entry, find_runs, read_entries
+from leaderboard.entries import Entry, read_entries
 from leaderboard.exams import Exam, find_exam, read_exams
 from leaderboard.outcomes import is_by_question
 from leaderboard.page import make_page
 from leaderboard.pictures import Album, album_of
+from leaderboard.reproduction import check_reproductions
+from leaderboard.results import SHIPPED, published_at, run_folders, standings
 from leaderboard.site import File, compare_files, group_files, index_file, method_file
 from leaderboard.summary import text_table
+
+PAGE_NAME = re.compile(r"[0-9a-f]{16}(-[0-9a-f]{12})?(-[0-9a-f]{16}(-[0-9a-f]{12})?)?\.html")
+"""Of the pages of a run and of two: what else lies in a site's folders is not ours."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ def build_site(
     questions: Sequence[Path],
     out: Path,
     *,
+    published: Path = SHIPPED,
     named: Sequence[str] = (),
     is_local: bool = False,
     keep_going: bool = False,
@@ -42,10 +48,11 @@ def build_site(
     """Verify runs, compare them and write their pages.
 
     Args:
-        paths: Run folders, or folders that contain some; a folder of published results may be
-            empty.
+        paths: Run folders, or folders that contain some.
+        published: The folder of published results: entries, quoted tables, log. Given as a path
+            too, its runs are shown, and it may be empty.
         questions: What the runs were asked.
-        out: Where the pages go.
+        out: Where the pages go; those of runs that are no longer among them go.
         named: Pairs of run ids, 'A:B', that get a page as well.
         is_local: Whether questions and evidence may be shown whatever their licence.
         keep_going: Whether refused runs are left out, and listed.
@@ -54,10 +61,11 @@ def build_site(
     Raises:
         UserError: There is nothing to build, or runs are refused.
     """
-    results = published.results_at(paths)
+    results = published_at(published)
     exams = read_exams(questions)
-    folders = find_runs(paths, may_be_empty=published.are_results(paths))
-    entries, refusals = read_entries(folders, exams, standings=published.standings(results))
+    check_reproductions(published, exams)
+    folders = run_folders(paths, published)
+    entries, refusals = read_entries(folders, exams, standings=standings(results))
     for refusal in refusals:
         tell(refusal.reason)
     if refusals and not (keep_going and entries):
@@ -92,7 +100,13 @@ def _albums(entries: Sequence[Entry], exams: Sequence[Exam], *, is_local: bool) 
 def _write(out: Path, files: Sequence[File]) -> None:
     """Write the pages, the main one last: where it is, the others are."""
     index, *others = files
+    written = {out / file.path for file in others}
     try:
+        for folder in ("runs", "compare"):
+            for path in (out / folder).glob("*.html"):
+                # A page of before: of a run that is withdrawn or gone, it would still praise it.
+                if path not in written and PAGE_NAME.fullmatch(path.name):
+                    path.unlink()
         for file in others:
             path = out / file.path
             path.parent.mkdir(parents=True, exist_ok=True)

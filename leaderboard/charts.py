@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hlvid.plot import Scale
 from leaderboard.projections import KEPT, Projection
 
-CHARACTER_WIDTH = 6.9
+CHARACTER_WIDTH = 7.6
 """Generous width of a character of a label, so that an unknown font still fits."""
 LABEL_HEIGHT = 15.0
 LABEL_GAP = 9.0
@@ -149,7 +149,7 @@ def scatter(
     for _ in range(3):
         x_scale, x_ticks = _x_axis(points, projection, left=left, right=width - margin)
         placed = _side_by_side(points, names, projection, x_scale, y_scale)
-        labels = _labels(placed, top=top, bottom=bottom)
+        labels = _labels(placed, top=top, bottom=bottom - LABEL_HEIGHT / 2)
         outside = max(label.x + _width_of(label.text) for label in labels) - width
         if outside <= 0:
             break

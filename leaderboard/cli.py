@@ -26,7 +26,9 @@ Questions = Annotated[
 ]
 Results = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="The folder of published results; this checkout's."),
+    typer.Option(
+        metavar="DIR", help="Published results; this checkout's by default."
+    ),
 ]
 Date = Annotated[
     str, typer.Option(metavar="YYYY-MM-DD", help="Of the change in the log. Today by default.")
@@ -45,6 +47,7 @@ def build(
         Path, typer.Option(metavar="SITE", help="Folder for the pages; made when missing.")
     ],
     questions: Questions = None,
+    results: Results = None,
     compare: Annotated[
         list[str] | None,
         typer.Option(metavar="A:B", help="Two run ids that get a page of comparison as well."),
@@ -62,12 +65,16 @@ def build(
     Example: hlvid-leaderboard build runs --out site
     """
     from leaderboard.build import build_site
-    from leaderboard.wording import plain
+    from leaderboard.results import SHIPPED
+    from leaderboard.wording import counted, plain
+
+    _tell_of_entries(runs, results or SHIPPED)
 
     built = build_site(
         runs,
         questions or [],
         out,
+        published=results or SHIPPED,
         named=compare or [],
         is_local=local_only,
         keep_going=keep_going,
@@ -78,12 +85,12 @@ def build(
     if built.problems:
         say(
             f"{len(built.problems)} videos give no picture of their evidence, such as "
-            f"{plain(built.problems[0])} --questions names the folder that holds videos/."
+            f"{plain(built.problems[0])}\n--questions names the folder that holds videos/."
         )
     say("next: open the page in a browser; it needs no network and no server.")
     if built.num_refused:
         raise UserError(
-            f"{built.num_refused} runs were left out; the page lists them.", exit_code=3
+            f"{counted(built.num_refused, 'run')} left out; the page lists them.", exit_code=3
         )
 
 
@@ -91,12 +98,13 @@ def build(
 def check(
     runs: Runs,
     questions: Questions = None,
+    results: Results = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Hold runs against every rule, as a submission would be; exit 1 where one is broken.
 
-    In a folder of published results, withdrawn runs are passed over, and of those that were added
-    as self-reported only what would refuse them counts.
+    Of what is published, withdrawn runs are passed over, and of those that were added as
+    self-reported only what would refuse them counts.
 
     Example: hlvid-leaderboard check runs --questions data
     """
@@ -104,14 +112,16 @@ def check(
 
     from leaderboard import check as checking
     from leaderboard import results as published
-    from leaderboard.entries import find_runs
     from leaderboard.exams import read_exams
+    from leaderboard.reproduction import check_reproductions
 
-    are_results = published.are_results(runs)
+    folder, exams = results or published.SHIPPED, read_exams(questions or [])
+    _tell_of_entries(runs, folder)
+    check_reproductions(folder, exams)
     readings, findings = checking.check(
-        find_runs(runs, may_be_empty=are_results),
-        read_exams(questions or []),
-        standings=published.standings(published.results_at(runs)),
+        published.run_folders(runs, folder),
+        exams,
+        standings=published.standings(published.read_results(folder)),
     )
     if as_json:
         typer.echo(json.dumps(checking.as_json(readings, findings), indent=2))
@@ -122,7 +132,7 @@ def check(
     say(f"{passed} of {len(readings)} runs pass.")
     if findings:
         raise typer.Exit(1)
-    if not are_results:
+    if any(path.resolve() != folder.resolve() for path in runs):
         say(f"next: hlvid-leaderboard add {_typed(runs)}")
 
 
@@ -188,18 +198,18 @@ def reproduce(
 
     Example: hlvid-leaderboard reproduce runs/15d5e39683c57e36 --questions data
     """
-    from leaderboard import results as published
-    from leaderboard.entries import read_all
     from leaderboard.exams import read_exams
+    from leaderboard.reproduction import reproduce as record_second
+    from leaderboard.results import SHIPPED
 
-    exams = read_exams(questions or [])
-    (reading,) = read_all([run_folder.resolve()], exams)
-    if reading.entry is None:
-        raise UserError(f"{reading.name}/{reading.problems[0].message}", exit_code=1)
-    found = published.reproduce(
-        reading.entry, results=results or published.SHIPPED, exams=exams, date=date or _today()
+    found = record_second(
+        run_folder,
+        results=results or SHIPPED,
+        exams=read_exams(questions or []),
+        date=date or _today(),
     )
     typer.echo(f"{found.num_agreeing} of {found.num_questions} answers agree")
+    say("next: commit these files and open a pull request.")
 
 
 @app.command()
@@ -210,6 +220,7 @@ def export(
         str, typer.Option("--format", metavar="FORMAT", help="csv, json, parquet or eee.")
     ] = "csv",
     questions: Questions = None,
+    results: Results = None,
 ) -> None:
     """Verify runs and write them for other tools: a row a run, or Every Eval Ever 0.3.0.
 
@@ -217,14 +228,20 @@ def export(
     """
     from leaderboard import export as exporting
     from leaderboard import results as published
-    from leaderboard.entries import find_runs, read_entries
+    from leaderboard.entries import read_entries
     from leaderboard.exams import read_exams
+    from leaderboard.reproduction import check_reproductions
+    from leaderboard.wording import counted
 
     if form not in exporting.FORMATS:
         raise UserError(f"--format: {form!r}. Allowed are {', '.join(exporting.FORMATS)}.")
-    exams = read_exams(questions or [])
+    folder, exams = results or published.SHIPPED, read_exams(questions or [])
+    _tell_of_entries(runs, folder)
+    check_reproductions(folder, exams)
     entries, refusals = read_entries(
-        find_runs(runs), exams, standings=published.standings(published.results_at(runs))
+        published.run_folders(runs, folder),
+        exams,
+        standings=published.standings(published.read_results(folder)),
     )
     for refusal in refusals:
         say(f"refused: {refusal.reason}")
@@ -233,7 +250,7 @@ def export(
     exporting.write_export(entries, exams, out, form)
     typer.echo(str(out))
     if refusals:
-        raise UserError(f"{len(refusals)} runs were left out.", exit_code=3)
+        raise UserError(f"{counted(len(refusals), 'run')} left out.", exit_code=3)
 
 
 @app.command("import")
@@ -273,6 +290,14 @@ def import_(
     )
     typer.echo(str(folder))
     say(f"next: hlvid-leaderboard check {_typed([folder])}")
+
+
+def _tell_of_entries(runs: list[Path], results: Path) -> None:
+    """Say that what a folder states of its own runs is not taken at its word."""
+    from leaderboard.results import with_own_entries
+
+    for path in with_own_entries(runs, results):
+        say(f"{path}: has entries or a log of its own, which count with --results {path} only.")
 
 
 def _today() -> str:

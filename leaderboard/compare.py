@@ -3,6 +3,8 @@
 A group is what one command ran. Within it every arm is compared with `off`, and every gaze
 arm with the `random-matched` control of its own budget. What the group's plan declared before the
 run is compared as well, stands first in its table and is not adjusted; its margin is that of all.
+Where `off-bare` ran, how many times as fast an arm is stands against that, in the table against
+`off`: the context stream that off carries beside all its tokens would make it slow.
 """
 
 import dataclasses
@@ -23,7 +25,8 @@ from leaderboard.parallel import in_processes
 
 RANDOM_MATCHED = "random-matched"
 OFF = "off"
-OFF_VARIANTS = ("off-stock", "off-bare", *CHEAPER_OFF)
+BARE = "off-bare"
+OFF_VARIANTS = ("off-stock", BARE, *CHEAPER_OFF)
 """What else a model can be shown without gaze, where memory or context is too small for off."""
 PLANNED = "planned"
 KINDS = (OFF, RANDOM_MATCHED, PLANNED)
@@ -50,6 +53,15 @@ class Effect:
     num_other: int = 1
     is_adjusted: bool = True
     """Whether its p value knows of the others in its table; a pair that a user names has none."""
+    holm: float | None = None
+    """Of the difference: the p value that it has, or would have had it not been declared."""
+    timed: Entry | None = None
+    """What its speed-ups are against, where that is not the other arm."""
+
+    @property
+    def timed_against(self) -> Entry:
+        """What its speed-ups are against."""
+        return self.timed or self.other
 
 
 @dataclass(frozen=True)
@@ -117,9 +129,11 @@ def _compare_group(entries: Sequence[Entry]) -> Group:
     }
     found: list[tuple[str, Effect]] = []
     uncompared: dict[Uncompared, None] = {}
+    bare = next((s for s in by_arm if s[0].record.arm.variant == BARE), None)
     for kind, arms, others in _pairs(by_arm, off, plan):
         try:
-            found.append((kind, _effect(arms, others, settings)))
+            effect = _effect(arms, others, settings)
+            found.append((kind, _timed(effect, bare) if kind == OFF else effect))
         except UserError as error:
             uncompared[Uncompared(arms[0].arm, str(error))] = None
     return Group(tuple(entries), _families(found, plan), tuple(uncompared), plan)
@@ -238,6 +252,22 @@ def _effect(arms: Sequence[Entry], others: Sequence[Entry], settings: Mapping[st
     )
 
 
+def _timed(effect: Effect, bare: Sequence[Entry] | None) -> Effect:
+    """An effect with its speed-ups against off-bare, where that was timed beside the arm."""
+    if bare is None or effect.arm is bare[0] or not is_off(effect.other):
+        return effect
+    try:
+        found = compare_arms(effect.arm, bare[0], with_bootstrap=False)
+    except UserError:  # off-bare could not run, or not at every question
+        return effect
+    if found.speed_up_end_to_end is None:
+        return effect
+    names = ("speed_up_end_to_end", "speed_up_without_decode", "speed_up_model_only")
+    times = {name: getattr(found, name) for name in names}
+    comparison = dataclasses.replace(effect.comparison, **times)
+    return dataclasses.replace(effect, comparison=comparison, timed=bare[0])
+
+
 def _seeds(same: Sequence[Entry]) -> list[Entry]:
     """Of the runs of one arm the first, and those with other seeds that can be compared too."""
     first, *others = same
@@ -269,9 +299,15 @@ def _adjusted(effects: Sequence[Effect], plan: Plan | None) -> tuple[Effect, ...
 
     ordered = {(e.arm.run_id, e.other.run_id): e for e in sorted(effects, key=order)}
     primary = next((e.arm.run_id for e in ordered.values() if _is_primary(plan, e)), None)
+    table = [effect.comparison for effect in ordered.values()]
+    undeclared = {one.arm_run_id: one.p_adjusted for one in adjust(table, None)}
     return tuple(
-        dataclasses.replace(ordered[one.arm_run_id, one.reference_run_id], comparison=one)
-        for one in adjust([e.comparison for e in ordered.values()], primary)
+        dataclasses.replace(
+            ordered[one.arm_run_id, one.reference_run_id],
+            comparison=one,
+            holm=undeclared[one.arm_run_id] if one.is_primary else one.p_adjusted,
+        )
+        for one in adjust(table, primary)
     )
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hlvid.errors import UserError
-from hlvid.statistics import Comparison, compare_arms, find_noise_floor
+from hlvid.statistics import compare_arms, find_noise_floor
 from hlvid.statistics.columns import Columns
 from hlvid.types import STOCK_CODE
 from leaderboard import wording
 from leaderboard.compare import Effect, common_plan
-from leaderboard.effects import CLAIMS, CONTRASTS, EffectRow, effect_row
+from leaderboard.effects import CLAIMS, CONTRASTS, EffectRow, effect_row, seeds_text
 from leaderboard.entries import Entry
 from leaderboard.exams import Exam
 from leaderboard.run_page import Fact, comparison_name
@@ -66,6 +66,8 @@ def named_effect(arm: Entry, other: Entry, entries: Iterable[Entry]) -> Effect:
     Raises:
         UserError: They are not paired, or one is off by stock code.
     """
+    if arm.run_id == other.run_id:
+        raise UserError(f"--compare: {arm.run_id} against itself. Name two different runs.")
     for entry in (arm, other):
         if entry.record.arm.variant == STOCK_CODE:
             raise UserError(
@@ -90,7 +92,7 @@ def named_effect(arm: Entry, other: Entry, entries: Iterable[Entry]) -> Effect:
 def compare_page(effect: Effect, exam: Exam) -> ComparePage:
     """The page of an effect."""
     arm, other, found = effect.arm, effect.other, effect.comparison
-    names = (wording.plain(arm.arm), wording.plain(other.arm))
+    names = _names(arm, other)
     # What random weights answer says nothing, so none of it is shown.
     has_accuracy = found.accuracy is not None
     row = effect_row(effect)
@@ -107,15 +109,25 @@ def compare_page(effect: Effect, exam: Exam) -> ComparePage:
         row=row,
         p=f"{row.p}, {_adjustment(effect, row)}",
         table=_table(arm.columns, other.columns) if has_accuracy else None,
-        facts=tuple(_facts(found)),
+        facts=tuple(_facts(effect)),
         slices=slice_rows(exam, arm, other) if has_accuracy else (),
         lists=_lists(arm.columns, other.columns, names) if has_accuracy else (),
     )
 
 
+def _names(arm: Entry, other: Entry) -> tuple[str, str]:
+    """What the two are called: with their models or runs where their arms are of one name."""
+    names = wording.plain(arm.arm), wording.plain(other.arm)
+    if model_name(arm) != model_name(other):
+        return f"{names[0]} of {model_name(arm)}", f"{names[1]} of {model_name(other)}"
+    if names[0] == names[1]:
+        return f"{names[0]} ({arm.run_id[:8]})", f"{names[1]} ({other.run_id[:8]})"
+    return names
+
+
 def _adjustment(effect: Effect, row: EffectRow) -> str:
     if effect.comparison.is_primary:
-        return "primary endpoint, not adjusted"
+        return f"primary endpoint by its plan, not adjusted; undeclared, Holm {row.holm}"
     return f"Holm {row.holm}" if effect.is_adjusted else "not adjusted"
 
 
@@ -144,13 +156,18 @@ def _subtitle(arm: Entry, other: Entry) -> str:
     return f"{' against '.join(models)} on {benchmark}"
 
 
-def _facts(found: Comparison) -> list[Fact]:
-    facts = []
+def _facts(effect: Effect) -> list[Fact]:
+    found, facts = effect.comparison, []
     if (accuracy := found.accuracy) is not None:
         facts += [
             Fact("Questions", wording.count(accuracy.num_questions)),
             Fact("Videos", wording.count(accuracy.num_clusters)),
         ]
+    if found.speed_up_end_to_end is not None:
+        facts.append(Fact("Timed against", wording.plain(effect.timed_against.arm)))
+    if by_seed := seeds_text(effect):
+        by_seed += ". Counts, lists and parts here are of the lowest seed"
+        facts.append(Fact("Seeds", by_seed))
     facts += [
         Fact("Other answers", wording.count(found.num_changed_answers)),
         Fact("Failed in one", wording.count(found.num_failed_pairs)),

@@ -69,12 +69,12 @@ def effect_table(family: Family, *, number: int) -> EffectTable:
         RANDOM_MATCHED: f"random tokens{same} (random-matched)",
         PLANNED: "what the plan holds it against",
     }[family.other]
-    caption = f"{CONTRASTS[family.contrast]}: each arm against {others}. {CLAIMS[family.contrast]}"
-    if noise_floor := max(effect.comparison.noise_floor or 0.0 for effect in family.effects):
-        caption += (
-            f" Runs that ought to answer alike differ in {wording.percent(noise_floor)}"
-            f"{wording.NBSP}% of the questions; nothing smaller counts as an effect."
-        )
+    caption = (
+        f"{CONTRASTS[family.contrast]}: each arm against {others}. {CLAIMS[family.contrast]} "
+        "The verdict allows for the number of comparisons, the intervals do not."
+        + _noise(family)
+        + _timed(family)
+    )
     return EffectTable(
         anchor=f"effects-{number}",
         number=number,
@@ -83,6 +83,28 @@ def effect_table(family: Family, *, number: int) -> EffectTable:
         axis=axis,
         rows=tuple(effect_row(effect, axis) for effect in family.effects),
     )
+
+
+def _noise(family: Family) -> str:
+    """What is known of how far runs differ that ought not to."""
+    floors = [effect.comparison.noise_floor for effect in family.effects]
+    known = [floor for floor in floors if floor is not None]
+    if not known:
+        return " How far two equal runs differ (the noise floor) was not measured."
+    return (
+        f" Runs that ought to answer alike differ in {wording.percent(max(known))}"
+        f"{wording.NBSP}% of the questions; nothing smaller counts as an effect."
+    )
+
+
+def _timed(family: Family) -> str:
+    """What the speed-ups are against, or why there are none."""
+    if all(effect.comparison.speed_up_end_to_end is None for effect in family.effects):
+        return " No speed-ups: these arms did not take turns in one command, or were not timed."
+    if family.other != OFF:
+        return ""
+    names = dict.fromkeys(wording.plain(effect.timed_against.arm) for effect in family.effects)
+    return f" Times as fast as {wording.listed(list(names))}."
 
 
 def _without_gaze(family: Family) -> str:
@@ -106,16 +128,14 @@ def effect_row(effect: Effect, axis: bars.Axis | None = None) -> EffectRow:
         ),
         role=role_of(arm),
         against=wording.plain(effect.other.arm),
-        seeds=_seeds(effect),
+        seeds=seeds_text(effect),
         difference=_difference(accuracy),
         forest=None
         if accuracy is None or axis is None
         else axis.bar(accuracy.difference, accuracy.low, accuracy.high),
         verdict=comparison.verdict,
         p=NOTHING if accuracy is None else wording.p_value(accuracy.p_value),
-        holm=NOTHING
-        if comparison.p_adjusted is None or comparison.is_primary
-        else wording.p_value(comparison.p_adjusted),
+        holm=NOTHING if effect.holm is None else wording.p_value(effect.holm),
         only_arm=_counted(None if accuracy is None else accuracy.only_a),
         only_other=_counted(None if accuracy is None else accuracy.only_b),
         mcnemar_p=NOTHING
@@ -132,19 +152,22 @@ def plan_text(group: Group) -> str:
     """What was declared before the runs of a group, and what that makes of its comparisons."""
     if group.plan is None:
         if any(entry.record.plan_sha256 for entry in group.entries):
-            why = "Not all runs show the plan that was declared before them"
+            why = "Not all of these runs show the plan that they name"
         else:
             why = "No plan was declared before these runs"
         return (
             f"{why}. So every comparison is exploratory, and without a margin none can be called "
             "non-inferior."
         )
-    declared = f"Declared before the run: {endpoint_text(group.plan)}."
+    declared = (
+        f"The plan of these runs declares: {endpoint_text(group.plan)}. That it was written before "
+        "them is their maker's word."
+    )
     if group.primary is None:
         return f"{declared} No such comparison came of these runs: all of them are exploratory."
     return (
-        f"{declared} This primary endpoint is not adjusted. All other comparisons are exploratory, "
-        "at the same margin."
+        f"{declared} This primary endpoint is not adjusted; its Holm p is what it would have been "
+        "without that word. All other comparisons are exploratory, at the same margin."
     )
 
 
@@ -173,7 +196,7 @@ def _counted(number: int | None) -> str:
     return NOTHING if number is None else wording.count(number)
 
 
-def _seeds(effect: Effect) -> str:
+def seeds_text(effect: Effect) -> str:
     """The range of the difference over seeds and repeats, where there are several."""
     differences = effect.seed_differences
     if len(differences) < 2:

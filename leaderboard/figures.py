@@ -10,6 +10,7 @@ from leaderboard.entries import Entry
 from leaderboard.projections import KEPT, RECALL, SECONDS, Projection
 from leaderboard.tables import ROLES, model_name, role_of
 
+FRONTIER = " The stepped line joins what no other arm beats in both: the frontier."
 INTERVALS = (
     f"With intervals of 95{wording.NBSP}%. The band is the interval of off, the dotted line is "
     "guessing."
@@ -27,7 +28,6 @@ class Kind:
     """Over the column of its numbers."""
     value: Callable[[Entry], float | None]
     text: Callable[[float], str]
-    has_frontier: bool = False
 
 
 def _median_seconds(entry: Entry) -> float | None:
@@ -48,12 +48,10 @@ KEPT_TOKENS = Kind(
 LATENCY = Kind(
     projection=SECONDS,
     title="Accuracy against time",
-    caption=f"Accuracy against the median seconds a question, decoding included. {INTERVALS} The "
-    "stepped line joins what no other arm beats in both: the frontier.",
+    caption=f"Accuracy against the median seconds a question, decoding included. {INTERVALS}",
     header="p50, s",
     value=_median_seconds,
     text=lambda seconds: wording.seconds(1000 * seconds),
-    has_frontier=True,
 )
 EVIDENCE = Kind(
     projection=RECALL,
@@ -103,7 +101,12 @@ class Figure:
 
 
 def figure_of(
-    entries: Sequence[Entry], numbers: Iterator[int], kind: Kind = KEPT_TOKENS, *, where: str = ""
+    entries: Sequence[Entry],
+    numbers: Iterator[int],
+    kind: Kind = KEPT_TOKENS,
+    *,
+    where: str = "",
+    has_frontier: bool = False,
 ) -> Figure | None:
     """A figure; None where no arm but off has both numbers.
 
@@ -112,6 +115,7 @@ def figure_of(
         numbers: Gives the figure its number, where there is one.
         kind: What is drawn against accuracy.
         where: Ends the caption, such as the machine.
+        has_frontier: Whether the points that no other beats in both are joined.
     """
     drawn: list[tuple[Entry, charts.Point]] = []
     names = _series_names(entries)
@@ -142,7 +146,7 @@ def figure_of(
         points,
         chance=chance,
         projection=kind.projection,
-        has_frontier=kind.has_frontier,
+        has_frontier=has_frontier,
     )
     return Figure(
         anchor=f"figure-{number}",
@@ -150,7 +154,10 @@ def figure_of(
         title=kind.title,
         header=kind.header,
         description=_described(points, kind),
-        caption=kind.caption + where + _left_out(len(entries) - len(drawn)),
+        caption=kind.caption
+        + (FRONTIER if has_frontier else "")
+        + where
+        + _left_out(len(entries) - len(drawn)),
         wide=draw(),
         narrow=draw(width=350, height=400),
         legend=tuple(LegendItem(role, ROLES[role]) for role in roles),

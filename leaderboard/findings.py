@@ -18,6 +18,8 @@ from leaderboard.tables import model_name, role_of
 
 LOOKING = ("selector", "marked")
 """Roles of the arms whose selector looks at the video and at nothing else."""
+SEEDS = 5
+"""Of `random-matched`, before a gain over it is more than one lucky draw (COMPARISON 15)."""
 MAX_BUDGETS = 3
 """Budgets of a group that are spoken of, largest first; the tables have all."""
 
@@ -140,13 +142,16 @@ def _against(best: Effect, control: Effect | None, *, among: int) -> Finding:
     name = wording.plain(best.arm.arm)
     text = f"{name} keeps {_kept(best.arm)} of the tokens{_against_off(best.comparison)}"
     basis = [f"Against off {_numbers(best.comparison)}"]
-    if control is not None:
+    if control is None:
+        basis.append("no arm spent as many tokens at random, so nothing shows that it chose well")
+    else:
         text += _against_random(control.comparison)
-        of = f", mean of {control.num_other} seeds," if control.num_other > 1 else ""
+        num = control.num_other
+        of = f", mean of {num} seeds," if num > 1 else f", one seed of the {SEEDS} asked for,"
         basis.append(
             f"against {wording.plain(control.other.arm)}{of} {_numbers(control.comparison)}"
         )
-    basis += _speed(best.comparison)
+    basis += _speed(best)
     if among > 1:
         basis.append(f"the most accurate of {among} selectors at this budget")
     return Finding(f"{text}.", f"{'; '.join(basis)}.")
@@ -198,11 +203,12 @@ def _numbers(comparison: Comparison) -> str:
     return f"{wording.points(accuracy.difference)} points ({ends}, {kind} {sign}{p})"
 
 
-def _speed(comparison: Comparison) -> list[str]:
-    speed_up = comparison.speed_up_end_to_end
+def _speed(effect: Effect) -> list[str]:
+    speed_up = effect.comparison.speed_up_end_to_end
     if speed_up is None or speed_up.low is None or speed_up.high is None:
         return []
     if speed_up.num_clusters < MIN_VIDEOS:
         return []
     ends = wording.span(wording.factor(speed_up.low), wording.factor(speed_up.high))
-    return [f"{wording.factor(speed_up.ratio)} times as fast end to end ({ends})"]
+    other = wording.plain(effect.timed_against.arm)
+    return [f"{wording.factor(speed_up.ratio)} times as fast as {other} end to end ({ends})"]

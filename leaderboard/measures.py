@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hlvid.statistics import QuantileInterval, quantile_interval
+from hlvid.statistics import QuantileInterval, accuracy_interval, quantile_interval
 from hlvid.statistics.clusters import Floats
 from hlvid.statistics.columns import FAILED, Columns, Time
 from hlvid.statistics.pairing import Pairs
@@ -27,6 +27,9 @@ class EvidenceRecall:
     """How often the tokens that were kept show the answer: recall = temporal hit x spatial."""
 
     recall: float
+    low: float
+    """Of its 95 % interval, clustered by video."""
+    high: float
     temporal_hit: float
     """Share of questions with a sampled frame inside an evidence span."""
     spatial_given_hit: float | None
@@ -95,8 +98,11 @@ def evidence_recall(columns: Columns) -> EvidenceRecall | None:
     is_hit = columns.temporal_hit[is_known] == 1
     # NaN covers nothing.
     is_covered = is_hit & (columns.spatial_cover[is_known] >= RECALL_COVER)
+    found = accuracy_interval(is_covered, columns.clusters[is_known])
     return EvidenceRecall(
-        recall=float(is_covered.mean()),
+        recall=found.accuracy,
+        low=found.low,
+        high=found.high,
         temporal_hit=float(is_hit.mean()),
         spatial_given_hit=float(is_covered.sum() / is_hit.sum()) if is_hit.any() else None,
         num_questions=int(is_known.sum()),

@@ -18,7 +18,7 @@ from leaderboard.findings import Findings, findings_of
 from leaderboard.results import Change, QuotedTable, Results
 from leaderboard.run_page import Fact
 from leaderboard.slices import SliceTable, slice_table
-from leaderboard.stages import StageTable, stage_table
+from leaderboard.stages import NOT_IN_TURNS, StageTable, stage_table, took_turns
 from leaderboard.tables import (
     ACCURACY_AXIS,
     Machine,
@@ -149,10 +149,12 @@ def make_page(
         groups: From `compare.compare_groups`.
         refusals: Folders without a row.
         exams: What the runs were asked.
-        results: Quoted tables and the log of the published results.
+        results: Quoted tables and the log of the published results, of which changes of these runs
+            are shown.
     """
     groups = sorted(groups, key=lambda g: (g.entries[0].record.benchmark.name, _kind(g.entries[0])))
     entries = [entry for group in groups for entry in group.entries]
+    shown = {(entry.run_id, entry.record.predictions_sha256) for entry in entries}
     numbers = Numbers()
     together: dict[tuple[str, str, str], list[compare.Group]] = {}
     for group in groups:
@@ -182,7 +184,11 @@ def make_page(
             for r in refusals
         ),
         quoted=results.quoted,
-        log=results.log[::-1],
+        log=tuple(
+            change
+            for change in results.log[::-1]
+            if (change.run_id, change.predictions_sha256) in shown
+        ),
         version=metadata.version("hlvid"),
         counted=counted + (f", {len(refusals)} refused" if refusals else ""),
     )
@@ -238,7 +244,8 @@ def _board(
         caption=(
             f"{title}: {wording.counted(len(entries), 'run')} of {named}"
             f"{'' if len(frames) > 1 else f', {next(iter(frames))}'}. Intervals of "
-            f"95{wording.NBSP}% are clustered by video; the dotted line in the bars is guessing."
+            f"95{wording.NBSP}% are clustered by video; the dotted line in the bars is guessing. "
+            "Ranked by accuracy alone, whatever an arm keeps."
         ),
         ranked=ranked,
         unranked=unranked,
@@ -273,13 +280,18 @@ def _sampling(entries: Sequence[Entry], exam: Exam) -> str:
 def _latency_figures(
     entries: Sequence[Entry], machines: dict[str, Machine], numbers: Numbers
 ) -> Iterator[Figure]:
-    """Times are comparable within one machine only, so each has a figure of its own."""
+    """Times are comparable within one machine only, so each has a figure of its own.
+
+    What was not timed in turns has no frontier: a quiet hour would win it.
+    """
     ran: dict[str, list[Entry]] = {key: [] for key in machines}
     for entry in entries:
         if not entry.unranked_because:
             ran[machine_key(entry)].append(entry)
     for key, machine in machines.items():
-        figure = figure_of(ran[key], numbers.figures, LATENCY, where=f" Machine: {machine.text}.")
+        is_one = took_turns(ran[key])
+        where = f"{'' if is_one else NOT_IN_TURNS} Machine: {machine.text}."
+        figure = figure_of(ran[key], numbers.figures, LATENCY, where=where, has_frontier=is_one)
         if figure is not None:
             yield figure
 

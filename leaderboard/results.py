@@ -1,6 +1,7 @@
 """The folder of published results: runs, an entry a run, quoted tables, and a log of all changes.
 
     runs/<run_id>-<digest>/      the run as it was sent; its plan and times, if any
+    second/<run_id>-<digest>/    a second run of the same settings, where one reproduced it
     entries/<run_id>-<digest>.json
     quoted/*.json                tables from papers and audits, shown and never ranked
     log.jsonl                    every change, oldest first
@@ -10,7 +11,7 @@ It is changed by pull requests. Nothing is ever taken out: what is withdrawn say
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -24,12 +25,12 @@ from hlvid.plans import PLAN_FILE
 from hlvid.types import Count, Record, RunRecord, Sha256
 from leaderboard.beside import performance_of
 from leaderboard.check import as_lines, check
-from leaderboard.entries import Entry, Standing, Standings
+from leaderboard.entries import Entry, Standing, Standings, find_runs
 from leaderboard.exams import Exam
 
 SHIPPED = Path(__file__).parent / "results"
 """The results that this checkout holds."""
-RUNS, ENTRIES, QUOTED, LOG = "runs", "entries", "quoted", "log.jsonl"
+RUNS, SECOND, ENTRIES, QUOTED, LOG = "runs", "second", "entries", "quoted", "log.jsonl"
 DIGEST_DIGITS = 12
 MIN_AGREEMENT = 0.99
 """Share of answers that a second run must give alike for the first to count as reproduced."""
@@ -138,23 +139,35 @@ def read_results(folder: Path) -> Results:
     )
 
 
-def are_results(paths: Sequence[Path]) -> bool:
-    """Whether folders are such as this module describes."""
-    return all((path / QUOTED).is_dir() or (path / LOG).exists() for path in paths)
+def published_at(folder: Path) -> Results:
+    """Entries and log of a results folder; the quoted tables of this checkout, then those of it."""
+    given, shipped = read_results(folder), read_results(SHIPPED)
+    return replace(given, quoted=tuple(dict.fromkeys((*shipped.quoted, *given.quoted))))
 
 
-def results_at(paths: Sequence[Path]) -> Results:
-    """What is published: the quoted tables of this version, entries and log of folders given."""
-    given = [read_results(path) for path in paths if are_results([path])]
-    return Results(
-        entries={place: entry for found in given for place, entry in found.entries.items()},
-        quoted=tuple(dict.fromkeys(t for r in (read_results(SHIPPED), *given) for t in r.quoted)),
-        log=tuple(change for found in given for change in found.log),
-    )
+def run_folders(paths: Sequence[Path], results: Path) -> list[Path]:
+    """Run folders at or below paths; of the results folder itself what is published, or nothing.
+
+    Raises:
+        UserError: A path does not exist, or holds no run.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if path.resolve() != results.resolve():
+            found.update(dict.fromkeys(find_runs([path])))
+        elif (runs_folder := path / RUNS).is_dir():
+            found.update(dict.fromkeys(find_runs([runs_folder], may_be_empty=True)))
+    return sorted(found)
+
+
+def with_own_entries(paths: Sequence[Path], results: Path) -> list[Path]:
+    """Paths that hold entries or a log of their own, which count only where they are asked for."""
+    others = [path for path in paths if path.resolve() != results.resolve()]
+    return [path for path in others if (path / ENTRIES).is_dir() or (path / LOG).exists()]
 
 
 def standings(results: Results) -> Standings:
-    """What the entries say about their runs."""
+    """What the entries say about their runs; `leaderboard.reproduction` holds it against them."""
     found = {}
     for place, entry in results.entries.items():
         again = entry.reproduction
@@ -219,8 +232,8 @@ def add(
     log = list(known.log)
     for folder, entry in pairs:
         record = entry.record
-        _place(folder, entry, results / RUNS / key(record))
-        change = _change("added", record, date)
+        place(folder, entry, results / RUNS / key(record))
+        change = change_of("added", record, date)
         known_lines = {(one.change, one.run_id, one.predictions_sha256) for one in known.log}
         if (change.change, change.run_id, change.predictions_sha256) not in known_lines:
             # Else a call before this one, which has no entry yet, was killed after it.
@@ -241,62 +254,23 @@ def withdraw(run_id: str, *, reason: str, results: Path, date: str) -> str:
     Raises:
         UserError: There is no such entry, or it is withdrawn already.
     """
-    known, published, record = _published(run_id, results)
+    known, published, record = published_run(run_id, results)
     if not 3 <= len(reason) <= 400:
         raise UserError("--reason: 3 to 400 characters are allowed. Say what is wrong with it.")
     write_json(
         results / ENTRIES / f"{key(record)}.json",
         published.model_copy(update={"withdrawn": reason}),
     )
-    write_jsonl(results / LOG, [*known.log, _change("withdrawn", record, date, reason)])
+    write_jsonl(results / LOG, [*known.log, change_of("withdrawn", record, date, reason)])
     return key(record)
 
 
-def reproduce(again: Entry, *, results: Path, exams: Sequence[Exam], date: str) -> Reproduction:
-    """Record a second run of a published run's settings.
+def published_run(run_id: str, results: Path) -> tuple[Results, ResultEntry, RunRecord]:
+    """What is published, of a run that stands its entry, and its record.
 
     Raises:
-        UserError: There is no such entry, it is the same run, it breaks a rule, or too few answers
-            agree.
+        UserError: There is no such entry.
     """
-    if again.problems:
-        raise UserError(
-            f"run_id {again.run_id}: the second run breaks a rule itself: "
-            f"{again.problems[0].message}",
-            exit_code=1,
-        )
-    known, published, record = _published(again.run_id, results)
-    if again.record.predictions_sha256 == published.predictions_sha256:
-        raise UserError(
-            f"run_id {again.run_id}: is the published run itself. Times differ in a second one.",
-            exit_code=1,
-        )
-    (first,), _ = check([results / RUNS / key(record)], exams)
-    if first.entry is None:
-        raise UserError(f"{key(record)}: {first.problems[0].message}", exit_code=1)
-    ours, theirs = again.columns, first.entry.columns
-    is_same = (ours.letters == theirs.letters) & (ours.outcomes == theirs.outcomes)
-    num_agreeing = int(is_same.sum())
-    if num_agreeing < MIN_AGREEMENT * len(is_same):
-        raise UserError(
-            f"run_id {again.run_id}: {num_agreeing} of {len(is_same)} answers agree. "
-            f"Reproduced means at least {MIN_AGREEMENT:.0%}.",
-            exit_code=1,
-        )
-    found = Reproduction(
-        predictions_sha256=again.record.predictions_sha256,
-        num_agreeing=num_agreeing,
-        num_questions=len(is_same),
-    )
-    write_json(
-        results / ENTRIES / f"{key(record)}.json",
-        published.model_copy(update={"reproduction": found}),
-    )
-    write_jsonl(results / LOG, [*known.log, _change("reproduced", record, date)])
-    return found
-
-
-def _published(run_id: str, results: Path) -> tuple[Results, ResultEntry, RunRecord]:
     known = read_results(results)
     live = [e for e in known.entries.values() if e.run_id == run_id and e.withdrawn is None]
     if not live:
@@ -305,7 +279,7 @@ def _published(run_id: str, results: Path) -> tuple[Results, ResultEntry, RunRec
     return known, live[0], runs.read_run(results / RUNS / name).record
 
 
-def _place(folder: Path, entry: Entry, target: Path) -> None:
+def place(folder: Path, entry: Entry, target: Path) -> None:
     """Copy a run's three files as they are, its plan and its times: all of them, or nothing.
 
     Without an entry a folder of that name is what a call that was killed has left.
@@ -332,12 +306,13 @@ def _place(folder: Path, entry: Entry, target: Path) -> None:
         raise UserError(f"{target}: cannot be written ({error.strerror}).", exit_code=1) from None
 
 
-def _change(
+def change_of(
     change: Literal["added", "withdrawn", "reproduced"],
     record: RunRecord,
     date: str,
     reason: str | None = None,
 ) -> Change:
+    """The line of the log for a change of a run."""
     what = f"{record.benchmark.name}, {record.model.name}, {record.arm.name}"
     return Change(
         date=date,

@@ -177,8 +177,9 @@ def slice_table(
         anchor=f"slices-{number}",
         number=number,
         caption="By part of the benchmark: points gained or lost against "
-        f"{wording.plain(off.arm)}. Parts with fewer than {MIN_VIDEOS} videos are grey: they are "
-        "shown, and decide nothing.",
+        f"{wording.plain(off.arm)}. No interval allows for the number of parts and arms; each "
+        "pair's page has the adjusted p of its parts. Parts with fewer than "
+        f"{MIN_VIDEOS} videos are grey: they are shown, and decide nothing.",
         heads=rows[0][2],
         rows=tuple(rows),
     )

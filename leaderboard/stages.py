@@ -22,8 +22,8 @@ SHOWN = (
 )
 """Stages with a column of their own, in the order in which they happen."""
 NOT_IN_TURNS = (
-    " These runs did not all take turns on one machine: their bars are not to be held against each "
-    "other."
+    " These runs did not all take turns on one machine, as far as they say: their seconds are not "
+    "to be held against each other."
 )
 MAX_BAR = 97.0
 """Percent of a cell that the longest bar fills."""
@@ -74,7 +74,7 @@ def stage_table(entries: Sequence[Entry], numbers: Iterator[int]) -> StageTable 
         number=number,
         caption="Where the time goes: mean seconds a question in each stage. Gaze has a colour and "
         "a pattern of its own. What no stage accounts for is other."
-        + ("" if _took_turns(timed) else NOT_IN_TURNS),
+        + ("" if took_turns(timed) else NOT_IN_TURNS),
         stages=tuple(names),
         rows=tuple(
             _row(entry, spent[entry.slug], names, longest)
@@ -83,11 +83,12 @@ def stage_table(entries: Sequence[Entry], numbers: Iterator[int]) -> StageTable 
     )
 
 
-def _took_turns(entries: Sequence[Entry]) -> bool:
-    """Whether runs were timed in one sitting on one machine."""
+def took_turns(entries: Sequence[Entry]) -> bool:
+    """Whether runs were timed in one sitting on one machine; not where one does not say so."""
     answered = (e.columns.sittings[e.columns.outcomes != FAILED] for e in entries)
     sittings = {sitting for column in answered for sitting in column.tolist()}
-    return len(sittings) == 1 and len({machine_key(entry) for entry in entries}) == 1
+    is_one = len(sittings) == 1 and b"" not in sittings
+    return is_one and len({machine_key(entry) for entry in entries}) == 1
 
 
 def _parts(entry: Entry) -> dict[str, float]:

@@ -185,7 +185,7 @@ def machine_text(entry: Entry) -> str:
     """A machine in one line."""
     machine = entry.record.provenance.hardware
     named = [wording.plain(gpu, limit=60) for gpu in machine.gpus[:4]]
-    named += [f"and {len(machine.gpus) - 4} more"] if len(machine.gpus) > 4 else []
+    named += [f"{len(machine.gpus) - 4} more"] if len(machine.gpus) > 4 else []
     gpus = wording.listed(named)
     cores = wording.counted(machine.num_cores, "core")
     memory = f"{wording.gibibytes(machine.memory_bytes)} GiB"
@@ -284,11 +284,12 @@ def _recall(entry: Entry) -> Cell:
     value = wording.percent(found.recall)
     if found.spatial_given_hit is None:
         return Cell(value, "no frame hit")
+    between = wording.span(wording.percent(found.low), wording.percent(found.high))
     hit = wording.percent(found.temporal_hit, digits=0)
     cover = wording.percent(found.spatial_given_hit, digits=0)
     is_all = found.num_questions == len(entry.columns)
     of = "" if is_all else f", n = {wording.count(found.num_questions)}"
-    return Cell(value, f"{hit} × {cover}{of}")
+    return Cell(value, f"{between}; {hit} × {cover}{of}")
 
 
 def _timings(latency: Latency | None) -> tuple[Cell, Cell]:

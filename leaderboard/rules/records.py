@@ -138,4 +138,7 @@ def run_id(record: RunRecord) -> Iterator[str]:
     names = ("benchmark", "model", "arm", "frames", "generation", "seed", "limit", "repeat")
     found = make_run_id(**{name: getattr(record, name) for name in names})
     if found != record.run_id:
-        yield f"run.json: run_id is {record.run_id}, but the settings give {found}."
+        yield (
+            f"run.json: run_id is {record.run_id}, but the settings give {found}. It was altered, "
+            "or written by another version of hlvid-eval: run that command again with this one."
+        )

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 
@@ -147,7 +148,7 @@ def test_withdrawn_run_is_grey_and_unranked_and_compared_with_nothing(tmp_path, 
     results = ("--results", tmp_path / "results")
     run_command("add", tmp_path / "sent", "--questions", tmp_path / "exam", *results)
     run_command("withdraw", off.run_id, "--reason", "read the wrong frames", *results)
-    site = lab.build_pages(tmp_path, "results")
+    site = lab.build_pages(tmp_path, "results", published=tmp_path / "results")
     reader = lab.Reader((site / "index.html").read_text())
     row = next(row for row in reader.rows if "withdrawn: read the wrong frames" in "".join(row))
     assert row[0] == "–"
@@ -202,9 +203,29 @@ def test_few_frames_a_second_are_said_to_be_few(tmp_path, lab, seconds, is_said)
     assert ("At 0.06 frames a second" in said) == is_said
 
 
+def test_a_site_built_anew_keeps_no_page_of_a_run_that_is_gone(tmp_path, lab):
+    exam = lab.exam(num_videos=4, per_video=3)
+    datasets.write(tmp_path / "exam", exam)
+    arms = [ArmSettings(gaze="off"), ArmSettings(gaze="on", selector="detail", budget=0.1)]
+    gone, stays = (lab.write(tmp_path / "runs", exam, "ocr", arm) for arm in arms)
+    site = lab.build_pages(tmp_path)
+    assert (site / "runs" / f"{gone.run_id}.html").exists() and list((site / "compare").iterdir())
+    own = site / "runs" / "notes.html"
+    own.write_text("of somebody else")
+    shutil.rmtree(tmp_path / "runs" / gone.run_id)
+    lab.build_pages(tmp_path)
+    assert {path.name for path in (site / "runs").iterdir()} == {
+        f"{stays.run_id}.html",
+        "notes.html",
+    }
+    assert not list((site / "compare").iterdir())
+
+
 def test_results_without_runs_still_make_a_page(tmp_path, lab, run_command):
     (tmp_path / "results" / "quoted").mkdir(parents=True)
-    code, _, _ = run_command("build", tmp_path / "results", "--out", tmp_path / "site")
+    code, _, _ = run_command(
+        "build", tmp_path / "results", "--results", tmp_path / "results", "--out", tmp_path / "site"
+    )
     assert code == 0
     assert "52.6" in (tmp_path / "site" / "index.html").read_text()
 
@@ -215,6 +236,9 @@ def test_named_pair_gets_a_page_and_a_wrong_name_is_refused(run_command, small):
     pair = f"{records[0].run_id}:{records[1].run_id}"
     assert run_command(*arguments, "--compare", pair)[0] == 0
     assert (folder / "site" / "compare" / f"{pair.replace(':', '-')}.html").is_file()
+    code, _, err = run_command(*arguments, "--compare", f"{records[0].run_id}:{records[0].run_id}")
+    assert code == 2
+    assert "against itself" in err
     code, _, err = run_command(*arguments, "--compare", "../../etc:passwd")
     assert code == 2
     assert "does not name two runs" in err

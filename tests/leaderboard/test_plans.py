@@ -12,6 +12,7 @@ from leaderboard.check import check
 from leaderboard.compare import PLANNED, compare_groups
 from leaderboard.entries import find_runs, read_entries
 from leaderboard.exams import read_exams
+from leaderboard.wording import p_value
 
 OFF = ArmSettings(gaze="off")
 DETAIL = ArmSettings(gaze="on", selector="detail", budget=0.1)
@@ -94,11 +95,15 @@ def test_the_plan_decides_what_is_no_worse(tmp_path, declare, lab, margin, verdi
     said = "".join(page.text["p"])
     assert f"detail@0.1 against off (iso-input), no worse by {100 * margin:.1f} points" in said
     (row,) = [row for row in page.rows if row[:1] and "primary endpoint" in row[0]]
-    assert row[3] == verdict and row[5] == "–"
+    assert row[3] == verdict
+    (primary, *_) = next(f for f in group_in(tmp_path).families if f.other == "off").effects
+    assert primary.holm > primary.comparison.p_adjusted or primary.holm == 1.0
+    assert row[4:6] == [p_value(primary.comparison.p_adjusted), p_value(primary.holm)]
     found = "".join(page.text["li"])
     assert ("no worse than off by the declared margin" in found) == (verdict == "non-inferior")
     shown = "".join(path.read_text() for path in (site / "compare").iterdir())
-    assert "primary endpoint, not adjusted" in shown
+    assert "primary endpoint by its plan, not adjusted; undeclared, Holm" in shown
+    assert "their maker's word" in said or "their maker’s word" in said
     assert f"{100 * margin:.1f} points" in shown
 
 
@@ -169,7 +174,7 @@ def test_a_plan_that_cannot_be_believed_declares_nothing(tmp_path, declare, lab,
     assert str(tmp_path) not in message
     assert group_in(tmp_path).plan is None
     page = lab.Reader((lab.build_pages(tmp_path) / "index.html").read_text())
-    assert "Not all runs show the plan" in "".join(page.text["p"])
+    assert "Not all of these runs show the plan" in "".join(page.text["p"])
 
 
 def test_arms_of_a_group_have_one_plan(tmp_path, declare, lab):

@@ -41,7 +41,7 @@ def log_of(folder):
 def entries_of(folder):
     results = read_results(folder / "results")
     found, refusals = read_entries(
-        find_runs([folder / "results"]),
+        find_runs([folder / "results" / "runs"]),
         read_exams([folder / "exam"]),
         standings=standings(results),
     )
@@ -94,7 +94,7 @@ def test_published_results_pass_with_what_they_say_of_themselves(run_command, sm
     answers[0] = answers[0].model_copy(update={"response": "Cannot determine."})
     lab.write(folder / "again", exam, "ocr", records[1].arm, answers=answers)
     assert run_command("add", folder / "again", *results)[0] == 0
-    check = ("check", folder / "results", *results[2:])
+    check = ("check", folder / "results", *results)
     code, out, err = run_command(*check)
     assert (code, out) == (0, ""), err
     assert "3 of 3 runs pass" in err
@@ -102,6 +102,19 @@ def test_published_results_pass_with_what_they_say_of_themselves(run_command, sm
     lab.tamper(path, lambda record: record["summary"].update(accuracy=0.125))
     code, out, _ = run_command(*check)
     assert code == 1 and out.startswith("marks: ")
+
+
+def test_what_a_folder_says_of_its_own_runs_counts_only_where_it_is_named(run_command, small, lab):
+    folder, records = small
+    results = ("--results", folder / "results", "--questions", folder / "exam")
+    sent = folder / "runs" / records[0].run_id
+    lab.tamper(sent, lambda record: record.update(status="partial"))
+    assert run_command("add", sent, *results, "--self-reported")[0] == 0
+    trusted = run_command("check", folder / "results", *results)
+    assert trusted[0] == 0 and "of its own" not in trusted[2]
+    code, out, err = run_command("check", folder / "results", *results[2:])
+    assert code == 1 and out.startswith("status: ")
+    assert "which count with --results" in err
 
 
 def test_unverifiable_run_is_never_added(run_command, small, lab):
@@ -152,7 +165,7 @@ def test_a_better_run_may_take_the_place_of_a_withdrawn_one(run_command, publish
     assert records[0].run_id in found
     code, _, err = run_command(
         "export", folder / "results", "--questions", folder / "exam", "--out", folder / "out.json",
-        "--format", "json",
+        "--format", "json", "--results", folder / "results",
     )  # fmt: skip
     assert code == 0, err
     rows = json.loads((folder / "out.json").read_text())
@@ -229,6 +242,22 @@ def test_second_run_that_agrees_makes_it_reproduced(run_command, published, lab)
     code, out, _ = run_command("reproduce", second("same", {"peak_memory_bytes": 1}), *arguments)
     assert (code, out.strip()) == (0, "12 of 12 answers agree")
     assert entries_of(folder)[records[0].run_id].badge == "reproduced"
+    check = ("check", folder / "results", *arguments)
+    assert run_command(*check)[0] == 0
+    (kept,) = (folder / "results" / "second").iterdir()
+    shutil.move(kept, folder / "away")
+    assert run_command(*check)[0] == 1
+    shutil.copytree(folder / "results" / "runs" / kept.name, kept)
+    code, _, err = run_command(*check)
+    assert code == 1 and "is another run than its entry says" in err
+    shutil.rmtree(kept)
+    shutil.copytree(folder / "away", kept)
+    entry = folder / "results" / "entries" / f"{kept.name}.json"
+    told = json.loads(entry.read_text())
+    told["reproduction"] |= {"num_agreeing": 100, "num_questions": 100}
+    entry.write_text(json.dumps(told))
+    code, _, err = run_command(*check)
+    assert code == 1 and "says that 100 answers agree with the second run; 12 do" in err
 
 
 def test_second_run_that_breaks_a_rule_reproduces_nothing(run_command, published, lab):

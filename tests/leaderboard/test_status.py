@@ -9,6 +9,7 @@ from hlvid import datasets
 from hlvid.files import digest
 from hlvid.types import ArmSettings, Prediction
 from leaderboard.compare import compare_groups
+from leaderboard.effects import effect_table
 from leaderboard.entries import Standing, find_runs, read_entries
 from leaderboard.exams import exam_of, read_exams
 from leaderboard.findings import findings_of
@@ -272,6 +273,31 @@ def test_bars_of_runs_that_did_not_take_turns_say_so(tmp_path, lab, sitting):
     entries, _ = read_entries(find_runs([tmp_path / "runs"]), read_exams([tmp_path / "exam"]))
     caption = stage_table(entries, itertools.count(1)).caption
     assert caption.endswith(NOT_IN_TURNS) == (sitting == "6" * 16)
+
+
+def test_speed_ups_are_against_off_bare_where_it_ran(tmp_path, lab):
+    exam = lab.exam()
+    datasets.write(tmp_path / "exam", exam)
+    bare = ArmSettings(gaze="off", variant="off-bare")
+    for arm, factor in ((OFF, 1.0), (bare, 0.5), (gaze("detail"), 0.25)):
+        answers = [
+            answer.model_copy(
+                update={"stage_ms": {"read": 4000.0 * factor, "end_to_end": 8000.0 * factor}}
+            )
+            for answer in lab.predictions(exam, lab.MODELS["qwen"], arm)
+        ]
+        lab.write(tmp_path / "runs", exam, "qwen", arm, answers=answers)
+    entries, _ = read_entries(find_runs([tmp_path / "runs"]), read_exams([tmp_path / "exam"]))
+    (group,) = compare_groups(entries)
+    (family,) = [family for family in group.families if family.contrast == "iso-input"]
+    ratios = {
+        effect.arm.arm: (effect.comparison.speed_up_end_to_end.ratio, effect.timed_against.arm)
+        for effect in family.effects
+    }
+    assert ratios["detail@0.1"] == (pytest.approx(2.0), "off-bare")
+    assert "Times as fast as off-bare." in effect_table(family, number=1).caption
+    (found,) = findings_of([group])
+    assert "times as fast as off-bare end to end" in found.sentences[1].basis
 
 
 def test_an_oracle_that_hides_what_it_is_has_no_rank(tmp_path, lab):
