@@ -26,9 +26,7 @@ Questions = Annotated[
 ]
 Results = Annotated[
     Path | None,
-    typer.Option(
-        metavar="DIR", help="Published results; this checkout's by default."
-    ),
+    typer.Option(metavar="DIR", help="Published results; this checkout's by default."),
 ]
 Date = Annotated[
     str, typer.Option(metavar="YYYY-MM-DD", help="Of the change in the log. Today by default.")
