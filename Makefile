@@ -78,7 +78,8 @@ publish-autogaze: .venv/all.stamp
 
 # Goes on from the last state too, on a GPU where there is one.
 train-mini: .venv/all.stamp
-	$(BIN)/hlvid-eval train mini --config mini --out $(MINI_RUN) --max-minutes $(TRAIN_MINUTES) || \
+	$(BIN)/hlvid-eval train mini --config mini-read --out $(MINI_RUN)/read --max-minutes $(TRAIN_MINUTES) && \
+	$(BIN)/hlvid-eval train mini --config mini --start $(MINI_RUN)/read --out $(MINI_RUN)/answer --max-minutes $(TRAIN_MINUTES) || \
 	test $$? -eq 3
 
 gpu-check:

@@ -18,30 +18,46 @@ def train() -> None:
 
 @training.command(
     epilog="\b\n"
-    "hlvid-eval train mini --config mini --out training/qwen3-mini --max-minutes 100\n"
-    "Several GPUs: accelerate launch -m evaluators.commands.train mini --out training/qwen3-mini\n"
+    "hlvid-eval train mini --config mini-read --out training/qwen3-mini/read --max-minutes 100\n"
+    "hlvid-eval train mini --config mini --start training/qwen3-mini/read \\\n"
+    "    --out training/qwen3-mini/answer\n"
+    "Several GPUs: accelerate launch -m evaluators.commands.train mini --config mini-read\n"
 )
 def mini(
     config: Annotated[
-        Path, typer.Option(help="TOML or JSON file, or the one that ships: mini.")
-    ] = Path("mini"),
-    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("training/qwen3-mini"),
+        Path, typer.Option(help="TOML or JSON file, or one that ships: mini-read, then mini.")
+    ] = Path("mini-read"),
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path(
+        "training/qwen3-mini/read"
+    ),
+    start: Annotated[
+        Path | None, typer.Option(help="Folder of a run whose last weights are where it begins.")
+    ] = None,
     max_minutes: Annotated[
         float | None, typer.Option(min=0, help="Stop after so long; the next call goes on.")
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw batches.")] = 1,
 ) -> None:
     """Go on with qwen3-mini from its last state, or begin. Exit code 3: there is more to do."""
+    import sys
+
     from evaluators.engine import quiet
+    from evaluators.provenance import provenance
 
     quiet()
     from evaluators.train.course import train as train_slice
     from evaluators.train.settings import read_settings
 
     settings = read_settings(config)
+    if start is not None:
+        settings = settings.model_copy(update={"start": str(start)})
+    if settings.start is not None:
+        say(f"{out}: begins with {settings.start}")
+    here = provenance(tuple(sys.argv))
+    about = here.model_dump(mode="json", exclude={"command"})
     go_on(
         lambda tell: train_slice(
-            settings, out, max_minutes=max_minutes, num_workers=workers, tell=tell
+            settings, out, max_minutes=max_minutes, num_workers=workers, about=about, tell=tell
         ),
         settings.steps,
         stage_at=lambda step: settings.stage_at(step - 1).name,
@@ -50,12 +66,14 @@ def mini(
 
 @training.command(
     epilog="\b\n"
-    "hlvid-eval train publish training/qwen3-mini --config mini\n"
-    "hlvid-eval train publish training/qwen3-mini --fit docs/mini/fit.json\n"
+    "hlvid-eval train publish training/qwen3-mini/answer --start training/qwen3-mini/read\n"
+    "hlvid-eval train publish training/qwen3-mini/answer --start training/qwen3-mini/read \\\n"
+    "    --fit docs/mini/fit.json\n"
 )
 def publish(
     run: Annotated[Path, typer.Argument(help="Folder of the run.")],
     config: Annotated[Path, typer.Option(help="What it was trained with.")] = Path("mini"),
+    start: Annotated[Path | None, typer.Option(help="Run that it began with.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Checkpoint folder; by default where 'mini' is looked for.")
     ] = None,
@@ -73,7 +91,7 @@ def publish(
     from evaluators.models.qwen.weights import SHIPPED
     from evaluators.train.publishing import publish as write
 
-    written = write(run, config, out or SHIPPED, fit=fit, is_last=is_last)
+    written = write(run, config, out or SHIPPED, start=start, fit=fit, is_last=is_last)
     say(f"{written.folder}: {written.num_bytes / 1e6:.1f} MB, {written.num_parameters} parameters")
 
 

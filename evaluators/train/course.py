@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,6 +23,7 @@ def train(
     *,
     max_minutes: float | None = None,
     num_workers: int = 0,
+    about: Mapping[str, Any] | None = None,
     tell: Told = lambda _step, _values: None,
 ) -> Slice:
     """Train until the last step, or until the time is over: `gaze.train.slices.run_slice` says how.
@@ -31,6 +33,7 @@ def train(
         folder: Of the run.
         max_minutes: When to stop; the steps up to the next save are finished first.
         num_workers: Processes that draw batches.
+        about: Of this slice, for the log.
         tell: Called with every line of the log.
 
     Raises:
@@ -42,6 +45,7 @@ def train(
         folder,
         max_minutes=max_minutes,
         num_workers=num_workers,
+        about=about,
         tell=tell,
     )
 

@@ -259,6 +259,12 @@ def _covered(middle: float, length: float) -> range:
     )
 
 
+def log_uniform(rng: np.random.Generator, most: int) -> int:
+    """A number between a 32nd of the most and the most: each doubling is as likely."""
+    least = max(1.0, most / 32)
+    return int(math.exp(rng.uniform(math.log(least), math.log(max(most, least)))))
+
+
 def pick(
     cells: Cells,
     rng: np.random.Generator,

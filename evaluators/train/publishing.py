@@ -73,7 +73,13 @@ class Published:
 
 
 def publish(
-    run: Path, config: Path, out: Path, *, fit: Path | None = None, is_last: bool = False
+    run: Path,
+    config: Path,
+    out: Path,
+    *,
+    start: Path | None = None,
+    fit: Path | None = None,
+    is_last: bool = False,
 ) -> Published:
     """Write a run's model and its card.
 
@@ -81,6 +87,7 @@ def publish(
         run: Folder of the run.
         config: What it was trained with.
         out: Checkpoint folder to write.
+        start: Folder of the run that it began with, of the configuration `mini-read`.
         fit: What `benchmarks/fit_mini.py` wrote of the same weights.
         is_last: Whether the last state is meant, not the best by validation.
 
@@ -88,10 +95,8 @@ def publish(
         UserError: There is no such run, the fitness is of other weights, or the directory would be
             too large.
     """
-    settings = read_settings(config)
+    settings = _settings(run, config, start)
     progress = read_progress(run / STATE_NAME)
-    if progress.settings_sha256 != settings.sha256:
-        raise UserError(f"{run}: was trained with other settings than {config}.")
     model = Mini(settings.model, seed=settings.seed)
     if is_last:
         begin_from(model, run)
@@ -107,10 +112,41 @@ def publish(
         raise UserError(f"{fit}: is of other weights. Run benchmarks/fit_mini.py on these.")
     step = progress.step if is_last else progress.best_step or 0
     num = num_parameters(model.network)
-    log = read_log(run)
+    if start is not None:
+        before = _settings(start, Path("mini-read"), None)
+        settings, log = joined(before, read_log(start), settings, read_log(run))
+        step += before.steps
+    else:
+        log = read_log(run)
     write_bytes(out / "README.md", [card(settings, step, num, log, found).encode()])
     write_bytes(out / CURVES, [draw_curves(settings, log).encode()])
     return Published(out, num_bytes, num)
+
+
+def _settings(run: Path, config: Path, start: Path | None) -> MiniSettings:
+    """What a run was trained with.
+
+    Raises:
+        UserError: It is not what is said.
+    """
+    settings = read_settings(config)
+    if start is not None:
+        settings = settings.model_copy(update={"start": str(start)})
+    if read_progress(run / STATE_NAME).settings_sha256 != settings.sha256:
+        raise UserError(f"{run}: was trained with other settings than {config}.")
+    return settings
+
+
+Log = list[dict[str, Any]]
+
+
+def joined(
+    first: MiniSettings, before: Log, second: MiniSettings, after: Log
+) -> tuple[MiniSettings, Log]:
+    """Two runs, of which the second began with the first's weights, as the curve of one."""
+    steps = first.steps + second.steps
+    settings = second.model_copy(update={"steps": steps, "stages": (*first.stages, *second.stages)})
+    return settings, before + [{**line, "step": line["step"] + first.steps} for line in after]
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
@@ -137,7 +173,9 @@ def card(
         log: Of the run.
         fit: None where it was not measured.
     """
-    seconds = _seconds(log)
+    hours, cpu_hours = (
+        _seconds(log, name) / 3600 for name in ("seconds_a_step", "cpu_seconds_a_step")
+    )
     lines = [
         "---",
         f"license: {LICENSE.lower()}",
@@ -156,8 +194,9 @@ def card(
         "",
         "## Training",
         "",
-        f"Step {step:,} of {settings.steps:,}, about {seconds / 3600:.1f} hours of the machines "
-        "named in the log. Drawn from a seed as it went: signs on photographs in the fonts that "
+        f"Step {step:,} of {settings.steps:,}: {hours:.1f} hours on the clock, some of them beside "
+        f"other work, {cpu_hours:.1f} hours of processor time without the drawing of batches, on "
+        f"{_machines(log)}. Drawn from a seed as it went: signs on photographs in the fonts that "
         "DejaVu and Pillow carry, and scenes of the renderer with seeds and strings of their own. "
         "What is shown of each is random; no mask of a gaze or of a control was seen. The "
         "reserved photographs and the benchmark's strings were out of reach.",
@@ -214,14 +253,24 @@ def _stage_rows(settings: MiniSettings, log: Sequence[Mapping[str, Any]]) -> lis
     return rows
 
 
-def _seconds(log: Sequence[Mapping[str, Any]]) -> float:
+def _seconds(log: Sequence[Mapping[str, Any]], pace: str) -> float:
     """Time that the steps took, from the pace at each line of the log."""
     found, last = 0.0, 0
     for line in log:
-        if "seconds_a_step" in line:
-            found += line["seconds_a_step"] * (line["step"] - last)
+        if pace in line:
+            found += line[pace] * (line["step"] - last)
             last = line["step"]
     return found
+
+
+def _machines(log: Sequence[Mapping[str, Any]]) -> str:
+    """Where the slices ran."""
+    found = []
+    for line in log:
+        if hardware := line.get("slice", {}).get("hardware"):
+            gpus = ", ".join(hardware["gpus"])
+            found.append(gpus or f"{hardware['num_cores']} cores of {hardware['cpu']}")
+    return "; ".join(dict.fromkeys(found)) or "a machine that the log does not name"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -24,6 +24,7 @@ from evaluators.train.looks import (
     Look,
     Pixels,
     label,
+    log_uniform,
     overlap,
 )
 from evaluators.train.settings import Stage
@@ -84,14 +85,21 @@ def draw_scene(
     pairs = np.array(moments).reshape(num_slices, -1)[:, [0, -1]]
     is_whole = is_thorough or rng.random() < stage.whole
     kept = 1.0 if is_whole else float(rng.uniform(stage.keeps, 1.0))
-    crowd = float(rng.uniform(0, min(0.2, stage.distracts) if is_thorough else stage.distracts))
-    most = int(rng.uniform(0.3, 1.0) * stage.tokens)
+    is_named = not is_thorough and rng.random() < 0.5
+    if is_thorough:
+        num_near, num_others = 0, int(rng.integers(0, 61 if rng.random() < 0.5 else 11))
+    else:
+        num_others = log_uniform(rng, stage.tokens)
+        num_near = int(num_others * rng.random())
     slices = []
     for first, second in pairs.tolist():
-        chosen = [_chosen(rng, scene, at, told, kept, crowd, most) for at in {first, second}]
+        chosen = [
+            _chosen(rng, scene, at, told, kept, (num_near, num_others), is_named=is_named)
+            for at in {first, second}
+        ]
         about, others = (np.unique(np.concatenate(part)) for part in zip(*chosen, strict=True))
         about = rng.permutation(about)[: stage.tokens]
-        others = rng.permutation(np.setdiff1d(others, about))[: max(0, most - about.size)]
+        others = rng.permutation(np.setdiff1d(others, about))[: max(0, stage.tokens - about.size)]
         ids = np.sort(np.concatenate([about, others]))
         one = _paint(rng, scene, first, ids, split)
         slices.append(
@@ -118,10 +126,24 @@ def _chosen(
     at: int,
     asked: list[Question],
     kept: float,
-    crowd: float,
-    most: int,
+    num: tuple[int, int],
+    *,
+    is_named: bool,
 ) -> tuple[Ids, Ids]:
-    """Cells to show of a frame: a random part of the evidence; of other texts and of anything."""
+    """Cells to show of a frame: a random part of the evidence; of other texts and of anything.
+
+    A selector that works shows whole texts, and those of other things that are like what is asked
+    about; so other texts come whole, mostly all of a thing's.
+
+    Args:
+        rng: Where the draw comes from.
+        scene: Whose frame it is.
+        at: Its second.
+        asked: Questions whose evidence is shown.
+        kept: Share of that.
+        num: Cells of other texts, about, and other cells in all.
+        is_named: Whether the words by which the asked things are named are shown too.
+    """
     row, col = np.divmod(np.arange(_FULL_ROWS * COLS), COLS)
     boxes = [box for question in asked if (box := question.evidence[0].box_at(at)) is not None]
     is_about = np.zeros(row.size, dtype=np.bool_)
@@ -130,15 +152,32 @@ def _chosen(
     about = rng.permutation(np.flatnonzero(is_about))
     about = about[: -(-int(about.size * kept * 1000) // 1000)]
     is_near = np.zeros(row.size, dtype=np.bool_)
-    for thing, shift in _things(scene, at):
-        for text in details(thing).texts:
-            if rng.random() < 0.5:
-                is_near |= overlap(row, col, _shifted(text.box, shift)) > 0
-    near = rng.permutation(np.flatnonzero(is_near & ~is_about))
-    num_others = min(most, int(crowd * max(8, about.size)))
-    num_near = int(num_others * rng.random())
-    anything = rng.integers(row.size, size=max(1, num_others - num_near))
-    return about, np.concatenate([near[:num_near], anything])
+    things = [
+        [_shifted(text.box, shift) for text in details(thing).texts]
+        for thing, shift in _things(scene, at)
+    ]
+    for texts in things if is_named else ():
+        if any(_meet(text, box) for text in texts for box in boxes):
+            for text in texts:
+                is_near |= overlap(row, col, text) > 0
+    num_near, num_others = num
+    for i in rng.permutation(len(things)).tolist():
+        if is_near.sum() >= num_near:
+            break
+        texts = things[i]
+        if texts and rng.random() < 0.3:
+            texts = [texts[int(rng.integers(len(texts)))]]
+        for text in texts:
+            is_near |= overlap(row, col, text) > 0
+    near = np.flatnonzero(is_near & ~is_about)
+    anything = rng.integers(row.size, size=max(1, num_others - near.size))
+    return about, np.concatenate([near, anything])
+
+
+def _meet(one: Box, other: Box) -> bool:
+    return min(one[2], other[2]) > max(one[0], other[0]) and min(one[3], other[3]) > max(
+        one[1], other[1]
+    )
 
 
 def _things(scene: Scene, at: int) -> list[Placed]:
@@ -173,6 +212,24 @@ def _paint(rng: np.random.Generator, scene: Scene, at: int, ids: Ids, split: str
         if over is not None:
             found = _labels(details(thing), thing, shift, row, col)
             labels = np.where(found > 0, found, labels)
+    return _worn_cells(rng, ids, pixels, labels)
+
+
+def elsewhere(rng: np.random.Generator, split: str, ids: Ids, cols: int) -> Cells:
+    """Cells of a photograph, on which nothing is written.
+
+    Args:
+        rng: Where all draws come from.
+        split: 'training' or 'validation': whose photographs.
+        ids: `row * cols + col`, each once.
+        cols: Of the grid.
+    """
+    pixels = _photograph(rng, split, *np.divmod(ids, cols))
+    return _worn_cells(rng, ids, pixels, np.zeros((ids.size, LABELS), dtype=np.int64))
+
+
+def _worn_cells(rng: np.random.Generator, ids: Ids, pixels: Pixels, labels: Labels) -> Cells:
+    """Cells as a codec leaves them, (n, 32, 32, 3) pixels, the same in both frames."""
     strip = Image.fromarray(pixels.transpose(1, 0, 2, 3).reshape(SIDE, -1, 3))
     worn_strip = worn(rng, strip, is_blurred=False)  # side by side, cells would blur into others
     pixels = worn_strip.reshape(SIDE, -1, SIDE, 3).transpose(1, 0, 2, 3)

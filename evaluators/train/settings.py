@@ -90,16 +90,18 @@ class Stage(Record):
         tasks: What its batches ask, and how often each.
         looks: Pictures or videos of a batch.
         asks: Questions about each of them.
-        tokens: Most tokens of a slice that are shown.
+        tokens: Most tokens of a slice that are shown of signs and scenes.
         slices: Most slices of a video; every other look has so many.
         whole: Share of looks of which everything is shown; of the others a random part is.
         keeps: Least share of the tokens with text that such a part holds.
-        distracts: Most distracting tokens for each that is about the question.
+        distracts: Most distracting tokens of a sign for each that is about the question.
+        others: Most cells of a slice that show nothing but a photograph, beside the signs; half of
+            the looks have some. Without them the tower takes a crowd for letters.
         crowds: Share of looks that show whole other signs too.
         moves: Share of looks whose slices hold two different frames.
         plain: Share of looks at signs that are dark on light, straight and clean.
         thorough: Share of scenes that are shown as the oracle shows them: the evidence of every
-            question, and little else.
+            question, and little else. Of the others, more or less of everything is shown.
         blind: Share of looks that are asked about without being shown.
         warmup: Steps over which the learning rate rises anew.
         freezes: Whether the tower stays as it is: long looks then cost a third.
@@ -115,6 +117,7 @@ class Stage(Record):
     whole: Share = 0.5
     keeps: Share = 0.9
     distracts: Weight = 0.0
+    others: Annotated[int, Field(ge=0, le=MOST_TOKENS)] = 0
     crowds: Share = 0.0
     moves: Share = 0.1
     plain: Share = 0.0

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluators.train import words
-from evaluators.train.looks import Cells, Look, pick
-from evaluators.train.scenes import COLS, ROWS, draw_scene, draw_slices
+from evaluators.train.looks import Cells, Look, log_uniform, pick
+from evaluators.train.scenes import COLS, ROWS, draw_scene, draw_slices, elsewhere
 from evaluators.train.settings import Stage, Task
 from evaluators.train.signs import Line, draw_sign
 from hlvid.prompt import render
@@ -128,9 +128,9 @@ def ask_options(stem: str, choices: Sequence[str], key: int, *, spells: bool) ->
 
 def _any_line(rng: np.random.Generator) -> Line:
     kind = rng.random()
-    if kind < 0.05:
+    if kind < 0.06:
         return Line(mark=_one(rng, MARK_COLOURS), is_about=True)
-    if kind < 0.1:
+    if kind < 0.14:
         return Line(count=int(rng.integers(COUNTS.start, COUNTS.stop)), is_about=True)
     is_large = rng.random() < 0.15
     return Line(
@@ -164,7 +164,7 @@ def _with_options(rng: np.random.Generator, stage: Stage, num_asks: int) -> list
 
 
 def _capability(rng: np.random.Generator) -> str:
-    return str(rng.choice(["text", "colour", "counting"], p=[0.76, 0.12, 0.12]))
+    return str(rng.choice(["text", "colour", "counting"], p=[0.72, 0.12, 0.16]))
 
 
 def _sign(rng: np.random.Generator, capability: str) -> _Sign:
@@ -211,6 +211,7 @@ def _look(rng: np.random.Generator, signs: Sequence[_Sign], stage: Stage, split:
     num_slices = draw_slices(rng, stage)
     rows, cols = (ROWS, COLS) if rng.random() < 0.5 else _grid(rng)
     moves, is_plain = rng.random() < stage.moves, rng.random() < stage.plain
+    is_among = stage.others > 0 and rng.random() < 0.5
     parts: list[list[Cells]] = [[] for _ in range(num_slices)]
     for number, sign in enumerate(signs):
         into = parts[number % num_slices]
@@ -225,7 +226,11 @@ def _look(rng: np.random.Generator, signs: Sequence[_Sign], stage: Stage, split:
         if not many:  # more slices than signs: one that shows no question's sign
             blank = _Sign((Line(words.draw_text(rng)),), "", Ask("", ""))
             many = [_drawn(rng, blank, split, (rows, cols), moves=moves, is_plain=is_plain)]
-        slices.append(_part(rng, Cells.join(many), stage))
+        shown = _part(rng, Cells.join(many), stage)
+        if is_among:
+            places = rng.integers(rows * cols, size=log_uniform(rng, stage.others))
+            shown = Cells.join([shown, elsewhere(rng, split, np.unique(places), cols)])
+        slices.append(shown)
     spacing = float(rng.uniform(0.5, 25.0))
     starts = np.arange(num_slices) * spacing + float(rng.uniform(0, 5.0))
     seconds = np.stack([starts, starts + (spacing / 2 if moves else 0.0)], axis=1)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from hlvid.errors import UserError
 from hlvid.files import write_bytes
@@ -42,6 +42,12 @@ class Journal:
     ) -> None:
         self._file.close()
         self._board.close()
+
+    def begin(self, step: int, about: Mapping[str, Any]) -> None:
+        """Write down where the steps from here on are made, if anything is said of it."""
+        if about:
+            self._file.write(json.dumps({"step": step, "slice": about}, sort_keys=True) + "\n")
+            self._file.flush()
 
     def note(self, step: int, values: Mapping[str, float]) -> None:
         """Write one line."""

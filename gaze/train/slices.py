@@ -197,6 +197,7 @@ def run_slice(
     *,
     max_minutes: float | None = None,
     num_workers: int = 0,
+    about: Mapping[str, Any] | None = None,
     tell: Told = lambda _step, _values: None,
 ) -> Slice:
     """Train until the last step, or until the time is over.
@@ -211,6 +212,7 @@ def run_slice(
         folder: Of the run.
         max_minutes: When to stop; the steps up to the next save are finished first.
         num_workers: Processes that make batches.
+        about: What the log says of this slice: machine, software, commit.
         tell: Called with every line of the log.
 
     Raises:
@@ -221,6 +223,8 @@ def run_slice(
     first_step = run.progress.step
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(folder, step=first_step)) if run.is_main else None
+        if journal is not None:
+            journal.begin(first_step, about or {})
         batches = run.batches(num_workers)
         while run.progress.step < settings.steps:
             values = run.step(batches)
@@ -269,7 +273,7 @@ class _Run:
         self.progress = self._progress()
         self.prepared: nn.Module = self.accelerator.prepare_model(self.course.objective)
         self.prepared_optimiser = self.accelerator.prepare_optimizer(self.optimiser)
-        self._seen = time.monotonic(), self.progress.step
+        self._seen = time.monotonic(), time.process_time(), self.progress.step
 
     def _progress(self) -> Progress:
         """Where the run in the folder is; at the beginning, where there is none."""
@@ -320,7 +324,7 @@ class _Run:
         if self.progress.step % settings.log_every and self.progress.step != settings.steps:
             return {}
         told = self.course.summarise(self._means(totals))
-        return told | {"learning_rate": rate, "seconds_a_step": self._pace()}
+        return told | {"learning_rate": rate} | self._pace()
 
     def _means(self, totals: Mapping[str, Tensor]) -> dict[str, float]:
         """Of all forwards of a step, on all processes."""
@@ -328,11 +332,13 @@ class _Run:
         mean = self.accelerator.reduce(stacked / self.settings.accumulate, reduction="mean")
         return dict(zip(totals, mean.tolist(), strict=True))
 
-    def _pace(self) -> float:
-        """Seconds a step since this was last asked."""
-        now, (then, step) = time.monotonic(), self._seen
-        self._seen = now, self.progress.step
-        return (now - then) / max(1, self.progress.step - step)
+    def _pace(self) -> dict[str, float]:
+        """Seconds a step since this was last asked, on the clock and of this process."""
+        now = time.monotonic(), time.process_time(), self.progress.step
+        clock, busy, steps = (a - b for a, b in zip(now, self._seen, strict=True))
+        self._seen = now
+        num = max(1, steps)
+        return {"seconds_a_step": clock / num, "cpu_seconds_a_step": busy / num}
 
     def validate(self) -> dict[str, float]:
         """What the model does on other data; a new best is written down."""

@@ -164,6 +164,47 @@ def test_thorough_scenes_show_the_evidence_of_every_question():
                     assert np.isin(wanted, cells.ids).all()
 
 
+def test_other_texts_come_whole_and_the_asked_thing_is_named_now_and_then():
+    stage = CROWD.model_copy(
+        update={"whole": 1.0, "moves": 0.0, "thorough": 0.0, "tokens": 1600, "slices": 1}
+    )
+    rng = np.random.default_rng(7)
+    whole = []
+    for _ in range(12):
+        look, questions = scenes.draw_scene(rng, "training", stage, num_asks=1)
+        (cells,), at = look.slices, int(look.seconds[0, 0])
+        ids = set(cells.ids.tolist())
+        row, col = np.divmod(np.arange(scenes._FULL_ROWS * look.cols), look.cols)
+        here = next(
+            scene
+            for index in range(scenes.SCENES_AT_ONCE)
+            for scene, asked in [scenes._scene("training", index)]
+            if questions[0] in asked
+        )
+        for thing, shift in scenes._things(here, at):
+            texts = [scenes._shifted(text.box, shift) for text in scenes.details(thing).texts]
+            inside = [set(np.flatnonzero(overlap(row, col, box) > 0).tolist()) for box in texts]
+            box = questions[0].evidence[0].box_at(at)
+            is_asked = any(scenes._meet(text, box) for text in texts)
+            whole.append((is_asked, [bool(one) and one <= ids for one in inside]))
+    named = [all(found) for is_asked, found in whole if is_asked and len(found) > 1]
+    others = [all(found) for is_asked, found in whole if not is_asked and found]
+    assert 0 < sum(named) < len(named)
+    assert 0 < sum(others) < len(others)
+
+
+def test_half_of_the_looks_hold_cells_of_a_photograph_alone():
+    stage = Stage(name="dense", steps=1, tasks={"dense": 1.0}, tokens=72, others=300)
+    rng = np.random.default_rng(3)
+    sizes = []
+    for _ in range(20):
+        look, _ = draw_task(rng, "dense", stage, "training")
+        (cells,) = look.slices
+        assert len(set(cells.ids.tolist())) == len(cells.ids) <= 300 + stage.tokens
+        sizes.append(len(cells.ids))
+    assert min(sizes) <= stage.tokens and max(sizes) > 2 * stage.tokens
+
+
 def test_titles_are_of_many_words():
     rng = np.random.default_rng(0)
     found = [words.draw_options(rng, "title") for _ in range(40)]

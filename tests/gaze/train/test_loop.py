@@ -54,7 +54,7 @@ def settings_of(**changes):
 
 def curve(folder):
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "seconds_a_step"} for line in lines]
+    return [{k: v for k, v in line.items() if "seconds_a_step" not in k} for line in lines]
 
 
 def weights(folder):
