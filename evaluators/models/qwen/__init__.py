@@ -27,6 +27,7 @@ from evaluators.models.qwen.weights import MINI, LoadFormat, device_of, load, mi
 from evaluators.pruning import ROWS, Stream
 from evaluators.task import GENERATION
 from evaluators.timing import Stopwatch
+from hlvid.console import say
 from hlvid.errors import UserError
 from hlvid.types import STOCK_CODE, Question, TokenCounts, Variant
 
@@ -97,6 +98,11 @@ class Qwen(Examinee):
         loaded = load(
             weights, load_format=load_format, device=self.device, seed=seed, device_map=device_map
         )
+        if weights in MINI and (pairing, wide) != ("repeat", 0):
+            say(
+                f"{weights}: was trained on repeated frames without a context stream; as it is "
+                "asked now, it sees what it never saw. Say: --pairing repeat --context 0"
+            )
         self.model = loaded.about
         self._network, self._processor = loaded.model, loaded.processor
         self._prompter = Prompter(self._network, self._processor)

@@ -301,7 +301,7 @@ def test_another_run_can_begin_from_its_weights(tmp_path):
         Lessons(settings_of(start=str(tmp_path)))
 
 
-def test_the_command_trains_in_slices_and_publishes(tmp_path, monkeypatch):
+def test_the_command_trains_in_slices_and_publishes(tmp_path, monkeypatch, capsys):
     config, run, out = tmp_path / "small.json", tmp_path / "run", tmp_path / "qwen3-mini"
     config.write_text(json.dumps({**SMALL, "validate_every": 2}))
     words = ["train", "mini", "--config", str(config), "--out", str(run), "--workers", "0"]
@@ -321,6 +321,9 @@ def test_the_command_trains_in_slices_and_publishes(tmp_path, monkeypatch):
     for name in weights.MINI:
         assert Qwen.missing({"weights": name}) == []
         about = Qwen(seed=0, weights=name, device="cpu").model
+        assert "--pairing repeat --context 0" in capsys.readouterr().err
+        Qwen(seed=0, weights=name, device="cpu", pairing="repeat", context=0)
+        assert "--pairing" not in capsys.readouterr().err
         assert (about.weights, about.license) == ("qwen3-mini", "Apache-2.0")
     assert about.weights_sha256 is not None
     card = (out / "README.md").read_text()
