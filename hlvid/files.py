@@ -40,9 +40,12 @@ _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 2, 60, 60, 
 T = TypeVar("T", bound=BaseModel)
 
 
+CACHE_VARIABLE = "HLVID_CACHE"
+
+
 def cache_dir() -> Path:
     """Where digests, frame indices and rendered videos are kept: HLVID_CACHE, or the user's."""
-    return Path(os.environ.get("HLVID_CACHE") or platformdirs.user_cache_dir("hlvid"))
+    return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("hlvid"))
 
 
 def id_order(identifier: str) -> tuple[tuple[str | int, ...], str]:

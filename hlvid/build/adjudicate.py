@@ -29,6 +29,13 @@ class Dispute(Record):
     ruling: Ruling | None
 
 
+class Contested(Dispute):
+    """One that people rule on differently."""
+
+    by: tuple[Identifier, ...]
+    """They: pseudonyms."""
+
+
 class Settled(Output):
     """A question that is kept."""
 
@@ -47,11 +54,10 @@ class Settled(Output):
 def _inputs(work: Work) -> Iterator[Item[Dispute]]:
     said = written(work)
     for item, audited in work.passed(AUDIT):
-        dispute = Dispute(
-            audited=audited,
-            replies=said.replies.get(item.id, ()),
-            ruling=said.rulings.get(item.id),
-        )
+        replies, ruling = said.replies.get(item.id, ()), said.rulings.get(item.id)
+        dispute = Dispute(audited=audited, replies=replies, ruling=ruling)
+        if by := said.contested.get(item.id):
+            dispute = Contested(audited=audited, replies=replies, ruling=None, by=by)
         yield Item(item.id, item.candidate, dispute)
 
 
@@ -61,6 +67,8 @@ def _rules(spec: Spec) -> QuestionRules:
 
 def _adjudicate(dispute: Dispute, rules: QuestionRules, desk: Desk) -> Settled:
     draft, ruling, replies = dispute.audited.linted.draft, dispute.ruling, dispute.replies
+    if isinstance(dispute, Contested):
+        raise Ended("disputed", f"{' and '.join(dispute.by)} rule differently")
     if ruling is not None and ruling.decision == "reject":
         raise Ended("ruled_out", ruling.reason)
     if ruling is None and len(replies) < rules.num_replies:

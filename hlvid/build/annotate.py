@@ -358,7 +358,13 @@ def import_replies(
     if not replace:
         _check_kept(folder / "replies" / f"{name}.jsonl", Reply, replies)
     add(folder / "replies", name, replies)
-    return "replies", len(replies)
+    num_idle = sum(
+        reply.wording_sha256 != drafts[reply.question_id].wording_sha256
+        or reply.annotator == drafts[reply.question_id].author
+        for reply in replies
+    )
+    idle = f" ({num_idle} do not count: of another wording, or the author's own)"
+    return f"replies{idle if num_idle else ''}", len(replies)
 
 
 def _check_kept(path: Path, type_: type[R], records: Sequence[R]) -> None:

@@ -102,13 +102,18 @@ def _of_one_model(model: str, answers: dict[str, ProbeAnswer]) -> dict[str, Prob
 
 
 def ask_all(
-    work: Work, *, shard: Shard | None = None, tell: Callable[[str], None] | None = None
+    work: Work,
+    *,
+    shard: Shard | None = None,
+    only: str | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> int:
     """Ask every model of the spec what it was not asked yet.
 
     Args:
         work: The work folder.
         shard: Whose questions to ask; all by default.
+        only: One question, or a candidate; None for all.
         tell: Called with a sentence after each model that was asked.
 
     Returns:
@@ -119,7 +124,7 @@ def ask_all(
     """
     total = 0
     for model in sorted(work.spec.audit.models):
-        num_asked = ask(work, model, shard=shard)
+        num_asked = ask(work, model, shard=shard, only=only)
         total += num_asked
         if num_asked and tell:
             tell(f"{model}: {num_asked} probes asked")
@@ -129,7 +134,12 @@ def ask_all(
 
 
 def ask(
-    work: Work, model: str, *, shard: Shard | None = None, timeout_seconds: float | None = None
+    work: Work,
+    model: str,
+    *,
+    shard: Shard | None = None,
+    only: str | None = None,
+    timeout_seconds: float | None = None,
 ) -> int:
     """Ask a model what it has not replied to yet, and keep what it replies.
 
@@ -137,6 +147,7 @@ def ask(
         work: The work folder.
         model: A name of the spec's.
         shard: Whose questions to ask; all by default. Each shard has a file of its own.
+        only: One question, or a candidate; None for all.
         timeout_seconds: After which the command is ended; None to wait.
 
     Returns:
@@ -150,7 +161,7 @@ def ask(
     known = _known(folder, model, rules)
     probes: list[Probe] = []
     for item, linted in work.passed(LINT):
-        if shard.holds(item.id):
+        if shard.holds(item.id) and only in (None, item.id, item.candidate):
             with as_sentence(f"audit: clip {linted.clip.clip_id}"):
                 path = str(work.store.path(linted.clip.file).absolute())
             asked = probes_of(linted, rules, path=path)

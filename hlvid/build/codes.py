@@ -65,7 +65,7 @@ def _quarantined(advice: str) -> Code:
 
 _BY_SPEC = "The spec does not want it; change the spec to have it."
 _BY_SITE = "The site does not give it out; nothing to do."
-_DAMAGED = "Look at the file; fetch it again with --retry if its source was mended."
+_DAMAGED = "Look at the file; if its source was mended, say: fetch --retry CODE."
 
 CODES: dict[str, Code] = {
     # rules of the spec
@@ -113,6 +113,8 @@ CODES: dict[str, Code] = {
     "fragment_missing": _later("The next run tries again."),
     "media_missing": _later("Run the stage that makes it again."),
     "unknown": _failed("Not understood; the journal's note has the words. Then --retry."),
+    "io_error": _later("The disk or the network's failed it; the next run tries again."),
+    "no_memory": _later("Run it with fewer --workers, or more memory; the next run tries again."),
     # what only a person can mend
     "bot_check": _operator("The site takes this machine for a robot: wait, or fetch elsewhere."),
     "format_missing_runtime": _operator("Install a JavaScript runtime for yt-dlp (deno or node)."),
@@ -122,8 +124,8 @@ CODES: dict[str, Code] = {
     "truncated": _quarantined(_DAMAGED),
     "decode_corrupt": _quarantined(_DAMAGED),
     "duration_mismatch": _quarantined(
-        "Look at the file: if it is whole, name it in probe.let_through; else fetch it again with "
-        "--retry once its source is mended."
+        "Look at the file: if it is whole, name it in probe.let_through; once its source is "
+        "mended, say: fetch --retry duration_mismatch."
     ),
     "upscaled": _quarantined(
         "It looks like a smaller video made larger, or out of focus. Look at it: if its detail is "
@@ -149,6 +151,10 @@ CODES: dict[str, Code] = {
     "takedown": Code(State.TOMBSTONED, "It was taken down; it will not come back."),
 }
 """Every code that an entry may carry."""
+OF_THE_SOURCE = ("not_a_video", "truncated", "decode_corrupt", "duration_mismatch", "upscaled")
+"""What a file is found to be after it was fetched, and another one in its place may not be."""
+UNEXPECTED = ("worker_killed", "defect")
+"""Under quarantine, but nothing that a look at the video explains: a run with them has failed."""
 
 
 class Ended(Exception):

@@ -1,6 +1,5 @@
 """The verbs of `hlvid-build` that make a benchmark from a spec; heavy things load when they run."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,13 +13,14 @@ from hlvid.build.telling import (
     print_json,
     say_next,
     tell,
+    then,
 )
 from hlvid.console import Progress, say
 from hlvid.errors import UserError
+from hlvid.files import shown
 
 if TYPE_CHECKING:
     from hlvid.build.engine import Tally
-    from hlvid.build.stage import Stage
     from hlvid.build.work import Work
 
 _HELP = {
@@ -170,12 +170,12 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Say how far the work is, and what became of every candidate so far."""
-    from hlvid.build.report import candidate_endings, counts
-    from hlvid.build.stages import STAGES
+    from hlvid.build.discover import DISCOVER
+    from hlvid.build.report import candidate_endings, counts, readable
 
     opened = _open(work, spec)
     endings = candidate_endings(opened)
-    stages = {s.name: [len(opened.entries(s)), len(opened.tasks(s))] for s in STAGES}
+    stages = {s.name: [len(opened.entries(s)), len(opened.tasks(s))] for s in readable(opened)}
     if as_json:
         content = {"stages": stages, "candidates": counts(endings)}
         if items:
@@ -187,7 +187,8 @@ def status(
         typer.echo("")
         print_counts(counts(endings))
         if items:
-            print_items(endings)
+            names = {task.item.id: task.item.input.locator for task in opened.tasks(DISCOVER)}
+            print_items(endings, names)
     say_next(opened, spec)
 
 
@@ -255,19 +256,22 @@ def takedown(
     as_json: AsJson = False,
 ) -> None:
     """Remove a video for good: its media go and cannot come back, its id and the reason stay."""
+    from hlvid.build.report import readable
     from hlvid.build.takedown import take_down
 
-    done = take_down(_open(work, spec), item, reason, alone=alone, dry_run=dry_run)
+    opened = _open(work, spec)
+    done = take_down(opened, item, reason, alone=alone, dry_run=dry_run)
     if as_json:
         print_json(vars(done))
     else:
         would = "would be " if dry_run else ""
         files = f"{done.num_files} files ({done.num_bytes} bytes)"
         typer.echo(f"{done.id} {would}tombstoned, {files} {would}removed")
+    readable(opened, tell=say)
     for other in done.also:
         say(f"{other} shows the same, and {'would go' if dry_run else 'was taken down'} too")
     if not dry_run:
-        say(f"next: hlvid-build dedup {spec} --work {work}")
+        then("dedup", spec, "--work", work)
 
 
 def rebuild(
@@ -329,16 +333,32 @@ def _run_verb(
     retry: list[str],
 ) -> "list[Tally]":
     from hlvid.build.engine import Shard, run_stage
+    from hlvid.build.report import damaged, readable
     from hlvid.build.stages import VERBS
 
     tallies = []
     part = Shard.parse(shard)
+    if only and not any(
+        only in (task.item.id, task.item.candidate)
+        for stage in readable(work)
+        for task in work.tasks(stage)
+    ):
+        raise UserError(
+            f"--only: {shown(only)} is no id of this set. See: hlvid-build status SPEC --items."
+        )
     if verb == "audit":
         from hlvid.build.audit import ask_all
 
-        ask_all(work, shard=part, tell=say)
+        ask_all(work, shard=part, only=only or None, tell=say)
+    if verb == "discover":
+        from hlvid.build.discover import passed_over
+
+        for sentence in passed_over(work):
+            say(sentence)
+    anew = damaged(work, retry) if verb == "fetch" else frozenset()
     for stage in VERBS[verb]:
-        bar = _Bar(work, stage, part.holds, only, retry)
+        todo = work.todo(stage, retry=retry, only=only or None, anew=anew)
+        bar = Progress(sum(part.holds(task.item.id) for task in todo), stage.name)
         tallies.append(
             run_stage(
                 work,
@@ -347,29 +367,11 @@ def _run_verb(
                 shard=part,
                 only=only or None,
                 retry=retry,
+                anew=anew,
                 tell=bar.advance,
             )
         )
     return tallies
-
-
-class _Bar:
-    """A stage's progress, told once there is some."""
-
-    def __init__(
-        self,
-        work: "Work",
-        stage: "Stage[Any, Any]",
-        holds: Callable[[str], bool],
-        only: str,
-        retry: list[str],
-    ) -> None:
-        todo = work.todo(stage, retry=retry, only=only or None)
-        self._progress = Progress(sum(1 for t in todo if holds(t.item.id)), stage.name)
-
-    def advance(self, num: int, note: str) -> None:
-        """Count a task as done."""
-        self._progress.advance(num, note)
 
 
 def _run_on_ray(

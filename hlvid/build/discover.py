@@ -1,7 +1,9 @@
 """What there is: from the spec's sources to candidates, and what is known of each without media.
 
 `list` turns every source of the spec into addresses; `discover` asks for what a site says of each.
-Both are asked once and then frozen in the journal: a later answer of the site changes nothing.
+What a site says is asked once and then frozen in the journal: a later answer changes nothing. Lists
+and folders of one's own are read again at each command, and where they are not there any more, what
+they last led to is what there is.
 """
 
 import hashlib
@@ -17,11 +19,13 @@ from hlvid.build.records import Candidate, Kind, Listing, Locator, Pin, Source
 from hlvid.build.spec import MAX_VIDEOS, SourceRules, check_url
 from hlvid.build.stage import Desk, Item, Nothing, Stage, no_parameters
 from hlvid.build.work import Work
+from hlvid.console import say
 from hlvid.datasets import VIDEO_SUFFIXES
 from hlvid.errors import UserError
 from hlvid.files import read_bytes, shown
 from hlvid.types import Record
 
+MAX_LOCATOR_CHARACTERS = 4096
 MAX_LIST_BYTES = 16 * 2**20
 _MAX_TITLE_CHARACTERS = 300
 UNKNOWN = "unknown"
@@ -36,12 +40,9 @@ class Addresses(Record):
 
 def _list_inputs(work: Work) -> Iterator[Item[Addresses]]:
     for rules in work.spec.sources:
-        folder = work.bench.spec_folder / (rules.path or "")
         locators: tuple[str, ...] = ()
-        if rules.kind == "list":
-            locators = tuple(_read_list(folder, rules.name))
-        elif rules.kind == "folder":
-            locators = tuple(_walk(folder, rules.name))
+        if rules.kind in ("list", "folder"):
+            locators = _own(work, rules)
         elif rules.kind == "url" and rules.url is not None:
             locators = (rules.url,)
         if len(locators) > rules.max_videos:
@@ -51,6 +52,59 @@ def _list_inputs(work: Work) -> Iterator[Item[Addresses]]:
                 f"several {rules.kind}s of it."
             )
         yield Item(rules.name, None, Addresses(rules=rules, locators=locators))
+
+
+def _own(work: Work, rules: SourceRules) -> tuple[str, ...]:
+    """What a list or a folder leads to; what it last led to where it is gone."""
+    path = work.bench.spec_folder / (rules.path or "")
+    is_list = rules.kind == "list"
+    is_there = path.is_file() if is_list else path.is_dir()
+    read = _read_list if is_list else _walk
+    if is_there and (found := tuple(read(path, rules.name))):
+        return found
+    before = [
+        line
+        for line in work.lines(LIST).values()
+        if line.entry["item"] == rules.name and line.entry["output"] is not None
+    ]
+    if not before:
+        if not is_there:
+            return tuple(read(path, rules.name))  # which says what is wrong
+        raise UserError(f"source {rules.name}: {shown(str(path))} leads to no video.")
+    last = max(before, key=lambda line: float(line.note.get("started_unix_seconds", 0.0)))
+    candidates = last.entry["output"]["candidates"]
+    say(
+        f"source {rules.name}: {shown(str(path))} {'is empty' if is_there else 'is gone'}. Its "
+        f"{len(candidates)} videos are those that were listed before."
+    )
+    return tuple(str(candidate["locator"]) for candidate in candidates)
+
+
+def passed_over(work: Work) -> Iterator[str]:
+    """A sentence for each folder with links, or files of kinds that are no video's here."""
+    for rules in work.spec.sources:
+        folder = work.bench.spec_folder / (rules.path or "")
+        if rules.kind != "folder" or not folder.is_dir():
+            continue
+        inside = [
+            Path(place) / each
+            for place, folders, names in os.walk(folder)
+            for each in (*folders, *names)
+        ]
+        num_links = sum(path.is_symlink() for path in inside)
+        others = {
+            path.suffix
+            for path in inside
+            if not path.name.lower().endswith(VIDEO_SUFFIXES) and not path.is_dir()
+        }
+        if num_links:
+            yield f"source {rules.name}: {num_links} links were passed over; none is followed."
+        if others:
+            kinds = ", ".join(sorted(shown(kind) for kind in others)[:5])
+            yield (
+                f"source {rules.name}: files of other kinds were passed over ({kinds}). Videos are "
+                f"{', '.join(VIDEO_SUFFIXES)}."
+            )
 
 
 def _list(addresses: Addresses, parameters: Nothing, desk: Desk) -> Listing:
@@ -90,6 +144,8 @@ def _read_list(path: Path, name: str) -> Iterator[str]:
         if not url or url.startswith("#"):
             continue
         try:
+            if len(url) > MAX_LOCATOR_CHARACTERS:
+                raise ValueError(f"url {shown(url)} is longer than {MAX_LOCATOR_CHARACTERS}")
             check_url(url)
         except ValueError as error:
             raise UserError(f"{path.name}:{number} (source {name}): {error}.") from None
@@ -102,7 +158,13 @@ def _walk(folder: Path, name: str) -> Iterator[str]:
         raise UserError(
             f"source {name}: {shown(str(folder))} is no folder. Name one, relative to the spec."
         )
-    for place, folders, names in os.walk(folder):
+
+    def refuse(error: OSError) -> None:
+        raise UserError(
+            f"source {name}: {shown(str(error.filename))} cannot be read ({error.strerror})."
+        ) from None
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
         folders.sort()
         for each in sorted(names):
             path = Path(place) / each
@@ -115,14 +177,41 @@ def _walk(folder: Path, name: str) -> Iterator[str]:
 
 
 def _discover_inputs(work: Work) -> Iterator[Item[Candidate]]:
-    """Every candidate once, as the first source of the spec that leads to it has it."""
+    """Every candidate once, as the first source of the spec that leads to it has it.
+
+    A licence or a pin that only a later source names is taken over; two that differ are refused.
+    """
     listings = {item.id: listing for item, listing in work.passed(LIST)}
-    seen: set[str] = set()
+    found: dict[str, Candidate] = {}
     for rules in work.spec.sources:
         for candidate in listings[rules.name].candidates if rules.name in listings else ():
-            if candidate.candidate_id not in seen:
-                seen.add(candidate.candidate_id)
-                yield Item(candidate.candidate_id, candidate.candidate_id, candidate)
+            known = found.get(candidate.candidate_id)
+            found[candidate.candidate_id] = _joined(known, candidate) if known else candidate
+    for name, candidate in found.items():
+        yield Item(name, name, candidate)
+
+
+def _joined(one: Candidate, other: Candidate) -> Candidate:
+    """What two sources say of one video.
+
+    Raises:
+        UserError: They contradict each other.
+    """
+    pin = {}
+    for field in ("sha256", "num_bytes"):
+        pin[field] = _either(one, other, field, getattr(one.pin, field), getattr(other.pin, field))
+    license_ = _either(one, other, "license", one.license, other.license)
+    return one.model_copy(update={"license": license_, "pin": Pin(**pin)})
+
+
+def _either(one: Candidate, other: Candidate, field: str, ours: Any, theirs: Any) -> Any:  # noqa: ANN401
+    if None not in (ours, theirs) and ours != theirs:
+        raise UserError(
+            f"sources {one.listing} and {other.listing}: both lead to {shown(one.locator)}, with "
+            f"{field} {shown(str(ours))} and {shown(str(theirs))}. Let them say the same, or leave "
+            "it out of one of the two."
+        )
+    return theirs if ours is None else ours
 
 
 def _discover(candidate: Candidate, parameters: Nothing, desk: Desk) -> Source:

@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +76,14 @@ def code_of_status(status: int, headers: Mapping[str, str]) -> Ended:
     return Ended(code, f"HTTP status {status}", after_seconds=after)
 
 
-def download(url: str, folder: Path, rules: FetchRules, pin: Pin) -> Path:
+def download(
+    url: str,
+    folder: Path,
+    rules: FetchRules,
+    pin: Pin,
+    *,
+    check: Callable[[], None] = lambda: None,
+) -> Path:
     """Fetch a file into a folder, going on with what lies there.
 
     Args:
@@ -84,6 +91,7 @@ def download(url: str, folder: Path, rules: FetchRules, pin: Pin) -> Path:
         folder: Holds nothing else, on a disk with room; what is unfinished stays in it.
         rules: Limits.
         pin: What is known of the bytes; the digest is not checked here.
+        check: Called at each block; raises `Ended` to stop, and what came stays.
 
     Raises:
         Ended: It could not be had; the code tells why and whether trying again may help.
@@ -95,7 +103,7 @@ def download(url: str, folder: Path, rules: FetchRules, pin: Pin) -> Path:
         try:
             _check(body, folder, rules, pin)
             body.total = body.total or pin.num_bytes
-            _receive(body, part, note, rules)
+            _receive(body, part, note, rules, check)
         finally:
             body.response.close()
     except urllib3.exceptions.IncompleteRead as error:
@@ -201,7 +209,9 @@ def _check(body: _Body, folder: Path, rules: FetchRules, pin: Pin) -> None:
         raise Ended("disk_full")
 
 
-def _receive(body: _Body, part: Path, note: Path, rules: FetchRules) -> None:
+def _receive(
+    body: _Body, part: Path, note: Path, rules: FetchRules, check: Callable[[], None]
+) -> None:
     """Write the body behind what is there, noting from time to time how much is safe."""
     num_bytes = saved = body.start
     if not body.start:
@@ -228,6 +238,7 @@ def _receive(body: _Body, part: Path, note: Path, rules: FetchRules) -> None:
                 file.write(block)
                 num_bytes += len(block)
                 pace.check(len(block))
+                check()
                 if num_bytes - saved >= SAVE_BYTES:
                     save()
         finally:

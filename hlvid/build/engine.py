@@ -87,6 +87,7 @@ def run_stage(
     shard: Shard | None = None,
     only: str | None = None,
     retry: Sequence[str] = (),
+    anew: frozenset[str] = frozenset(),
     tell: Tell | None = None,
 ) -> Tally:
     """Do what is left of a stage and publish its manifest.
@@ -99,6 +100,8 @@ def run_stage(
         shard: The part to do; all by default.
         only: One item or candidate; None for all.
         retry: Codes that are tried again although they would not be.
+        anew: Candidates that are done again although they passed, whatever bytes they had: their
+            source was mended.
         tell: Called after each task.
 
     Raises:
@@ -111,14 +114,14 @@ def run_stage(
             f"{stage.name}: cannot be sharded. It stays on one host, so that one pace holds for "
             "all requests; shard the stages after it."
         )
-    todo = work.todo(stage, retry=retry, only=only)
+    todo = work.todo(stage, retry=retry, only=only, anew=anew)
     if stage.needs_all and stage.after is not None and work.num_pending(stage.after):
         todo = []
     todo = [task for task in todo if shard.holds(task.item.id)]
     if shard.count == 1:
         wanted = frozenset(scratch_name(stage.name, t.key) for t in work.tasks(stage))
         sweep(work.folder, stage.name, wanted)
-    stopped_by = _do(work, stage, todo, num_workers, shard, tell) if todo else None
+    stopped_by = _do(work, stage, todo, num_workers, shard, anew, tell) if todo else None
     sha256 = work.publish(stage)
     if stopped_by is not None:
         code = CODES[stopped_by]
@@ -135,12 +138,13 @@ def _do(
     todo: Sequence[Task[Any]],
     num_workers: int,
     shard: Shard,
+    anew: frozenset[str],
     tell: Tell | None,
 ) -> str | None:
     """Do tasks and note each; the code that stopped the run, if one did."""
     lines = work.lines(stage)
     with journal.Writer(work.journal_folder(stage) / shard.file_name) as writer:
-        done = _executed(work, stage, todo, num_workers)
+        done = _executed(work, stage, todo, num_workers, anew)
         try:
             for task, finished in done:
                 known = lines.get(task.key)
@@ -156,7 +160,11 @@ def _do(
 
 
 def _executed(
-    work: Work, stage: Stage[Any, Any], todo: Sequence[Task[Any]], num_workers: int
+    work: Work,
+    stage: Stage[Any, Any],
+    todo: Sequence[Task[Any]],
+    num_workers: int,
+    anew: frozenset[str],
 ) -> Generator[pool.Done, None, None]:
     if stage.runs_on == "network":
         rules = work.spec.fetch
@@ -167,7 +175,7 @@ def _executed(
             work.bench,
             num_workers=rules.num_parallel,
             pacer=pacer,
-            pins=lambda task: _pin(lines.get(task.key)),
+            pins=lambda task: None if task.item.candidate in anew else _pin(lines.get(task.key)),
         )
     if num_workers == 0 or stage.runs_on == "here":
         return pool.in_this_process(todo, work.bench)

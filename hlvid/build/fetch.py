@@ -87,7 +87,7 @@ def _download(wanted: Wanted, folder: Path, desk: Desk) -> Path:
     def once() -> Path:
         nonlocal num_requests
         num_requests += 1
-        return download(wanted.locator, folder, rules, wanted.pin)
+        return download(wanted.locator, folder, rules, wanted.pin, check=pacer.check)
 
     try:
         return persevere(once, rules, pacer)

@@ -19,7 +19,7 @@ from hlvid.build.hub import client, content
 from hlvid.build.lint import check_evidence, check_rules, flags, letter_balance
 from hlvid.build.lock import LOCK_FILE, Lock, LockLine
 from hlvid.build.lock import content_sha256 as draft_sha256
-from hlvid.build.questions import Draft, add
+from hlvid.build.questions import Draft, add, read_file
 from hlvid.build.rows import COLUMNS, Row, content_sha256, default_row, question_of
 from hlvid.console import progress
 from hlvid.datasets import released
@@ -148,12 +148,17 @@ def write(folder: Path, imported: Imported) -> None:
     """Write questions, lock and report; existing ones of another content are not touched.
 
     Raises:
-        UserError: A lock with other lines lies there.
+        UserError: A lock with other lines, or other questions, lie there.
     """
     path, data = folder / LOCK_FILE, imported.lock.to_bytes()
     if path.exists() and path.read_bytes() != data:
         raise UserError(
             f"{path}: holds other lines. Name another folder: a lock is never replaced."
+        )
+    questions = folder / "questions" / "hlvid.jsonl"
+    if questions.exists() and read_file(questions, Draft) != list(imported.drafts):
+        raise UserError(
+            f"{questions}: was changed since it was imported. Move it away, or name another folder."
         )
     add(folder / "questions", "hlvid", imported.drafts)
     write_json(folder / "report.json", dict(imported.report))

@@ -13,7 +13,10 @@ def link_or_copy(source: Path, target: Path) -> None:
     Raises:
         UserError: The place cannot be written.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{target.parent}: cannot be made ({error.strerror}).", 1) from None
     try:
         os.link(source, target)
     except OSError:

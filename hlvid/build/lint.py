@@ -7,7 +7,7 @@ must notice and questions that it must let pass.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hlvid.build.codes import CODES, Ended, clean
@@ -21,7 +21,7 @@ from hlvid.build.work import Work
 from hlvid.errors import UserError
 from hlvid.files import shown
 from hlvid.prompt import render
-from hlvid.types import Identifier, Record
+from hlvid.types import Evidence, Identifier, Record
 
 LONGER_BY = 1.5
 """A right option so many times as long as the longest wrong one stands out."""
@@ -166,7 +166,18 @@ def check_evidence(draft: Draft, duration_seconds: float, width: int, height: in
     """
     if not draft.evidence:
         raise Ended("no_evidence")
-    for each in draft.evidence:
+    check_places(draft.evidence, duration_seconds, width, height)
+
+
+def check_places(
+    evidence: Iterable[Evidence], duration_seconds: float, width: int, height: int
+) -> None:
+    """Refuse evidence that is not in the video.
+
+    Raises:
+        Ended: evidence_outside, or box_outside.
+    """
+    for each in evidence:
         # A frame is shown a little longer than its time says.
         if each.end_seconds > duration_seconds + 0.5:
             detail = f"until {each.end_seconds:g} s of {duration_seconds:g} s"

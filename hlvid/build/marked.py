@@ -5,7 +5,9 @@ from itertools import combinations
 from pathlib import Path
 
 from hlvid.build.agreement import box_overlap, overlap
-from hlvid.build.annotate import ANSWERS_FILE, PACK_FILE, Pack
+from hlvid.build.annotate import ANSWERS_FILE, PACK_FILE, Pack, Task
+from hlvid.build.codes import as_sentence
+from hlvid.build.lint import check_places
 from hlvid.build.questions import Reply, read_file, wording_sha256
 from hlvid.errors import UserError
 from hlvid.files import id_order, read_json
@@ -20,11 +22,14 @@ def evidence_of(questions: Iterable[Question], packs: Sequence[Path]) -> list[Ma
         packs: Folders of packs that came back.
 
     Raises:
-        UserError: A pack is not in order, or answers other wordings.
+        UserError: A pack is not in order, answers other wordings, or points past a video's end or
+            out of its frames; or an answer is withheld.
     """
     replies: dict[str, dict[str, Reply]] = {}
+    films: dict[str, Task] = {}
     for folder in packs:
         pack = read_json(folder / PACK_FILE, Pack)
+        films |= {task.video_id: task for task in pack.tasks}
         for reply in read_file(folder / ANSWERS_FILE, Reply):
             if reply.annotator != pack.annotator:
                 raise UserError(f"{folder.name}: holds a reply of {reply.annotator}.")
@@ -35,13 +40,23 @@ def evidence_of(questions: Iterable[Question], packs: Sequence[Path]) -> list[Ma
         wording = wording_sha256(question.video_id, question.stem, question.choices)
         if any(each.wording_sha256 != wording for each in said):
             raise UserError(f"question {question.question_id}: was answered in another wording.")
+        film = films.get(question.video_id)
+        for each in said:
+            with as_sentence(f"question {question.question_id}, reply of {each.annotator}"):
+                if film is not None:
+                    check_places(each.evidence, film.duration_seconds, film.width, film.height)
         if said:
             found.append(_marked(question, said))
     return found
 
 
 def _marked(question: Question, said: Sequence[Reply]) -> Marked:
-    right = question.choices[ord(question.answer or "A") - ord("A")]
+    if question.answer is None:
+        raise UserError(
+            f"question {question.question_id}: its answer is withheld, so nobody knows who agrees. "
+            "Gather evidence where the answers are."
+        )
+    right = question.choices[ord(question.answer) - ord("A")]
     agreeing = [reply for reply in said if reply.choice == right]
     places: list[Evidence] = []
     for each in (place for reply in agreeing for place in reply.evidence):

@@ -9,17 +9,21 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 from hlvid.build.codes import CODES, Ended
 from hlvid.build.spec import FetchRules
+from hlvid.console import say
 from hlvid.errors import UserError
 from hlvid.files import write_json
 
 MAX_PAUSE_SECONDS = 6 * 3600.0
 """Whatever a server asks for."""
 MAX_BACKOFF_SECONDS = 60.0
+TOLD_FROM_SECONDS = 5.0
+"""Shorter pauses are not told of."""
 
 T = TypeVar("T")
 
@@ -36,7 +40,7 @@ class Pacer:
         self._note = note
         self._between = seconds_between
         self._lock = threading.Lock()
-        self._next = 0.0
+        self._next = self._told = 0.0
         self._stopping = threading.Event()
 
     def wait(self, *, is_site: bool) -> None:
@@ -53,7 +57,17 @@ class Pacer:
                     if is_site:
                         self._next = now + self._between
                     return
+            self._tell(until)
             self.sleep(until - now)
+
+    def _tell(self, until: float) -> None:
+        """Say once that all wait for the end of a pause."""
+        with self._lock:
+            is_told = until <= self._told or until != self._paused_until()
+            self._told = max(self._told, until) if not is_told else self._told
+        if not is_told and until - time.time() > TOLD_FROM_SECONDS:
+            then = datetime.fromtimestamp(until).astimezone().strftime("%H:%M:%S")
+            say(f"paused until {then}: a server asked for it ({self._note.name} notes it)")
 
     def sleep(self, seconds: float) -> None:
         """Block for a time.
@@ -63,6 +77,15 @@ class Pacer:
         """
         if self._stopping.wait(seconds):
             raise Ended("network", "stopped before it was asked for")
+
+    def check(self) -> None:
+        """Go on, unless the run is being stopped.
+
+        Raises:
+            Ended: network, where it is.
+        """
+        if self._stopping.is_set():
+            raise Ended("network", "stopped before it was done")
 
     def pause(self, seconds: float) -> None:
         """Let nothing go out for a time; a longer pause that runs already stays."""

@@ -77,14 +77,17 @@ def stops(code: str | None) -> bool:
 
 
 def _ended(error: Exception) -> Ended:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Ended("disk_full")
-    # Files are written by functions that turn a full disk into a sentence.
-    if isinstance(error, UserError) and "No space left" in str(error):
-        return Ended("disk_full")
     # `probe` looks at three places only: damage between them shows when all is decoded.
     if isinstance(error, BrokenVideo | LostFrame):
         return Ended("decode_corrupt", str(error).partition(": ")[2].partition(". ")[0])
+    # Files are written by functions that turn what the disk says into a sentence.
+    cause = error.__context__ if isinstance(error, UserError) else error
+    if isinstance(cause, OSError):
+        if cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return Ended("disk_full")
+        return Ended("io_error", errno.errorcode.get(cause.errno or 0, type(cause).__name__))
+    if isinstance(error, MemoryError):
+        return Ended("no_memory")
     return Ended("defect", type(error).__name__)
 
 

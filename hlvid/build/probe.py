@@ -139,7 +139,8 @@ def _check_info(info: VideoInfo, suspect: Suspect, rules: Rules) -> None:
         raise Ended("duration_mismatch", f"{seconds:.3f} s, where the site said {said:g} s")
     if info.codec not in wanted.codecs:
         raise Ended("codec", info.codec)
-    if info.height < wanted.min_height:
+    # A narrow upright video has many lines and few pixels: its shorter side counts.
+    if min(info.width, info.height) < wanted.min_height:
         raise Ended("too_low", f"{info.width}x{info.height}; {wanted.min_height} lines are asked")
     if info.is_hdr:
         raise Ended("hdr", f"{info.transfer}, {info.bit_depth} bits")

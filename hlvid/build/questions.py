@@ -101,7 +101,9 @@ class Written:
     replies: Mapping[str, tuple[Reply, ...]]
     """Question -> its replies, one a person."""
     rulings: Mapping[str, Ruling]
-    """Question -> the last ruling on its wording of now."""
+    """Question -> the last ruling on its wording of now, where all who ruled are of one mind."""
+    contested: Mapping[str, tuple[str, ...]]
+    """Question -> who ruled on it differently."""
 
 
 def wording_sha256(video_id: str, stem: str, choices: Iterable[str]) -> str:
@@ -128,28 +130,31 @@ def read(folder: Path) -> Written:
             )
         if reply.annotator != draft.author:
             replies.setdefault(reply.question_id, {})[reply.annotator] = reply
+    rulings, contested = _rulings(folder, drafts)
     return Written(
         drafts=tuple(sorted(drafts.values(), key=lambda d: id_order(d.question_id))),
         replies={q: tuple(by[name] for name in sorted(by)) for q, by in replies.items()},
-        rulings=_rulings(folder, drafts),
+        rulings=rulings,
+        contested=contested,
     )
 
 
-def _rulings(folder: Path, drafts: Mapping[str, Draft]) -> dict[str, Ruling]:
-    """The last word of each who ruled, where they are of one mind."""
+def _rulings(
+    folder: Path, drafts: Mapping[str, Draft]
+) -> tuple[dict[str, Ruling], dict[str, tuple[str, ...]]]:
+    """The last word of those who ruled with one mind; who did not, by question."""
     found: dict[str, dict[str, Ruling]] = {}
     for ruling in read_all(folder / "rulings", Ruling):
         draft = drafts.get(ruling.question_id)
         if draft is not None and draft.wording_sha256 == ruling.wording_sha256:
             found.setdefault(ruling.question_id, {})[ruling.adjudicator] = ruling
-    for question_id, by in found.items():
-        if len({ruling.decision for ruling in by.values()}) > 1:
-            raise UserError(
-                f"question {question_id}: {' and '.join(sorted(by))} rule differently. Let them "
-                "settle it, and take one ruling out.",
-                exit_code=1,
-            )
-    return {question_id: by[max(by)] for question_id, by in found.items()}
+    contested = {
+        question_id: tuple(sorted(by))
+        for question_id, by in found.items()
+        if len({ruling.decision for ruling in by.values()}) > 1
+    }
+    settled = {name: by[max(by)] for name, by in found.items() if name not in contested}
+    return settled, contested
 
 
 def read_all(folder: Path, type_: type[R], *, max_lines: int = MAX_LINES) -> list[R]:
@@ -160,7 +165,10 @@ def read_all(folder: Path, type_: type[R], *, max_lines: int = MAX_LINES) -> lis
     """
     found: list[R] = []
     for path in sorted(folder.glob("*.jsonl")):
-        found += read_file(path, type_, max_lines=max_lines)
+        try:
+            found += read_file(path, type_, max_lines=max_lines)
+        except UserError as error:
+            raise UserError(f"{folder.name}/{error}", exit_code=error.exit_code) from None
     return found
 
 
@@ -215,12 +223,13 @@ def add(folder: Path, name: str, records: Sequence[Record]) -> Path:
 def give_ruling(
     folder: Path, question_id: str, decision: str, *, reason: str, adjudicator: str
 ) -> Ruling:
-    """Append a ruling on a question's wording of now.
+    """Append a ruling on a question's wording of now; one caller at a time.
 
     Raises:
         UserError: There is no such question, or the ruling is not in order.
     """
-    draft = next((d for d in read(folder).drafts if d.question_id == question_id), None)
+    drafts = _distinct(read_all(folder / "questions", Draft))
+    draft = next((d for d in drafts if d.question_id == question_id), None)
     if draft is None:
         raise UserError(f"rule: {shown(question_id)} is no question. See: hlvid-build questions.")
     fields = {

@@ -4,8 +4,10 @@ What the network said is taken as it was noted; what was computed from it is com
 folder of its own that is removed at the end.
 """
 
+import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from hlvid.build.report import content_digests
 from hlvid.build.stage import Stage
 from hlvid.build.stages import STAGES
 from hlvid.build.work import TOMBSTONES_FILE, Work, all_media
+from hlvid.files import CACHE_VARIABLE
 
 FOLDER = "rebuild"
 
@@ -62,17 +65,42 @@ def rebuild(
         shutil.rmtree(folder, ignore_errors=True)
         try:
             again = _empty_copy(work)
-            done = _compared(work, again, num_workers, tell)
-            if package is None:
-                return done
-            if done.differences:
-                told = "package: is not made again, since what it is made of differs"
-                return replace(done, differences=(*done.differences, told))
-            if tell:
-                tell("package")
-            return _with_package(done, again, package)
+            with _own_cache(folder / "cache"):
+                return _made_again(work, again, num_workers, package, tell)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _own_cache(folder: Path) -> Iterator[None]:
+    """Forget what earlier commands noted of the store's files: that is to be made again too."""
+    before = os.environ.get(CACHE_VARIABLE)
+    os.environ[CACHE_VARIABLE] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[CACHE_VARIABLE]
+        else:
+            os.environ[CACHE_VARIABLE] = before
+
+
+def _made_again(
+    work: Work,
+    again: Work,
+    num_workers: int,
+    package: Path | None,
+    tell: Callable[[str], None] | None,
+) -> Rebuilt:
+    done = _compared(work, again, num_workers, tell)
+    if package is None:
+        return done
+    if done.differences:
+        told = "package: is not made again, since what it is made of differs"
+        return replace(done, differences=(*done.differences, told))
+    if tell:
+        tell("package")
+    return _with_package(done, again, package)
 
 
 def _empty_copy(work: Work) -> Work:

@@ -2,18 +2,18 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hlvid.build.clip import clips_of
-from hlvid.build.codes import CODES, State
+from hlvid.build.codes import CODES, OF_THE_SOURCE, State
 from hlvid.build.dedup import MATCH
 from hlvid.build.discover import DISCOVER, LIST
 from hlvid.build.records import Entry
 from hlvid.build.stage import Stage
-from hlvid.build.stages import CANDIDATE_STAGES, CLIP_STAGES, STAGES
+from hlvid.build.stages import CANDIDATE_STAGES, CLIP_STAGES, QUESTION_STAGES, STAGES
 from hlvid.build.work import Work, all_media
 from hlvid.errors import UserError
 from hlvid.files import digest_records, sha256_file, write_bytes
@@ -60,11 +60,43 @@ def source_endings(work: Work) -> list[Ending]:
     return [replace(e, state=LISTED) if e.state == SELECTED else e for e in found]
 
 
-def troubles(work: Work) -> list[Ending]:
-    """What failed or is quarantined, whatever its stage, in the order of stages."""
+def readable(
+    work: Work, *, tell: Callable[[str], None] | None = None
+) -> tuple[Stage[Any, Any], ...]:
+    """The stages, those of questions only where what people wrote can be read.
+
+    A bad line of theirs keeps no video from being made or taken down.
+
+    Args:
+        work: The work folder.
+        tell: Called with what is wrong.
+    """
+    try:
+        for stage in QUESTION_STAGES:
+            work.tasks(stage)
+    except UserError as error:
+        if tell:
+            tell(str(error))
+        return tuple(stage for stage in STAGES if stage not in QUESTION_STAGES)
+    return STAGES
+
+
+def damaged(work: Work, codes: Sequence[str]) -> frozenset[str]:
+    """Candidates whose file, once fetched, ended with one of some codes that tell of the file."""
+    wanted = set(codes) & set(OF_THE_SOURCE)
+    return frozenset(
+        entry.candidate
+        for stage in (*CANDIDATE_STAGES, *CLIP_STAGES)
+        for entry in work.entries(stage)
+        if entry.code in wanted and entry.candidate is not None
+    )
+
+
+def troubles(work: Work, stages: Sequence[Stage[Any, Any]] = STAGES) -> list[Ending]:
+    """What failed or is quarantined in some stages, in their order."""
     return [
         Ending(e.item, str(e.state), stage.name, e.code, e.detail)
-        for stage in STAGES
+        for stage in stages
         for e in work.entries(stage)
         if e.state in (State.FAILED, State.QUARANTINED)
     ]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hlvid.build.telling import PARTIAL, print_json
+from hlvid.build.telling import PARTIAL, print_json, then
 from hlvid.console import say
 from hlvid.errors import UserError
 
@@ -119,7 +119,7 @@ def take_in(
         else:
             raise UserError(f"{source}: is no folder. Say --kind write or --kind answer.")
         typer.echo(f"{number} {what} from {source.name}")
-    say(f"next: hlvid-build run {spec} --work {work}")
+    then("run", spec, "--work", work)
 
 
 @annotating.command(epilog=_examples("annotate serve packs/ann --port 8765"))
@@ -200,9 +200,10 @@ def rule(
 
     opened = _open(work, spec)
     folder = opened.bench.spec_folder / opened.spec.questions.folder
-    give_ruling(folder, question, decision, reason=reason, adjudicator=by)
+    with opened.locked("rulings"):
+        give_ruling(folder, question, decision, reason=reason, adjudicator=by)
     typer.echo(f"{question}: {decision}")
-    say(f"next: hlvid-build adjudicate {spec} --work {work}")
+    then("adjudicate", spec, "--work", work)
 
 
 def controls(as_json: AsJson = False) -> None:
@@ -242,7 +243,7 @@ def split(spec: Spec, work: WorkFolder = Path("work"), as_json: AsJson = False) 
             reason = f" ({line.reason})" if line.reason else ""
             typer.echo(f"{line.number} {line.split} {line.event} {line.question_id}{reason}")
     say(f"{LOCK_FILE}: {len(lock.active)} questions, {events or 'nothing new'}")
-    say(f"next: hlvid-build package {spec} --work {work} --out DIR")
+    then("package", spec, "--work", work, "--out", "DIR")
 
 
 def package(
@@ -265,7 +266,7 @@ def package(
         for name, sha256 in manifest.content_sha256.items():
             typer.echo(f"  {name:20} {sha256}")
     say(f"{manifest.num_questions} questions on {manifest.num_videos} videos")
-    say(f"next: hlvid-build verify {out}")
+    then("verify", out)
 
 
 def verify(

@@ -173,6 +173,8 @@ def fetched(url: str, format_id: str | None, folder: Path, desk: Desk) -> tuple[
         sizes = progress.get("downloaded_bytes"), progress.get("total_bytes")
         if max(size or 0 for size in sizes) > rules.max_bytes:
             raise _TooLarge(f"more than {rules.max_bytes} bytes")
+        if desk.pacer is not None:
+            desk.pacer.check()
 
     def once() -> Mapping[str, Any]:
         # What an earlier attempt left may be of another version of the file.

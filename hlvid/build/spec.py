@@ -168,13 +168,13 @@ def read_spec(path: Path) -> Spec:
         content = tomllib.loads(data.decode())
     except UnicodeDecodeError:
         raise UserError(f"{path.name}: is not UTF-8. Allowed is a TOML file in UTF-8.") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(
             f"{path.name}: is not TOML ({shown(str(error))[1:-1]}). "
             "See: hlvid-build init, which writes an example."
         ) from None
-    _refuse_times(content, path.name)
     try:
+        _refuse_times(content, path.name)
         return parse_record(canonical_json(content), Spec, where=path.name)
     except ValueError:
         raise UserError(f"{path.name}: holds inf or nan. Allowed are numbers.") from None
@@ -211,3 +211,5 @@ def _refuse_times(content: Mapping[str, Any], where: str) -> None:
                 raise UserError(f"{where}: field {shown(key)} is a date. Write it in quotes.")
             if isinstance(each, Mapping):
                 _refuse_times(each, where)
+            elif isinstance(each, list):
+                _refuse_times({key: each}, where)

@@ -17,8 +17,9 @@ from hlvid.build.dedup import FINGERPRINT, MATCH, join, likeness, made_by
 from hlvid.build.discover import DISCOVER
 from hlvid.build.fetch import FETCH
 from hlvid.build.records import Clip, Media
+from hlvid.build.report import readable
 from hlvid.build.stage import scratch_name, sweep
-from hlvid.build.stages import CANDIDATE_STAGES, CLIP_STAGES, STAGES
+from hlvid.build.stages import CANDIDATE_STAGES, CLIP_STAGES
 from hlvid.build.work import Tombstone, Work
 from hlvid.errors import UserError
 from hlvid.files import canonical_json, parse_record, shown
@@ -92,7 +93,7 @@ def take_down(
     for stage in _MEDIA_STAGES:
         journal.drop(work.journal_folder(stage), dead)
     work.reload()
-    for stage in STAGES:
+    for stage in readable(work):
         work.publish(stage)
         tasks = [task for task in work.tasks(stage) if work.tombstone_of(task.item) is None]
         sweep(work.folder, stage.name, frozenset(scratch_name(stage.name, t.key) for t in tasks))

@@ -1,12 +1,16 @@
 """How the verbs of `hlvid-build` tell what was done, what came of it, and what to do next."""
 
 import json
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from hlvid.build.codes import UNEXPECTED
 from hlvid.console import say
+from hlvid.files import shown
 
 if TYPE_CHECKING:
     from hlvid.build.engine import Tally
@@ -35,26 +39,36 @@ def tell(work: "Work", spec: Path, verb: str, tallies: "list[Tally]", *, as_json
 
 def say_next(work: "Work", spec: Path, after: str | None = None) -> None:
     """Say what failed and what helps, and the command that goes on."""
-    from hlvid.build.report import troubles
+    from hlvid.build.report import readable, troubles
     from hlvid.build.stages import VERBS
 
-    for code, advice in {trouble.code: trouble.advice for trouble in troubles(work)}.items():
+    for code, advice in {
+        trouble.code: trouble.advice for trouble in troubles(work, readable(work))
+    }.items():
         say(f"{code}: {advice}")
-    where = f"{spec} --work {work.folder}"
+    where = spec, "--work", work.folder
+    known = readable(work, tell=say)
     for verb in ORDER:
         stages = VERBS[verb]
+        if not set(stages) <= set(known):
+            return
         if any(len(work.tasks(s)) > len(work.entries(s)) for s in stages):
-            say(f"next: hlvid-build {verb} {where}")
+            then(verb, *where)
             return
         if verb == after and any(work.tasks(s) for s in stages):
             following = ORDER[ORDER.index(verb) + 1 :]
             if following:
-                say(f"next: hlvid-build {following[0]} {where}")
+                then(following[0], *where)
                 return
     if work.entries(VERBS["adjudicate"][0]):
-        say(f"next: hlvid-build split {where}")
+        then("split", *where)
         return
-    say(f"next: hlvid-build report {where} --reconcile")
+    then("report", *where, "--reconcile")
+
+
+def then(verb: str, *words: object) -> None:
+    """Say which command goes on, ready to be pasted."""
+    say(f"next: {shlex.join(['hlvid-build', verb, *map(str, words)])}")
 
 
 def leave(work: "Work", *, failures_only: bool = False) -> None:
@@ -63,10 +77,14 @@ def leave(work: "Work", *, failures_only: bool = False) -> None:
     Candidates and questions that wait for a person's look are no failure. Sources, and the
     comparison of all clips, are: what comes after them lacks something.
     """
-    from hlvid.build.report import candidate_endings, source_endings, troubles
+    from hlvid.build.report import candidate_endings, readable, source_endings, troubles
 
     sources, candidates = source_endings(work), candidate_endings(work)
-    bad = [each for each in troubles(work) if each.state == "failed" or each.blocks]
+    bad = [
+        each
+        for each in troubles(work, readable(work))
+        if each.state == "failed" or each.blocks or each.code in UNEXPECTED
+    ]
     if not failures_only:
         bad += [each for each in (*sources, *candidates) if each.state == "pending"]
     if bad:
@@ -85,8 +103,9 @@ def print_counts(found: dict[str, int]) -> None:
         typer.echo(f"  {number:6} {name}")
 
 
-def print_items(endings: "list[Ending]") -> None:
-    """One line an item."""
+def print_items(endings: "list[Ending]", names: Mapping[str, str]) -> None:
+    """One line an item, with the address or file that its id stands for."""
     typer.echo("")
     for e in endings:
-        typer.echo(f"{e.id}  {e.state}  {e.stage}  {e.code or ''}  {e.detail or ''}".rstrip())
+        told = (e.id, e.state, e.stage, e.code or "", e.detail or "", shown(names.get(e.id, "")))
+        typer.echo("  ".join(told))

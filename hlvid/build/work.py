@@ -193,7 +193,12 @@ class Work:
                 yield items[entry.item], entry.output
 
     def todo(
-        self, stage: Stage[I, Any], *, retry: Sequence[str] = (), only: str | None = None
+        self,
+        stage: Stage[I, Any],
+        *,
+        retry: Sequence[str] = (),
+        only: str | None = None,
+        anew: frozenset[str] = frozenset(),
     ) -> list[Task[I]]:
         """What is left to do: never done, worth another try, or its media are gone.
 
@@ -201,12 +206,18 @@ class Work:
             stage: The stage.
             retry: Codes that are tried again although they would not be.
             only: An item, or a candidate; None for all.
+            anew: Candidates that are done again although they passed.
         """
         known = {entry.item: entry for entry in self.entries(stage)}
         wanted = [
             task for task in self.tasks(stage) if only in (None, task.item.id, task.item.candidate)
         ]
-        return [task for task in wanted if self._is_open(known.get(task.item.id), retry)]
+        return [
+            task
+            for task in wanted
+            if self._is_open(known.get(task.item.id), retry)
+            or (task.item.candidate in anew and self.tombstone_of(task.item) is None)
+        ]
 
     def num_pending(self, stage: Stage[Any, Any]) -> int:
         """Items that the stage, or one before it, has not ended for."""

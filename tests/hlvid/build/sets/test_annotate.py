@@ -212,6 +212,13 @@ def test_evidence_of_a_release_has_ids_spans_boxes_and_agreement_only(desk, tmp_
     path = tmp_path / "evidence" / "hlvid.jsonl"
     assert read_jsonl(path, Marked) == found
     assert "say" not in path.read_text()
+    withheld = [q.model_copy(update={"answer": None}) for q in benchmark.questions]
+    with pytest.raises(UserError, match="question 0: its answer is withheld"):
+        evidence_of(withheld, [tmp_path / "bob"])
+    beyond = (tmp_path / "bob" / ANSWERS_FILE).read_text().replace("1.2", "900.0")
+    (tmp_path / "bob" / ANSWERS_FILE).write_text(beyond)
+    with pytest.raises(UserError, match="question 0, reply of bob: evidence_outside"):
+        evidence_of(benchmark.questions, [tmp_path / "bob"])
 
 
 @pytest.fixture

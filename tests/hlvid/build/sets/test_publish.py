@@ -155,6 +155,7 @@ def test_the_lock_gives_the_rows_of_a_release_back_exactly(tmp_path):
     from hlvid.build.import_release import import_release, rows_of, write
     from hlvid.build.lock import read_lock
     from hlvid.build.questions import Draft, read_file
+    from hlvid.errors import UserError
 
     rows = release(tmp_path / "in")
     imported = import_release(tmp_path / "in")
@@ -167,6 +168,12 @@ def test_the_lock_gives_the_rows_of_a_release_back_exactly(tmp_path):
     assert default_row(question_of(first, lock.active[0])) == rows[0]
     again = import_release(tmp_path / "in")
     write(tmp_path / "out", again)
+    path = tmp_path / "out" / "questions" / "hlvid.jsonl"
+    path.write_text(path.read_text().replace(drafts[0].stem, f"{drafts[0].stem} Mended."))
+    edited = path.read_bytes()
+    with pytest.raises(UserError, match="was changed since it was imported"):
+        write(tmp_path / "out", again)
+    assert path.read_bytes() == edited
 
 
 def test_every_check_speaks_of_a_release(tmp_path):

@@ -166,6 +166,32 @@ def test_control_sets_and_an_unruly_ruling(desk, draft):
         call(desk, "rule", "SPEC", *words, *at(desk))
 
 
+def test_rulings_at_once_are_all_kept(desk, draft):
+    drafts = [draft(i, desk.clips[0]) for i in range(4)]
+    desk.write(drafts)
+    program = Path(sys.executable).with_name("hlvid-build")
+    running = [
+        subprocess.Popen(
+            [
+                program,
+                "rule",
+                desk.shop.spec,
+                d.question_id,
+                "accept",
+                "--by",
+                "zoe",
+                "--reason",
+                "r",
+            ]
+            + [str(word) for word in at(desk)],
+            stdout=subprocess.DEVNULL,
+        )
+        for d in drafts
+    ]
+    assert [one.wait() for one in running] == [0] * 4
+    assert set(read(desk.folder).rulings) == {d.question_id for d in drafts}
+
+
 def test_a_file_of_the_same_name_takes_nothing_out_unless_told_so(desk, draft, reply, tmp_path):
     drafts = [draft(i, desk.clips[0]) for i in range(2)]
     for kind, lines in (("write", drafts), ("answer", [reply(each, "bob") for each in drafts])):
