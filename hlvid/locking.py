@@ -1,9 +1,31 @@
 """Locks of files against other processes."""
 
 import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hlvid.errors import UserError
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file against other processes; the file is made with its folder.
+
+    Raises:
+        UserError: The file cannot be opened.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be opened ({error.strerror}).", exit_code=1) from None
+    try:
+        lock(descriptor, path)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def lock(descriptor: int, path: Path, *, waits: bool = True) -> bool:

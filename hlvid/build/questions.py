@@ -30,6 +30,7 @@ from hlvid.files import (
     write_jsonl,
 )
 from hlvid.grading import is_failure
+from hlvid.locking import locked
 from hlvid.prompt import INSTRUCTION
 from hlvid.types import Evidence, Identifier, ProbeAnswer, Record, Sha256
 
@@ -241,8 +242,9 @@ def give_ruling(
     }
     ruling = parse_record(canonical_json(fields), Ruling, where="rule")
     path = folder / "rulings" / f"{adjudicator}.jsonl"
-    before = read_file(path, Ruling) if path.exists() else []
-    add(folder / "rulings", adjudicator, [*before, ruling])
+    with locked(path.with_name(f".{path.name}.lock")):
+        before = read_file(path, Ruling) if path.exists() else []
+        add(folder / "rulings", adjudicator, [*before, ruling])
     return ruling
 
 

@@ -200,8 +200,7 @@ def rule(
 
     opened = _open(work, spec)
     folder = opened.bench.spec_folder / opened.spec.questions.folder
-    with opened.locked("rulings"):
-        give_ruling(folder, question, decision, reason=reason, adjudicator=by)
+    give_ruling(folder, question, decision, reason=reason, adjudicator=by)
     typer.echo(f"{question}: {decision}")
     then("adjudicate", spec, "--work", work)
 

@@ -12,7 +12,6 @@ spec, what it does not touch is still done.
 """
 
 import itertools
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +35,7 @@ from hlvid.files import (
     sha256_file,
     write_jsonl,
 )
-from hlvid.locking import lock
+from hlvid.locking import locked
 from hlvid.types import Identifier, Record
 
 TOMBSTONES_FILE = "tombstones.jsonl"
@@ -261,17 +260,8 @@ class Work:
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
         """Hold a lock of the folder against other processes."""
-        path = self.folder / f".{name}.lock"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise UserError(f"{path}: cannot be opened ({error.strerror}).", exit_code=1) from None
-        try:
-            lock(descriptor, path)
+        with locked(self.folder / f".{name}.lock"):
             yield
-        finally:
-            os.close(descriptor)
 
     def _entry(self, task: Task[Any], lines: dict[str, journal.Line]) -> Entry[Any] | None:
         if tomb := self.tombstone_of(task.item):
