@@ -1,7 +1,22 @@
 import numpy as np
-from fit_mini import SELECTORS, at_chance, reads, rises, tells_apart
+import pytest
+from fit_mini import SELECTORS, at_chance, reads, rises, tells_apart, told_by_letters
+
+from hlvid.prompt import render
+from hlvid.types import Question
 
 VIDEOS = [f"v{i // 9}" for i in range(216)]
+
+
+def question(number, video, choices, answer, capability="text"):
+    stem = f"What does sign {number} say?"
+    return Question(
+        question_id=f"q{number}", video_id=video, category="av", capability=capability,
+        text=render(stem, choices), stem=stem, choices=choices, answer=answer,
+    )  # fmt: skip
+
+
+QUESTIONS = [question(i, video, ("a", "b", "c", "d"), "A") for i, video in enumerate(VIDEOS)]
 
 
 def answers(share, seed=0):
@@ -16,9 +31,23 @@ def test_a_model_that_knows_answers_without_looking_is_refused():
 
 def test_reading_needs_questions_enough():
     right = np.ones(216)
-    assert reads(right, VIDEOS, 216).is_met
-    assert not reads(right[:180], VIDEOS[:180], 180).is_met
-    assert not reads(answers(0.7), VIDEOS, 216).is_met
+    assert reads(right, VIDEOS, QUESTIONS).is_met
+    assert not reads(right[:180], VIDEOS[:180], QUESTIONS[:180]).is_met
+    assert not reads(answers(0.7), VIDEOS, QUESTIONS).is_met
+
+
+def test_letters_leave_a_guess_between_options_that_are_both_on_view():
+    family, others = ("a", "b", "c", "d"), ("e", "f", "g", "h")
+    told = told_by_letters(
+        [
+            question(0, "v0", family, "A"),
+            question(1, "v0", family, "B"),
+            question(2, "v0", others, "A"),
+            question(3, "v1", family, "A"),
+            question(4, "v1", family, "B", capability="colour"),
+        ]
+    )
+    assert told == pytest.approx((0.5 + 0.5 + 1 + 1 + 1) / 5)
 
 
 def test_accuracy_has_to_rise_with_recall_and_tell_selectors_apart():
