@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hlvid.errors import UserError
-from hlvid.files import digest
 from hlvid.plans import Plan
 from hlvid.statistics import Comparison, Contrast, adjust, compare_arms, find_noise_floor
 from hlvid.statistics.pairing import NOT_COMPARABLE
 from hlvid.types import CHEAPER_OFF, STOCK_CODE
 from leaderboard.entries import Entry
 from leaderboard.parallel import in_processes
+from leaderboard.seeds import arm_key
 
 RANDOM_MATCHED = "random-matched"
 OFF = "off"
@@ -194,10 +194,7 @@ def _seeds_together(entries: Sequence[Entry]) -> list[tuple[Entry, ...]]:
     """
     together: dict[str, list[Entry]] = {}
     for entry in entries:
-        record = entry.record
-        settings = record.model_dump(mode="json", include={"model", "arm", "frames", "generation"})
-        settings["arm"]["seed"] = 0
-        together.setdefault(digest(settings), []).append(entry)
+        together.setdefault(arm_key(entry.record), []).append(entry)
     return [
         tuple(
             sorted(

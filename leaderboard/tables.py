@@ -16,6 +16,7 @@ from hlvid.types import ArmSettings, FrameSettings
 from leaderboard import bars, wording
 from leaderboard.entries import Entry
 from leaderboard.measures import Latency, selector_tax
+from leaderboard.seeds import further_seeds
 
 NOTHING = "\N{EN DASH}"
 """What a cell says where there is no such number."""
@@ -121,7 +122,9 @@ def run_rows(
         machines: From `machines_of`; without, machines are not told apart.
     """
     ordered = sorted(entries, key=_standing)
-    ranked = [entry for entry in ordered if not entry.unranked_because]
+    further = further_seeds(entries)
+    ranked = [e for e in ordered if not e.unranked_because and e.slug not in further]
+    slugs = {entry.slug for entry in ranked}
     has_gaze = any(entry.arm != "off" for entry in entries)
     is_model_named = len({model_name(entry) for entry in entries}) > 1
     offs = {
@@ -132,8 +135,11 @@ def run_rows(
 
     def row(entry: Entry, rank: str) -> RunRow:
         machine = (machines or {}).get(machine_key(entry))
+        made = _run_row(entry, offs.get(entry.record.group_id))
+        why = (further[entry.slug],) if entry.slug in further else ()
         named = dataclasses.replace(
-            _run_row(entry, offs.get(entry.record.group_id)),
+            made,
+            notes=(*why, *made.notes),
             rank=rank,
             machine=NOTHING if machine is None else machine.letter,
         )
@@ -143,7 +149,7 @@ def run_rows(
 
     return (
         tuple(row(e, rank) for e, rank in zip(ranked, _ranks(ranked), strict=True)),
-        tuple(row(entry, NOTHING) for entry in ordered if entry.unranked_because),
+        tuple(row(entry, NOTHING) for entry in ordered if entry.slug not in slugs),
     )
 
 

@@ -314,6 +314,19 @@ def test_an_oracle_that_hides_what_it_is_has_no_rank(tmp_path, lab):
     assert [row.role for row in (*ranked, *unranked)] == ["off", "privileged"]
 
 
+def test_an_arm_of_several_seeds_has_one_rank(tmp_path, lab):
+    exam = lab.exam(num_videos=4, per_video=4)
+    datasets.write(tmp_path / "exam", exam)
+    lab.write(tmp_path / "runs", exam, "qwen", OFF)
+    for seed in (3, 1, 2):
+        arm = gaze("random-matched:detail", seed=seed)
+        lab.write(tmp_path / "runs", exam, "qwen", arm)
+    entries, _ = read_entries(find_runs([tmp_path / "runs"]), read_exams([tmp_path / "exam"]))
+    ranked, unranked = run_rows(entries)
+    assert sorted(row.arm for row in ranked) == ["off", "random-matched:detail@0.1#1"]
+    assert {row.notes for row in unranked} == {("ranked by its lowest seed, 1",)}
+
+
 def test_a_repeat_is_no_competitor(tmp_path, lab):
     exam = lab.exam()
     datasets.write(tmp_path / "exam", exam)
