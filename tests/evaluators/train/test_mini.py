@@ -28,6 +28,7 @@ from evaluators.train.course import Lessons, train  # noqa: E402
 from evaluators.train.looks import SIDE, Cells, Look, cells_of  # noqa: E402
 from evaluators.train.model import Mini, num_parameters, write_checkpoint  # noqa: E402
 from evaluators.train.objective import _shown  # noqa: E402
+from evaluators.train.scenes import draw_scene  # noqa: E402
 from evaluators.train.settings import MiniSettings, ModelSettings, read_settings  # noqa: E402
 from evaluators.train.tasks import ask_options  # noqa: E402
 from gaze.selectors import Kept  # noqa: E402
@@ -179,8 +180,9 @@ def test_the_shipped_configuration():
     assert first.stages[0].name == "letters"
     assert first.stage_at(0).tasks == {"dense": 1.0}
     assert "exam" in settings.stage_at(settings.steps).tasks
-    batches = Batches(settings, stage=settings.stages[-1])
-    tokens = sorted(len(batches[number].labels) for number in range(12))
+    rng = np.random.default_rng(0)
+    looks = (draw_scene(rng, "training", settings.stages[-1], num_asks=1)[0] for _ in range(16))
+    tokens = sorted(len(look.labels) for look in looks)
     assert tokens[0] < 1000 and tokens[-1] > 4896  # what the exam shows at a tenth of the tokens
     with pytest.raises(UserError, match="the stages have 6"):
         settings_of(steps=7)
