@@ -98,7 +98,7 @@ def passed_over(work: Work) -> Iterator[str]:
             if not path.name.lower().endswith(VIDEO_SUFFIXES) and not path.is_dir()
         }
         if num_links:
-            yield f"source {rules.name}: {num_links} links were passed over; none is followed."
+            yield f"source {rules.name}: links were passed over ({num_links}); none is followed."
         if others:
             kinds = ", ".join(sorted(shown(kind) for kind in others)[:5])
             yield (

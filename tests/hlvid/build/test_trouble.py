@@ -144,7 +144,7 @@ def test_what_a_folder_holds_besides_is_told(workshop, clips):
     (own / "link.mp4").symlink_to(film)
     (own / "notes.MTS").write_bytes(b"?")
     done = call(workshop, "discover")
-    assert "1 links were passed over" in done.stderr
+    assert "links were passed over (1)" in done.stderr
     assert "files of other kinds were passed over ('.MTS')" in done.stderr
     (workshop.folder / "none").mkdir()
     workshop.sources.append({"name": "n", "kind": "folder", "path": "none", "category": "av"})
