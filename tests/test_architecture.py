@@ -141,3 +141,10 @@ def test_files_can_be_read_in_one_sitting(package: str) -> None:
 
 def test_tests_do_not_shadow_the_packages() -> None:
     assert not list((ROOT / "tests").rglob("__init__.py"))
+
+
+def test_no_test_lies_where_pytest_does_not_look(pytestconfig):
+    """Its own list of folders to pass over has `build`, where 400 tests once lay unseen."""
+    passed_over = set(pytestconfig.getini("norecursedirs"))
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        assert not passed_over & set(path.relative_to(ROOT).parts), path
