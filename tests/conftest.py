@@ -1,6 +1,7 @@
 """What tests of several packages share."""
 
 import importlib.util
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,3 +30,11 @@ def hub() -> Iterator[Any]:
     """An empty hub on the loopback address: `tests/hub_server.py`."""
     with _load("hub_server").HubServer() as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def interrupts() -> Iterator[None]:
+    """What Ctrl-C does stays as it is: a command that ran in this process ignores it at its end."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
