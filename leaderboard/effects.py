@@ -103,8 +103,13 @@ def _timed(family: Family) -> str:
         return " No speed-ups: these arms did not take turns in one command, or were not timed."
     if family.other != OFF:
         return ""
-    names = dict.fromkeys(wording.plain(effect.timed_against.arm) for effect in family.effects)
-    return f" Times as fast as {wording.listed(list(names))}."
+    arms: dict[str, list[str]] = {}
+    for effect in family.effects:
+        against = wording.plain(effect.timed_against.arm)
+        arms.setdefault(against, []).append(wording.plain(effect.arm.arm))
+    main, *others = sorted(arms, key=lambda name: -len(arms[name]))
+    told = "".join(f"; {wording.listed(arms[name])} as {name}" for name in others)
+    return f" Times as fast as {main}{told}."
 
 
 def _without_gaze(family: Family) -> str:

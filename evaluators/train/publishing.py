@@ -114,6 +114,11 @@ def publish(
     num = num_parameters(model.network)
     if start is not None:
         before = _settings(start, Path("mini-read"), None)
+        if (done := read_progress(start / STATE_NAME).step) != before.steps:
+            raise UserError(
+                f"--start {start}: is at step {done} of {before.steps}. Finish it with: "
+                "make train-mini"
+            )
         settings, log = joined(before, read_log(start), settings, read_log(run))
         step += before.steps
     else:

@@ -113,7 +113,7 @@ CODES: dict[str, Code] = {
     "fragment_missing": _later("The next run tries again."),
     "media_missing": _later("Run the stage that makes it again."),
     "unknown": _failed("Not understood; the journal's note has the words. Then --retry."),
-    "io_error": _later("The disk or the network's failed it; the next run tries again."),
+    "io_error": _later("A disk, here or on the network, failed it; the next run tries again."),
     "no_memory": _later("Run it with fewer --workers, or more memory; the next run tries again."),
     # what only a person can mend
     "bot_check": _operator("The site takes this machine for a robot: wait, or fetch elsewhere."),

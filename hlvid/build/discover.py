@@ -15,7 +15,15 @@ from urllib.parse import unquote, urlsplit
 
 from hlvid.build import sites
 from hlvid.build.codes import Ended, clean
-from hlvid.build.records import Candidate, Kind, Listing, Locator, Pin, Source
+from hlvid.build.records import (
+    MAX_LOCATOR_CHARACTERS,
+    Candidate,
+    Kind,
+    Listing,
+    Locator,
+    Pin,
+    Source,
+)
 from hlvid.build.spec import MAX_VIDEOS, SourceRules, check_url
 from hlvid.build.stage import Desk, Item, Nothing, Stage, no_parameters
 from hlvid.build.work import Work
@@ -25,7 +33,6 @@ from hlvid.errors import UserError
 from hlvid.files import read_bytes, shown
 from hlvid.types import Record
 
-MAX_LOCATOR_CHARACTERS = 4096
 MAX_LIST_BYTES = 16 * 2**20
 _MAX_TITLE_CHARACTERS = 300
 UNKNOWN = "unknown"

@@ -9,7 +9,8 @@ from hlvid.build.codes import CODES, State
 from hlvid.types import Count, Identifier, Record, Seconds, Sha256
 
 Text = Annotated[str, StringConstraints(max_length=500)]
-Locator = Annotated[str, StringConstraints(max_length=4096)]
+MAX_LOCATOR_CHARACTERS = 4096
+Locator = Annotated[str, StringConstraints(max_length=MAX_LOCATOR_CHARACTERS)]
 Kind = Literal["site", "url", "file"]
 
 

@@ -42,12 +42,10 @@ def say_next(work: "Work", spec: Path, after: str | None = None) -> None:
     from hlvid.build.report import readable, troubles
     from hlvid.build.stages import VERBS
 
-    for code, advice in {
-        trouble.code: trouble.advice for trouble in troubles(work, readable(work))
-    }.items():
+    known = readable(work, tell=say)
+    for code, advice in {each.code: each.advice for each in troubles(work, known)}.items():
         say(f"{code}: {advice}")
     where = spec, "--work", work.folder
-    known = readable(work, tell=say)
     for verb in ORDER:
         stages = VERBS[verb]
         if not set(stages) <= set(known):

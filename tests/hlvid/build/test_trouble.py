@@ -20,6 +20,7 @@ from hlvid.build.fetch import FETCH
 from hlvid.build.pacing import Pacer
 from hlvid.build.performing import perform
 from hlvid.build.probe import PROBE
+from hlvid.build.spec import read_spec
 from hlvid.build.stage import Item, Task
 from hlvid.build.telling import leave
 from hlvid.cli import app
@@ -79,7 +80,7 @@ def test_what_passes_by_itself_is_tried_again_by_itself(workshop, clips, fail, n
     assert (entry["state"], entry["code"]) == ("failed", "no_memory")
 
 
-def test_a_run_with_a_defect_has_failed(workshop, clips, monkeypatch):
+def test_a_run_with_a_defect_has_failed(workshop, clips):
     workshop.take(clips.make())
     work = workshop.run("fetch")
 
@@ -124,7 +125,7 @@ def test_sources_that_contradict_each_other_are_refused(workshop, site, clips):
         workshop.run("discover")
 
 
-def test_a_folder_that_is_gone_keeps_nobody_from_a_takedown(workshop, clips, capsys):
+def test_a_folder_that_is_gone_keeps_nobody_from_a_takedown(workshop, clips):
     workshop.take(clips.make())
     work = workshop.run("probe")
     ((item, _),) = work.passed(FETCH)
@@ -165,6 +166,26 @@ def test_a_bad_line_of_peoples_keeps_no_video_from_being_made_or_taken_down(work
     assert done.exit_code == 0 and "tombstoned" in done.stdout
     with pytest.raises(UserError, match=r"questions/x\.jsonl:1"):
         call(workshop, "lint")
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("licenses = [[1979-05-27]]", "is a date"),
+        (f"seed = {'9' * 5000}", "is not TOML"),
+    ],
+)
+def test_a_spec_of_strange_values_is_one_sentence(tmp_path, lines, said):
+    (tmp_path / "spec.toml").write_text(f'name = "x"\n{lines}\n')
+    with pytest.raises(UserError, match=said):
+        read_spec(tmp_path / "spec.toml")
+
+
+def test_an_address_too_long_is_one_sentence(workshop):
+    workshop.sources.append({"name": "l", "kind": "list", "path": "u.txt", "category": "av"})
+    (workshop.folder / "u.txt").write_text(f"http://127.0.0.1:9/{'a' * 5000}\n")
+    with pytest.raises(UserError, match=r"u.txt:1 \(source l\): .*is longer than 4096"):
+        call(workshop, "discover")
 
 
 def test_an_unknown_id_is_refused(workshop, clips):
@@ -223,8 +244,6 @@ def test_an_interrupted_download_ends_soon_and_goes_on(workshop, site, clips):
 def test_a_long_pause_is_told_of(tmp_path, capsys):
     pacer = Pacer(tmp_path / "pause.json", seconds_between=0.0)
     pacer.pause(3000)
-    told = []
-    pacer.sleep = told.append
     until = pacer._paused_until()
     for _ in range(2):
         pacer._tell(until)
