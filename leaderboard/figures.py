@@ -100,23 +100,8 @@ class Figure:
     rows: tuple[FigureRow, ...]
 
 
-def figure_of(
-    entries: Sequence[Entry],
-    numbers: Iterator[int],
-    kind: Kind = KEPT_TOKENS,
-    *,
-    where: str = "",
-    has_frontier: bool = False,
-) -> Figure | None:
-    """A figure; None where no arm but off has both numbers.
-
-    Args:
-        entries: What is drawn, as far as it has both numbers.
-        numbers: Gives the figure its number, where there is one.
-        kind: What is drawn against accuracy.
-        where: Ends the caption, such as the machine.
-        has_frontier: Whether the points that no other beats in both are joined.
-    """
+def _drawn(entries: Sequence[Entry], kind: Kind) -> list[tuple[Entry, charts.Point]]:
+    """The runs that have both numbers, and where they are drawn."""
     drawn: list[tuple[Entry, charts.Point]] = []
     names = _series_names(entries)
     for entry in entries:
@@ -134,6 +119,27 @@ def figure_of(
                 is_off=is_off(entry) and not entry.record.repeat,
             )
             drawn.append((entry, point))
+    return drawn
+
+
+def figure_of(
+    entries: Sequence[Entry],
+    numbers: Iterator[int],
+    kind: Kind = KEPT_TOKENS,
+    *,
+    where: str = "",
+    has_frontier: bool = False,
+) -> Figure | None:
+    """A figure; None where no arm but off has both numbers.
+
+    Args:
+        entries: What is drawn, as far as it has both numbers.
+        numbers: Gives the figure its number, where there is one.
+        kind: What is drawn against accuracy.
+        where: Ends the caption, such as the machine.
+        has_frontier: Whether the points that no other beats in both are joined.
+    """
+    drawn = _drawn(entries, kind)
     if len(drawn) < 2 or all(point.role == "off" for _, point in drawn):
         return None
     chance = next((e.chance for e, _ in drawn if e.chance is not None), None)

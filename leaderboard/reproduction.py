@@ -8,14 +8,12 @@ from hlvid.files import write_json, write_jsonl
 from leaderboard.entries import Entry, read_all
 from leaderboard.exams import Exam
 from leaderboard.results import (
-    DIGEST_DIGITS,
     ENTRIES,
     LOG,
     MIN_AGREEMENT,
     RUNS,
     SECOND,
     Reproduction,
-    ResultEntry,
     change_of,
     key,
     place,
@@ -72,7 +70,7 @@ def check_reproductions(results: Path, exams: Sequence[Exam]) -> None:
     for entry in read_results(results).entries.values():
         if entry.reproduction is None:
             continue
-        name = _name(entry)
+        name = entry.name
         again = _read(results / SECOND / name, exams)
         if again.record.predictions_sha256 != entry.reproduction.predictions_sha256:
             raise UserError(f"{SECOND}/{name}: is another run than its entry says.", exit_code=1)
@@ -83,10 +81,6 @@ def check_reproductions(results: Path, exams: Sequence[Exam]) -> None:
                 f"with the second run; {found.num_agreeing} do.",
                 exit_code=1,
             )
-
-
-def _name(entry: ResultEntry) -> str:
-    return f"{entry.run_id}-{entry.predictions_sha256[:DIGEST_DIGITS]}"
 
 
 def _read(folder: Path, exams: Sequence[Exam]) -> Entry:

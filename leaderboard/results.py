@@ -70,6 +70,11 @@ class ResultEntry(Record):
     withdrawn: Reason | None = None
     """Why its row is greyed and has no rank."""
 
+    @property
+    def name(self) -> str:
+        """Of its file, and of the run's folder."""
+        return _name(self.run_id, self.predictions_sha256)
+
 
 class Change(Record):
     """A line of the log."""
@@ -115,7 +120,11 @@ class Results:
 
 def key(record: RunRecord) -> str:
     """How a run and its entry are called: '<run_id>-<digest>'."""
-    return f"{record.run_id}-{record.predictions_sha256[:DIGEST_DIGITS]}"
+    return _name(record.run_id, record.predictions_sha256)
+
+
+def _name(run_id: str, predictions_sha256: str) -> str:
+    return f"{run_id}-{predictions_sha256[:DIGEST_DIGITS]}"
 
 
 def read_results(folder: Path) -> Results:
@@ -275,8 +284,7 @@ def published_run(run_id: str, results: Path) -> tuple[Results, ResultEntry, Run
     live = [e for e in known.entries.values() if e.run_id == run_id and e.withdrawn is None]
     if not live:
         raise UserError(f"run_id {run_id[:60]!r}: has no entry in {results} that stands.")
-    name = f"{run_id}-{live[0].predictions_sha256[:DIGEST_DIGITS]}"
-    return known, live[0], runs.read_run(results / RUNS / name).record
+    return known, live[0], runs.read_run(results / RUNS / live[0].name).record
 
 
 def place(folder: Path, entry: Entry, target: Path) -> None:

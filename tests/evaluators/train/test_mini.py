@@ -338,6 +338,17 @@ def test_the_command_trains_in_slices_and_publishes(tmp_path, monkeypatch, capsy
         assert photo.title not in card or not photo.is_reserved
 
 
+def test_two_runs_are_one_curve_on_the_card():
+    first, second = settings_of(), settings_of(seed=1)
+    paces = [{"step": 2, "seconds_a_step": 1.5}, {"step": first.steps, "seconds_a_step": 0.5}]
+    told = {"step": 3, "validation_second_options_accuracy": 0.5}
+    settings, log = publishing.joined(first, paces, second, [told, {"step": 4, **paces[0]}])
+    assert settings.steps == first.steps + second.steps
+    assert settings.stages == (*first.stages, *second.stages)
+    assert [line["step"] for line in log] == [2, first.steps, first.steps + 3, first.steps + 2]
+    assert publishing._seconds(paces, "seconds_a_step") == 2 * 1.5 + (first.steps - 2) * 0.5
+
+
 def test_the_card_tells_of_fitness_of_the_same_weights_only(tmp_path):
     config, run, out = tmp_path / "small.json", tmp_path / "run", tmp_path / "out"
     config.write_text(json.dumps({**SMALL, "validate_every": 2}))
