@@ -1,12 +1,18 @@
 """The command `hlvid-leaderboard`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hlvid.console import run, say
 from hlvid.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from leaderboard.entries import Standings
+    from leaderboard.exams import Exam
 
 app = typer.Typer(
     name="hlvid-leaderboard",
@@ -111,16 +117,10 @@ def check(
     from leaderboard import check as checking
     from leaderboard import results as published
     from leaderboard.exams import read_exams
-    from leaderboard.reproduction import check_reproductions
 
     folder, exams = results or published.SHIPPED, read_exams(questions or [])
-    _tell_of_entries(runs, folder)
-    check_reproductions(folder, exams)
-    readings, findings = checking.check(
-        published.run_folders(runs, folder),
-        exams,
-        standings=published.standings(published.read_results(folder)),
-    )
+    folders, standings = _published(runs, folder, exams)
+    readings, findings = checking.check(folders, exams, standings=standings)
     if as_json:
         typer.echo(json.dumps(checking.as_json(readings, findings), indent=2))
     else:
@@ -228,19 +228,13 @@ def export(
     from leaderboard import results as published
     from leaderboard.entries import read_entries
     from leaderboard.exams import read_exams
-    from leaderboard.reproduction import check_reproductions
     from leaderboard.wording import counted
 
     if form not in exporting.FORMATS:
         raise UserError(f"--format: {form!r}. Allowed are {', '.join(exporting.FORMATS)}.")
-    folder, exams = results or published.SHIPPED, read_exams(questions or [])
-    _tell_of_entries(runs, folder)
-    check_reproductions(folder, exams)
-    entries, refusals = read_entries(
-        published.run_folders(runs, folder),
-        exams,
-        standings=published.standings(published.read_results(folder)),
-    )
+    exams = read_exams(questions or [])
+    folders, standings = _published(runs, results or published.SHIPPED, exams)
+    entries, refusals = read_entries(folders, exams, standings=standings)
     for refusal in refusals:
         say(f"refused: {refusal.reason}")
     if not entries:
@@ -288,6 +282,19 @@ def import_(
     )
     typer.echo(str(folder))
     say(f"next: hlvid-leaderboard check {_typed([folder])}")
+
+
+def _published(
+    runs: list[Path], results: Path, exams: "Sequence[Exam]"
+) -> "tuple[list[Path], Standings]":
+    """The run folders at or below paths, and what the published results say of runs."""
+    from leaderboard import results as published
+    from leaderboard.reproduction import check_reproductions
+
+    _tell_of_entries(runs, results)
+    check_reproductions(results, exams)
+    standings = published.standings(published.read_results(results))
+    return published.run_folders(runs, results), standings
 
 
 def _tell_of_entries(runs: list[Path], results: Path) -> None:

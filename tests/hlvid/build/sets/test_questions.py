@@ -218,7 +218,7 @@ MODEL = """
 GOOD = ["permuted", "context", "single-frame", "oracle-crop", "resolution-48"]
 
 
-def audited(desk, draft, kinds=GOOD, otherwise="No idea.", kind="reader", num_each=2):
+def audited(desk, draft, kinds=GOOD, otherwise="No idea.", kind="reader", num_each=2, only=None):
     """Ask a model that answers rightly in some kinds of probe; the work folder afterwards."""
     script = desk.shop.folder / "model.py"
     script.write_text(textwrap.dedent(MODEL))
@@ -234,8 +234,14 @@ def audited(desk, draft, kinds=GOOD, otherwise="No idea.", kind="reader", num_ea
     desk.shop.rules["audit.models"] = {"knows": command}
     work = desk.shop.open()
     run_stage(work, LINT)
-    ask_all(desk.shop.open())
+    ask_all(desk.shop.open(), only=only)
     return desk.settle()
+
+
+def test_of_one_question_alone_nothing_else_is_asked(desk, draft):
+    name = draft(0, desk.clips[0]).question_id
+    rows = questions_told(audited(desk, draft, only=name))
+    assert {row["question_id"] for row in rows if row["code"] != "unanswered"} == {name}
 
 
 def test_gap_and_slope_are_told_for_every_question_and_nothing_is_asked_twice(desk, draft):
