@@ -24,7 +24,7 @@ from hlvid.build.records import (
     Pin,
     Source,
 )
-from hlvid.build.spec import MAX_VIDEOS, SourceRules, check_url
+from hlvid.build.spec import MAX_VIDEOS, SourceRules, check_address
 from hlvid.build.stage import Desk, Item, Nothing, Stage, no_parameters
 from hlvid.build.work import Work
 from hlvid.console import say
@@ -153,7 +153,7 @@ def _read_list(path: Path, name: str) -> Iterator[str]:
         try:
             if len(url) > MAX_LOCATOR_CHARACTERS:
                 raise ValueError(f"url {shown(url)} is longer than {MAX_LOCATOR_CHARACTERS}")
-            check_url(url)
+            check_address(url)
         except ValueError as error:
             raise UserError(f"{path.name}:{number} (source {name}): {error}.") from None
         yield url

@@ -3,13 +3,14 @@
 `example.toml` beside this module shows every field with its default.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import date, datetime, time
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, model_validator
 
@@ -22,6 +23,8 @@ MAX_SPEC_BYTES = 4 * 2**20
 MAX_VIDEOS = 5000
 """That one source may lead to."""
 ANY = "*"
+_SIGNS = re.compile(r"(?i)x-(amz|goog|ms)-.*|sig|signature|.*token|api_?key|password|key-pair-id")
+"""Names in an address's query under which stores and sites take a signature or a secret."""
 
 Category = Annotated[str, Field(min_length=1, max_length=100)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -60,7 +63,7 @@ class SourceRules(Record):
         if self.kind != "url" and (self.sha256 or self.num_bytes):
             raise ValueError(f"source {self.name}: sha256 and num_bytes belong to a url")
         if self.kind == "url" and self.url is not None:
-            check_url(self.url)
+            check_address(self.url)
         return self
 
 
@@ -183,6 +186,21 @@ def read_spec(path: Path) -> Spec:
 def example_bytes() -> bytes:
     """The example that ships: every field, its default and what it does."""
     return (resources.files("hlvid.build") / "example.toml").read_bytes()
+
+
+def check_address(url: str) -> None:
+    """Refuse what `check_url` refuses, and an address that is signed: it would be published.
+
+    Raises:
+        ValueError: One sentence, without what the address is signed with.
+    """
+    check_url(url)
+    signed = [name for name, _ in parse_qsl(urlsplit(url).query) if _SIGNS.fullmatch(name)]
+    if signed:
+        raise ValueError(
+            f"a url of host {shown(urlsplit(url).hostname or '')} is signed ({shown(signed[0])}), "
+            "and addresses are published. Give one without, or fetch the file and name its folder"
+        )
 
 
 def check_url(url: str) -> None:

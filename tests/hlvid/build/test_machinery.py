@@ -421,6 +421,10 @@ SOURCE = '[[sources]]\nname = "a"\nkind = "url"\nurl = "http://h/x"\ncategory = 
         (f'name = "x"\n{SOURCE}[clip]\ntarget_seconds = 2020-01-01', "is a date"),
         (f'name = "x"\n{SOURCE}'.replace("http://h/x", "file:///etc/passwd"), "is not allowed"),
         (f'name = "x"\n{SOURCE}'.replace("http://h", "http://me:pw@h"), "user name or password"),
+        (
+            f'name = "x"\n{SOURCE}'.replace("/x", "/x?v=1&X-Amz-Signature=pw"),
+            "a url of host 'h' is signed ('X-Amz-Signature'), and addresses are published",
+        ),
         (f'name = "x"\n{SOURCE}'.replace('url"', 'folder"', 1), "a folder needs path"),
         (f'name = "../x"\n{SOURCE}', "field 'name'"),
         (
@@ -449,6 +453,9 @@ def test_a_list_of_addresses_is_read_line_by_line(workshop):
     assert [c.locator for c in listing.candidates] == ["http://127.0.0.1:9/a"]
     (workshop.folder / "u.txt").write_text("http://x/\njavascript:alert(1)\n")
     with pytest.raises(UserError, match=r"u.txt:2 \(source l\): url 'javascript"):
+        workshop.run("list")
+    (workshop.folder / "u.txt").write_text("http://x/?sig=pw\n")
+    with pytest.raises(UserError, match=r"u.txt:1 \(source l\): a url of host 'x' is signed"):
         workshop.run("list")
 
 
