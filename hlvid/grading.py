@@ -65,6 +65,11 @@ _LEADING = re.compile(
     rf"\s*(?i:{_ADVERBS}{_NAMED}){_LETTER}(?:选项)?(?:[.:]|(?<!I),|(?<=\))| +-|(?=[.!\s]*(?:\n|$)))"
 )
 _MARKED = re.compile(r"(?:^|[\s(])([A-Z])[.):](?=\s|$)")
+_ASIDE = re.compile(
+    r"(?i)\b(?:not|in|out|than|like|unlike) +(?:(?:the +)?(?:option|choice|answer) +)?[A-Z](?=[.):])"
+)
+_LISTED = re.compile(r"(?m)^[ \t•>-]*[(\[]?([A-Z])[)\].:]+(?=[ \t]+\S)")
+_LAST = re.compile(r"\n[ \t]*[(\[]?(?P<letter>[A-Z])[)\].:!\s]*$")
 _BARE = re.compile(r"(?m)^[ \t]*[(\[]?([A-Z])[)\].]?[ \t]*$")
 _BRACKETED = re.compile(r"\(([A-Z])\)")
 
@@ -73,7 +78,13 @@ _CLAUSE_END = re.compile(r"[:,、]|\b(?:but|so|thus|hence|therefore|however|then
 _CONDITION = re.compile(r"(?i)\b(?:if(?! +(?:i|forced|pressed)\b)|otherwise|unless)\b|如果|若|否则")
 _DENIAL = re.compile(
     r"(?i)n't\b|\b(?:not|never|neither|nor|cannot|whether|unsure|unclear|impossible|unable)\b"
+    r"|\b(?:unlikely|doubtful|(?:i|we) +doubt)\b"
+    r"|\bno +(?:evidence|indication|proof|reason|sign) +(?:that|to)\b"
     r"|[不没别]|是否|无法"
+)
+_SHARED = re.compile(
+    r"(?:^|[,:、]|\b(?i:and|both|all|neither|of|options?|choices?|answers?)\b)"
+    r"\s*[(\[]?[A-Z][)\]]?\s*(?:[,、&]|\band\b|,\s*and\b)\s*$"
 )
 _UNDONE = re.compile(
     r"\s*(?:\?|(?:is|was)\b(?! +(?:the +)?(?:correct|right|best))|[不错吗]"
@@ -91,6 +102,7 @@ _RETRACTED = re.compile(
     r"|(?i:\bwait *[,!:-])|(?:重新|再)(?:考虑|检查|看|想)|(?:^|[。!?\n])\s*等等"
 )
 _INSTEAD = re.compile(rf"\(([A-Z])\)|(?<!{_WORD})([A-Z])[.!\s]*$")
+_MARKUP = re.compile(r"<[^<>\n]{1,20}>|\\(?:text|mathrm|mathbf|textbf)\b|[*`#$]")
 _CLOSED = re.compile(
     r"""\s*$|\.(?!\.)|[,;:!\n。\u2e80-\u9fff]|\s+[-(]"""
     r"""|\s+(?:because|since|as|is|must|which|based|given|for|here)\b"""
@@ -112,11 +124,13 @@ def extract_letter(response: str, letters: Sequence[str] | Mapping[str, str]) ->
     """
     choices = letters if isinstance(letters, Mapping) else {}
     text = _tidy(response)
-    if is_failure(response) or is_failure(text):
-        return _spelled_out(response, choices)
+    by_text = _spelled_out(response, choices)
+    if by_text or is_failure(response) or is_failure(text):
+        return by_text
+    choices = {letter: _MARKUP.sub("", choice) for letter, choice in choices.items()}
     if by_text := _spelled_out(text, choices):
         return by_text
-    if len(set(_BARE.findall(text))) > 1:
+    if len(set(_BARE.findall(text))) > 1 or _is_cut_list(text, letters):
         return None
     found = [match for pattern in _DECISIONS for match in pattern.finditer(text)]
     found.sort(key=lambda match: match.start("letter"))
@@ -150,8 +164,19 @@ def _tidy(response: str) -> str:
         return ""
     text = re.sub(r"\\boxed|<answer>", "\nanswer: ", text, flags=re.IGNORECASE)
     text = re.sub(r"\*\*([A-Z])\*\*", r"(\1)", text)
-    text = re.sub(r"<[^<>\n]{1,20}>|\\(?:text|mathrm|mathbf|textbf)\b|[*`#$]", "", text)
-    return text.lstrip(" \t\n->•").rstrip()
+    return _MARKUP.sub("", text).lstrip(" \t\n->•").rstrip()
+
+
+def _is_cut_list(text: str, letters: Iterable[str]) -> bool:
+    """Whether a reply ends with a letter of which more was to come, under lines of other choices.
+
+    After a list that holds it, a last letter is a decision.
+    """
+    last = _LAST.search(text)
+    if last is None:
+        return False
+    listed = set(_LISTED.findall(text, 0, last.start())) & set(letters)
+    return bool(listed) and last["letter"] not in listed
 
 
 def _is_denied(text: str, match: re.Match[str]) -> bool:
@@ -162,6 +187,7 @@ def _is_denied(text: str, match: re.Match[str]) -> bool:
         _CONDITION.search(sentence) is not None
         or _DENIAL.search(clause) is not None
         or _OR.search(sentence) is not None
+        or _SHARED.search(sentence) is not None
         or _UNDONE.match(text, match.end()) is not None
     )
 
@@ -216,7 +242,8 @@ def _beside(text: str, match: re.Match[str], choices: Mapping[str, str]) -> str 
 def _leading(text: str, letters: Iterable[str], choices: Mapping[str, str]) -> str | None:
     """The letter that a reply starts with, 'B. Red' or 'b)', when it marks no other choice."""
     match = _LEADING.match(text)
-    if match is None or set(_MARKED.findall(text)) - {match["letter"].upper()}:
+    marked = set(_MARKED.findall(_ASIDE.sub("", text)))
+    if match is None or marked - {match["letter"].upper()}:
         return None
     return _alone(text, match, letters, choices)
 

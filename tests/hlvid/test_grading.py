@@ -59,6 +59,10 @@ DECIDED = [
     ("C) SONOS is written there", "C"),
     ("D, because A is wrong.", "D"),
     ("C, not B", "C"),
+    ("C, not B.", "C"),
+    ("C, because it is not B.", "C"),
+    ("B\n\nThe sign is blue, not red as in option A.", "B"),
+    ("C. SONOS. This rules out option A. It is red.", "C"),
     ("C\nBecause the sign says so", "C"),
     ("B. The answer is clear from the sign", "B"),
     # the choice instead of its letter
@@ -131,6 +135,12 @@ DECIDED = [
     ("I first thought of A, but on second thought the answer is D.", "D"),
     ("The correct answer is D.\n\nExplanation: A is wrong because...", "D"),
     ("A. red\nB. blue\nC. green\nD. white\n\nAnswer: C", "C"),
+    ("A. red\nB. blue\nC. green\nD. white\n\nC", "C"),
+    ("A: no.\nB: yes.\n\nB", "B"),
+    ("None of A, B, C is correct. The answer is D.", "D"),
+    ("Neither A nor B is correct. The answer is C.", "C"),
+    ("Rather than A, C is correct.", "C"),
+    ("There is no doubt that B is correct.", "B"),
     ("<think>A is it. The answer is A</think>B", "B"),
     # Chinese
     ("答案是C", "C"),
@@ -190,6 +200,13 @@ UNDECIDED = [
     "The answer is B and C",
     "Both A and B are correct",
     "A: Sponsored\nB: x",
+    "A. 024 368 135\nB",
+    "A) 024 368 135\nB)",
+    "A. Red\nB. Blue\nC. Green\nD",
+    "B. Blue\n\nA",
+    "Option A. Red. Option B. Blue.",
+    "A, B, C, D is correct",
+    "A and B is correct",
     "A. red\nB. blue\nC. green\nD. white",
     "Looking at the frames: Option A says X. Option B says Y. Option C says Z.",
     "Question: What?\nA. Sponsored\nB. x\nC. y\nD. z\n"
@@ -220,6 +237,12 @@ UNDECIDED = [
     "I don't think the answer is B",
     "I wouldn't say D",
     "Neither A nor B is correct",
+    "None of A, B, C is correct.",
+    "None of the options A, B, C, D is correct",
+    "Neither A, B, C is right.",
+    "There is no evidence that B is correct.",
+    "I doubt that B is correct.",
+    "It is unlikely that B is correct.",
     "Is the answer B?",
     "B?",
     "Maybe B",
@@ -342,6 +365,19 @@ def test_a_choice_of_one_character_is_found_by_its_text() -> None:
     replies = ["3", "3.", "B. 3", "B 3", "The answer is 3", "A. 3", "There are 3"]
     found = [extract_letter(reply, counts) for reply in replies]
     assert found == ["B", "B", "B", "B", "B", None, None]
+
+
+def test_choices_that_look_like_markup_are_found_by_their_text() -> None:
+    prices = {"A": "$4.99", "B": "$5.99", "C": "$6.99", "D": "$7.99"}
+    for reply in ("$5.99", "$5.99.", "The answer is $5.99.", "B. $5.99", "**$5.99**", "5.99"):
+        assert extract_letter(reply, prices) == "B", reply
+    assert extract_letter("A. $5.99", prices) is None
+    names = {"A": "#4", "B": "#14", "C": "*NSYNC", "D": "<EXIT>"}
+    assert [extract_letter(name, names) for name in names.values()] == list(names)
+    alike = {"A": "$4", "B": "4"}
+    assert extract_letter("$4", alike) == "A"
+    assert extract_letter("4", alike) == "B"
+    assert extract_letter("The answer is $4.", alike) is None
 
 
 def test_choices_that_differ_in_case_only_need_the_exact_spelling() -> None:
