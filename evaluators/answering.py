@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from evaluators.canvas import Canvas, Shape, scratch_array, since_first
+from evaluators.canvas import Canvas, Shape, scratch_array
 from evaluators.examinee import Examinee, View
 from evaluators.gazing import failure
 from evaluators.ledger import Ledger
@@ -175,7 +175,7 @@ def _frames(
                 cut = cut[crop[1] : crop[3], crop[0] : crop[2]]
             pixels[i] = _resized(_resized(cut, shown), wanted)
             pts.append(frame.pts)
-            seconds[i] = since_first(frame.pts, reader.index)
+            seconds[i] = reader.index.since_first(frame.pts)
     return pixels, seconds, pts
 
 

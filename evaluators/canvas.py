@@ -17,7 +17,6 @@ from evaluators.halting import CannotGoOn, Halt
 from evaluators.mapping import Pairing
 from gaze.views import TOKEN_PIXELS, Views
 from hlvid.errors import UserError
-from hlvid.frame_index import FrameIndex
 from hlvid.types import Evidence, FrameSettings
 from hlvid.video import VideoReader, frames_sha256, uniform_indices
 
@@ -174,7 +173,7 @@ def decode(
             if halt is not None:
                 halt.check()
             pixels[i] = frame.pixels
-            seconds[i] = since_first(frame.pts, reader.index)
+            seconds[i] = reader.index.since_first(frame.pts)
             pts.append(frame.pts)
     decode_ms = (time.perf_counter_ns() - started) / 1e6
     digest = hashlib.sha256()
@@ -190,11 +189,6 @@ def decode(
         shape=shape,
         source_size=None if size == source_size else source_size,
     )
-
-
-def since_first(pts: int, index: FrameIndex) -> float:
-    """Seconds from a video's first frame on: the clock of evidence, subtitles and probes."""
-    return float((pts - int(index.pts[0])) * index.time_base)
 
 
 def evidence_on(

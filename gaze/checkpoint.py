@@ -56,7 +56,7 @@ class Checkpoint:
     @cached_property
     def files_sha256(self) -> dict[str, str]:
         """SHA-256 of each file."""
-        from hlvid.files import sha256_cached
+        from hlvid.digest_cache import sha256_cached
 
         return {name: sha256_cached(self.folder / name) for name in (CONFIG_NAME, WEIGHTS_NAME)}
 

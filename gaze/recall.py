@@ -55,7 +55,7 @@ def evidence_recall(
 
     Args:
         kept: On the canvas of source size.
-        frame_seconds: When each sampled frame is shown, in seconds.
+        frame_seconds: When each sampled frame is shown, in seconds from the first frame.
         evidence: Alternatives: any one of them is enough.
         width: Of the displayed frame, in pixels.
         height: Of the displayed frame, in pixels.
@@ -105,7 +105,7 @@ def random_expectation(
     Args:
         counts: Tokens that it keeps a frame and view, (num_frames, num_views).
         views: Of the canvas.
-        frame_seconds: When each sampled frame is shown, in seconds.
+        frame_seconds: When each sampled frame is shown, in seconds from the first frame.
         evidence: Alternatives: any one of them is enough.
         num_draws: How often the tokens are drawn.
         seed: Of the drawing, which differs from question to question.

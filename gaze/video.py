@@ -28,7 +28,7 @@ class Gazed:
     Args:
         kept: The tokens.
         frame_index: Numbers of the frames in presentation order, (num_frames,).
-        frame_seconds: When they are shown, (num_frames,).
+        frame_seconds: When they are shown, counted from the video's first frame, (num_frames,).
         width: Of the canvas, in pixels.
         height: Of the canvas, in pixels.
         selector: Its name.
@@ -72,7 +72,7 @@ def gaze_at(
         UserError: A frame cannot be read, or the selector cannot be run on a video alone.
     """
     info = load(selector).info
-    if info.is_privileged or info.needs_partner or info.needs_donor:
+    if ":" in selector or info.is_privileged or info.needs_partner or info.needs_donor:
         raise UserError(
             f"selector {selector!r}: a video alone does not give it what it needs (evidence or "
             "another choice). 'hlvid-eval --gaze on' does; 'hlvid-gaze selectors' lists others."
@@ -85,9 +85,10 @@ def gaze_at(
 
     def frames() -> Iterator[Frame]:
         for frame in reader.frames(index):
+            shown_at = reader.index.since_first(frame.pts)
             if watch is not None:
-                watch(len(seconds), frame.pts_seconds, frame.pixels)
-            seconds.append(frame.pts_seconds)
+                watch(len(seconds), shown_at, frame.pixels)
+            seconds.append(shown_at)
             yield frame.pixels
 
     kept = select_stream(selector, frames(), request, size=size, num_frames=len(index))

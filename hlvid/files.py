@@ -12,7 +12,7 @@ import reprlib
 import secrets
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -90,47 +90,6 @@ def sha256_file(path: Path, *, name: str | None = None) -> str:
     """
     with _open(path, name or path.name) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sha256_cached(path: Path, verify: bool = False) -> str:
-    """`sha256_file`, remembered as long as the file's path, size and mtime stay the same.
-
-    Args:
-        path: A file that may be many gigabytes.
-        verify: Read the file again whatever is remembered.
-
-    Raises:
-        UserError: It cannot be read.
-    """
-    path = path.resolve()
-    key = _state(path)
-    note = cache_dir() / "digests" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()}.json"
-    if not verify and (known := _remembered(note, key)):
-        return known
-    found = sha256_file(path)
-    if _state(path) == key:
-        # A cache that cannot be written costs time, never the result.
-        with suppress(UserError):
-            write_json(note, {"key": key, "sha256": found})
-    return found
-
-
-def _state(path: Path) -> list[str | int]:
-    with _open(path, path.name) as file:
-        status = os.fstat(file.fileno())
-    return [os.fsencode(path).hex(), status.st_size, status.st_mtime_ns]
-
-
-def _remembered(note: Path, key: list[str | int]) -> str | None:
-    try:
-        content = json.loads(note.read_bytes())
-    except (OSError, ValueError):
-        return None
-    if isinstance(content, dict) and content.get("key") == key:
-        known = content.get("sha256")
-        if isinstance(known, str) and re.fullmatch("[0-9a-f]{64}", known):
-            return known
-    return None
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -373,6 +332,16 @@ def write_bytes(path: Path, blocks: Iterable[bytes]) -> None:
         sync_folder(path.parent)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}).", exit_code=1) from None
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file if it is there, and see to it that it stays away; or raise UserError."""
+    try:
+        if path.exists():
+            path.unlink()
+            sync_folder(path.parent)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be removed ({error.strerror}).", exit_code=1) from None
 
 
 def sync_folder(folder: Path) -> None:

@@ -90,6 +90,10 @@ class FrameIndex:
     def __len__(self) -> int:
         return len(self.pts)
 
+    def since_first(self, pts: int) -> float:
+        """Seconds from the first frame on: the clock of evidence, subtitles and probes."""
+        return float((pts - int(self.pts[0])) * self.time_base)
+
     def span(self, frame: int) -> tuple[int, int]:
         """The packets that must be decoded to get a frame right, as a half-open range.
 

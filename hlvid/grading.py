@@ -66,7 +66,8 @@ _LEADING = re.compile(
 )
 _MARKED = re.compile(r"(?:^|[\s(])([A-Z])[.):](?=\s|$)")
 _ASIDE = re.compile(
-    r"(?i)\b(?:not|in|out|than|like|unlike) +(?:(?:the +)?(?:option|choice|answer) +)?[A-Z](?=[.):])"
+    r"(?i)\b(?:not|in|out|than|like|unlike) +(?:(?:the +)?(?:option|choice|answer) +)?"
+    r"[A-Z](?=[.):])"
 )
 _LISTED = re.compile(r"(?m)^[ \t•>-]*[(\[]?([A-Z])[)\].:]+(?=[ \t]+\S)")
 _LAST = re.compile(r"\n[ \t]*[(\[]?(?P<letter>[A-Z])[)\].:!\s]*$")

@@ -23,9 +23,9 @@ from hlvid.files import (
     read_bytes,
     read_json,
     read_jsonl,
+    remove_file,
     sha256_file,
     shown,
-    sync_folder,
     write_bytes,
     write_jsonl,
 )
@@ -166,9 +166,7 @@ def write_run(folder: Path, record: RunRecord, predictions: Iterable[Prediction]
     _same(RECORD_FILE, "predictions_sha256", record.predictions_sha256, found, PREDICTIONS_FILE)
     _check(run)
     sums = f"{found}  {PREDICTIONS_FILE}\n{hashlib.sha256(described).hexdigest()}  {RECORD_FILE}\n"
-    if (folder / RECORD_FILE).exists():
-        (folder / RECORD_FILE).unlink()
-        sync_folder(folder)
+    remove_file(folder / RECORD_FILE)
     write_jsonl(folder / PREDICTIONS_FILE, run.predictions)
     write_bytes(folder / SUMS_FILE, [sums.encode()])
     write_bytes(folder / RECORD_FILE, [described])

@@ -16,8 +16,9 @@ from PIL import Image
 
 from hlvid.console import progress
 from hlvid.datasets import MissingVideo
+from hlvid.digest_cache import sha256_cached
 from hlvid.errors import UserError
-from hlvid.files import cache_dir, digest, sha256_cached, write_bytes
+from hlvid.files import cache_dir, digest, write_bytes
 from hlvid.pixels import Pixels
 from hlvid.types import Evidence, Question
 from hlvid.video import VideoReader

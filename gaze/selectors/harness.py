@@ -70,8 +70,8 @@ def select(  # noqa: PLR0913
         partner: What the partner of a matched control kept; its counts go before all budgets.
         donor: What was kept of another video, for `transplanted` only. Without budget and num_kept
             the donor's own number of tokens is kept, scaled to this canvas.
-        frame_seconds: When each frame is shown, in seconds, or (num_frames, times); for `oracle`
-            only.
+        frame_seconds: When each frame is shown, in seconds from the first frame, or (num_frames,
+            times); for `oracle` only.
         token_pixels: Side of a native token.
         weights: Checkpoint of a selector that is a model, a folder or hub id; its own by default.
 

@@ -138,8 +138,8 @@ class Plan:
         views: How the canvas is divided.
         shares: Tokens that each frame and view may keep by the rule for all, (num_frames,
             num_views).
-        frame_seconds: When each frame is shown, in seconds, (num_frames,), or (num_frames, times)
-            where one choice is for several frames.
+        frame_seconds: When each frame is shown, in seconds from the first frame, (num_frames,), or
+            (num_frames, times) where one choice is for several frames.
         evidence: Of each question, where its answer can be seen: alternatives.
         donor: What was kept of another video.
     """

@@ -14,6 +14,7 @@ from hlvid.files import (
     id_order,
     read_json,
     read_jsonl,
+    remove_file,
     shown,
     write_json,
     write_jsonl,
@@ -290,7 +291,7 @@ def write(folder: Path, benchmark: Benchmark) -> None:
         description=benchmark.description,
         settings=benchmark.settings,
     )
-    (folder / MANIFEST_FILE).unlink(missing_ok=True)  # It must not stand over other questions.
+    remove_file(folder / MANIFEST_FILE)  # It must not stand over other questions.
     write_jsonl(folder / QUESTIONS_FILE, benchmark.questions)
     write_jsonl(folder / VIDEOS_FILE, videos)
     write_json(folder / MANIFEST_FILE, manifest)

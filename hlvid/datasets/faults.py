@@ -36,7 +36,7 @@ def find_faults(benchmark: Benchmark, *, verify: bool = False) -> Iterator[str]:
 
 
 def _read(benchmark: Benchmark, video_id: str, *, verify: bool) -> Iterator[str]:
-    from hlvid.files import sha256_cached
+    from hlvid.digest_cache import sha256_cached
     from hlvid.index_cache import cached_scan
     from hlvid.video_file import container_of, is_cut_short
 

@@ -52,6 +52,8 @@ def in_a_process_with_the_package(tmp_path: Path, code: str) -> str:
     info = tmp_path / f"{project['name']}-{project['version']}.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n")
+    (tmp_path / "broken.py").write_text("pick = undefined\n")
+    entries = {**entries, "broken": "broken:pick"}
     lines = "\n".join(f"{name} = {value}" for name, value in entries.items())
     (info / "entry_points.txt").write_text(f"[hlvid.selectors]\n{lines}\n")
     return subprocess.check_output(
@@ -108,6 +110,7 @@ def test_another_package_adds_selectors_but_no_privileges(tmp_path: Path) -> Non
     assert "it reads no question. Leave it out." in refusals[3]
     assert kept["asked"] == [65, 66]
     assert "Only built-in selectors" in told["nosy"][1][0]
+    assert "cannot be loaded (NameError: name 'undefined'" in told["broken"][1][0]
     num_lines = sum(
         len(path.read_text().splitlines()) for path in PACKAGE.iterdir() if path.is_file()
     )

@@ -20,6 +20,7 @@ from gaze.show import ACCENT, overlay, scale_colour
 from gaze.verify import Upstream, drifting_clips, run_upstream
 from hlvid.errors import UserError
 from hlvid.files import sha256_file
+from hlvid.video import VideoReader
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "autogaze"
 WEIGHTS = FIXTURE / "model.safetensors"
@@ -80,6 +81,26 @@ def test_run_writes_what_select_keeps(video: Path, tmp_path: Path) -> None:
             (3, left),
             (3, left + 1),
         }
+
+
+def test_frames_are_timed_from_the_first_one_on(video: Path, tmp_path: Path) -> None:
+    late, out = tmp_path / "late.mkv", tmp_path / "gaze.npz"
+    with av.open(str(video)) as source, av.open(str(late), "w") as container:
+        stream = container.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                later = round(1.4 / packet.time_base)
+                packet.pts, packet.dts, packet.stream = (
+                    packet.pts + later,
+                    packet.dts + later,
+                    stream,
+                )
+                container.mux(packet)
+    with VideoReader(late) as reader:
+        assert float(reader.index.pts[0] * reader.index.time_base) == pytest.approx(1.4)
+    call("run", late, "--selector", "detail", "--budget", 0.1, "--frames", 4, "--out", out)
+    with np.load(out, allow_pickle=False) as file:
+        assert file["frame_seconds"] == pytest.approx([0.0, 0.6, 1.3, 1.9])
 
 
 def test_run_twice_writes_the_same_bytes_and_tells_every_frame(video: Path, tmp_path: Path) -> None:
@@ -216,6 +237,7 @@ def test_overlay_leaves_what_was_kept_and_dims_the_rest() -> None:
     [
         (("--selector", "oracle", "--budget", "0.1"), "hlvid-eval --gaze on"),
         (("--selector", "random-matched:detail"), "hlvid-eval --gaze on"),
+        (("--selector", "detail:autogaze", "--budget", "0.1"), "hlvid-eval --gaze on"),
         (("--selector", "detail"), "needs --budget"),
         (("--selector", "detail", "--budget", "2"), "Allowed are ratios in"),
         (("--selector", "nonsense", "--budget", "0.1"), "Installed are"),

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hlvid import files
+from hlvid.digest_cache import sha256_cached
 from hlvid.errors import UserError
 from hlvid.types import Evidence, Record, Video
 
@@ -235,6 +236,14 @@ def test_writing_where_it_is_not_possible_is_a_sentence(tmp_path: Path) -> None:
     assert caught.value.exit_code == 1
 
 
+def test_what_cannot_be_removed_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    files.remove_file(tmp_path / "nothing")
+    (tmp_path / "x.json").mkdir()
+    with pytest.raises(UserError, match=r"x\.json: cannot be removed") as caught:
+        files.remove_file(tmp_path / "x.json")
+    assert caught.value.exit_code == 1
+
+
 def test_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     threads = [
@@ -267,34 +276,34 @@ def test_the_cache_is_where_the_environment_says(
 def test_a_digest_is_remembered_until_the_file_changes(tmp_path: Path, cache: Path) -> None:
     path = tmp_path / "big"
     path.write_bytes(b"one")
-    first = files.sha256_cached(path)
+    first = sha256_cached(path)
     assert first == hashlib.sha256(b"one").hexdigest()
 
     stamp = path.stat().st_mtime_ns
     path.write_bytes(b"two")
     os.utime(path, ns=(stamp, stamp))
-    assert files.sha256_cached(path) == first
-    assert files.sha256_cached(path, verify=True) == hashlib.sha256(b"two").hexdigest()
+    assert sha256_cached(path) == first
+    assert sha256_cached(path, verify=True) == hashlib.sha256(b"two").hexdigest()
 
     path.write_bytes(b"three")
-    assert files.sha256_cached(path) == hashlib.sha256(b"three").hexdigest()
+    assert sha256_cached(path) == hashlib.sha256(b"three").hexdigest()
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"key": 1, "sha256": "no"}'])
 def test_a_damaged_cache_is_no_cache(tmp_path: Path, cache: Path, damage: bytes) -> None:
     path = tmp_path / "big"
     path.write_bytes(b"one")
-    files.sha256_cached(path)
+    sha256_cached(path)
     (note,) = (cache / "digests").iterdir()
     note.write_bytes(damage)
-    assert files.sha256_cached(path) == hashlib.sha256(b"one").hexdigest()
+    assert sha256_cached(path) == hashlib.sha256(b"one").hexdigest()
 
 
 def test_a_cache_that_cannot_be_written_is_no_failure(tmp_path: Path, cache: Path) -> None:
     cache.touch()
     path = tmp_path / "big"
     path.write_bytes(b"one")
-    assert files.sha256_cached(path) == hashlib.sha256(b"one").hexdigest()
+    assert sha256_cached(path) == hashlib.sha256(b"one").hexdigest()
 
 
 def test_a_record_with_lists_reads_back_as_tuples() -> None:
