@@ -4,8 +4,10 @@ It is given the sampled frames as images, so that decoding, sampling and size ar
 other examinee. Which visual tokens it makes of them is its own affair: gaze has no meaning for it.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from PIL import Image
 
@@ -19,8 +21,11 @@ from hlvid.grading import is_failure
 from hlvid.types import ModelId, Question
 
 TASK, SPLIT = "hlvid", "test"
-SECRETS = ("api_key", "token", "password", "secret")
-"""Parts of names whose values must not get into a record."""
+_SECRET = re.compile(
+    r"(?i)(.*_)?(api_?key|password|passwd|secret|credentials?|authorization|bearer)(_.*)?"
+    r"|((hf|hub|auth|access|api|bearer|session|secret)_?)?token"
+)
+"""Names of arguments whose values must not get into a record."""
 
 
 class LmmsEval(Examinee):
@@ -112,10 +117,11 @@ def _read(model_args: str) -> tuple[str, dict[str, str]]:
         key, sign, value = part.partition("=")
         if not sign:
             raise UserError(f"--model-args: {part!r} cannot be read. Allowed is K=V,... .")
-        if any(secret in key.lower() for secret in SECRETS):
+        if _SECRET.fullmatch(key.strip()) or _holds_secret(value):
             raise UserError(
-                f"--model-args: {key} would stand in the record. Put it into the environment: "
-                "OPENAI_API_KEY, HF_TOKEN."
+                f"--model-args: what {key} holds would stand in the record. Put secrets into the "
+                "environment (OPENAI_API_KEY, HF_TOKEN), and give addresses without a user name or "
+                "a query."
             )
         given[key.strip()] = value
     name = given.pop("model", "")
@@ -125,6 +131,15 @@ def _read(model_args: str) -> tuple[str, dict[str, str]]:
             "model=openai,model_version=NAME; ours are named by --model."
         )
     return name, given
+
+
+def _holds_secret(value: str) -> bool:
+    """Whether a value is an address with a user name, a password or a query."""
+    try:
+        parts = urlsplit(value.strip())
+    except ValueError:
+        return "://" in value
+    return "://" in value and ("@" in parts.netloc or bool(parts.query))
 
 
 def _make(name: str, given: Mapping[str, str]) -> Any:  # noqa: ANN401

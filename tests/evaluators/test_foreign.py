@@ -11,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from evaluators.cli import app
+from evaluators.models.foreign import _read
 from hlvid.errors import UserError
 from hlvid.runs import read_run
 
@@ -129,12 +130,23 @@ def test_gaze_means_nothing_to_it(tiny, tmp_path):
     assert states == {"off": "complete", "uniform@0.1": "infeasible"}
 
 
+def test_arguments_that_are_no_secrets_are_taken():
+    text = "model=vllm,max_new_tokens=7,token_strategy=multiple,base_url=http://h:8000/v1"
+    assert _read(text) == (
+        "vllm",
+        {"max_new_tokens": "7", "token_strategy": "multiple", "base_url": "http://h:8000/v1"},
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ("", "model='' is not allowed"),
         ("model=hlvid_ocr", "ours are named by --model"),
-        ("model=openai,api_key=sk-1", "api_key would stand in the record"),
+        ("model=openai,api_key=sk-1", "what api_key holds would stand in the record"),
+        ("model=openai,hf_token=hf-1", "what hf_token holds would stand in the record"),
+        ("model=openai,base_url=https://me:pw@h/v1", "give addresses without a user name"),
+        ("model=openai,base_url=https://h/v1?api-key=pw", "what base_url holds"),
         ("model=no_such_model", "lmms-eval's model 'no_such_model' cannot be made"),
         ("dummy", "'dummy' cannot be read"),
     ],
