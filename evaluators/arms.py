@@ -145,6 +145,21 @@ def partner_of(arm: ArmSettings) -> ArmSettings | None:
     )
 
 
+def pins(arm: ArmSettings) -> dict[str, str]:
+    """What tells an arm's selectors from others of their names: weights, and code of others.
+
+    Returns:
+        Of models the checkpoint by 'weights DEFAULT'; of other packages' their code by name.
+    """
+    of_partner = arm.partner or (arm.selector or "").partition(":")[2]
+    names = filter(None, ((arm.selector or "").partition(":")[0], of_partner))
+    infos = [info for name in names if (info := list_selectors().get(name)) is not None]
+    weights = {
+        f"weights {one.weights}": arm.weights for one in infos if one.weights and arm.weights
+    }
+    return weights | {f"selector {one.name}": one.code for one in infos if one.code}
+
+
 def leading(selector: str) -> SelectorInfo:
     """About the selector whose choice decides: a copying one's partner, else itself."""
     base, _, partner = selector.partition(":")

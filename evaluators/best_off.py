@@ -6,7 +6,7 @@ same one it would be the best of several by luck (COMPARISON.md 15). One that co
 because its least is more than gaze kept, is not chosen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,14 @@ from evaluators.arms import leads_of
 from evaluators.variants import make_variant
 from hlvid.errors import UserError
 from hlvid.runs import RECORD_FILE, Run, read_run
-from hlvid.types import CHEAPER_OFF, ArmSettings, BenchmarkId, ModelId, RunRecord
+from hlvid.types import (
+    CHEAPER_OFF,
+    ArmSettings,
+    BenchmarkId,
+    FrameSettings,
+    ModelId,
+    RunRecord,
+)
 
 
 @dataclass(frozen=True)
@@ -30,34 +37,47 @@ class Choice:
     records: Sequence[RunRecord]
 
 
-def choose(runs: Path, arms: Sequence[ArmSettings]) -> list[Choice]:
+def choose(
+    runs: Path, arms: Sequence[ArmSettings], *, benchmark: str, num_frames: int
+) -> list[Choice]:
     """The best candidate for every gaze arm that something is to be said of.
 
     Args:
-        runs: Folder of one command's runs, with these arms and all candidates for them.
+        runs: Folder of runs, those of one command with these arms and all candidates among them;
+            trials of fewer questions, and runs on other frames, may lie there too.
         arms: Of the command that the choice is for; it must pass `check_choices`.
+        benchmark: Name of the one that it is for, on which nothing may be chosen.
+        num_frames: That it samples from a video.
 
     Raises:
-        UserError: There are no such runs, one did not answer everything, or spent more than gaze
-            kept.
+        UserError: There are no such runs, or of several commands; one did not answer everything, or
+            spent more than gaze kept.
     """
-    folders = [path.parent for path in sorted(runs.glob(f"*/{RECORD_FILE}"))]
-    by_name = {run.record.arm.name: run for run in map(read_run, folders) if not run.record.repeat}
+    groups: dict[str, dict[str, Run]] = {}
+    for path in sorted(runs.glob(f"*/{RECORD_FILE}")):
+        run = read_run(path.parent)
+        record = run.record
+        is_trial = record.repeat or record.limit is not None
+        is_meant = record.frames.num_frames == num_frames and record.benchmark.name != benchmark
+        if is_meant and not is_trial:
+            groups.setdefault(record.group_id, {})[record.arm.name] = run
     found = []
     for lead in leads_of([arm for arm in arms if arm.variant is None]):
         names = [make_variant(variant, partner=lead).name for variant in CHEAPER_OFF]
-        for name in (*names, lead.name):
-            if name not in by_name:
-                raise UserError(
-                    f"--best-off {runs}: holds no run of {name}. Sit {lead.name} and all "
-                    f"candidates there: --also {','.join(names)}"
-                )
+        holding = [group for group in groups.values() if {*names, lead.name} <= set(group)]
+        if len(holding) != 1:
+            raise UserError(
+                f"--best-off {runs}: holds {len(holding) or 'no'} groups of whole runs of "
+                f"{lead.name} and all candidates for it, on {num_frames} frames and another "
+                f"benchmark than {benchmark}. One is needed: --also {','.join(names)}"
+            )
+        (by_name,) = holding
         partner, candidates = by_name[lead.name], [by_name[name] for name in names]
         able = [run for run in candidates if run.record.status != "infeasible"]
         if not able:
             raise UserError(f"--best-off {runs}: no candidate for {lead.name} could run there.")
         for run in able:
-            _check(run.record, runs, lead, group=partner.record.group_id)
+            _check(run.record, runs, lead)
             _check_spent(run, partner, runs)
         ranked = sorted((run.record for run in able), key=_accuracy, reverse=True)
         found.append(Choice(_noted(ranked, lead), ranked))
@@ -73,9 +93,15 @@ def with_chosen(arms: Sequence[ArmSettings], choices: Sequence[Choice]) -> tuple
 
 
 def check_choices(
-    runs: Path, choices: Sequence[Choice], *, benchmark: BenchmarkId, model: ModelId
+    runs: Path,
+    choices: Sequence[Choice],
+    *,
+    benchmark: BenchmarkId,
+    model: ModelId,
+    frames: FrameSettings,
+    generation: Mapping[str, str | int | float | bool],
 ) -> None:
-    """Refuse what was chosen on the same questions or by another model.
+    """Refuse what was chosen on the same questions, by another model, or asked in another way.
 
     Raises:
         UserError: It was, or by the same model with other weights.
@@ -91,18 +117,29 @@ def check_choices(
                 f"--best-off {runs}: was sat by {_written(record.model)}, and this is "
                 f"{_written(model)}. Choose with the same model and weights."
             )
+        ours, others = _asked(frames, generation), _asked(record.frames, record.generation)
+        for name in sorted({*ours, *others}):
+            if ours.get(name) != others.get(name):
+                raise UserError(
+                    f"--best-off {runs}: was sat with {name} {others.get(name)!r}, and this is "
+                    f"{ours.get(name)!r}. Choose with the same settings."
+                )
 
 
-def _check(record: RunRecord, runs: Path, lead: ArmSettings, *, group: str) -> None:
+def _asked(
+    frames: FrameSettings, generation: Mapping[str, str | int | float | bool]
+) -> dict[str, object]:
+    """What decides about an answer beside model and arm, without what belongs to the questions."""
+    told = {**frames.model_dump(mode="json"), **generation}
+    return {name: value for name, value in told.items() if name != "evidence_sha256"}
+
+
+def _check(record: RunRecord, runs: Path, lead: ArmSettings) -> None:
     where = f"--best-off {runs}: {record.arm.name}"
-    if record.status != "complete" or record.limit is not None:
-        raise UserError(
-            f"{where}: is {record.status}{' and limited' if record.limit else ''}. Sit all of it."
-        )
+    if record.status != "complete":
+        raise UserError(f"{where}: is {record.status}. Sit all of it.")
     if record.model.load_format == "dummy":
         raise UserError(f"{where}: was answered by random values, which cannot choose.")
-    if record.group_id != group:
-        raise UserError(f"{where}: is from another command than the others. Sit them together.")
     if record.arm.weights != lead.weights:
         raise UserError(
             f"{where}: spent what {record.arm.weights} kept, and this is {lead.weights}. Choose "

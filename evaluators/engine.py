@@ -10,7 +10,7 @@ from typing import Any
 from evaluators import variants
 from evaluators.arms import to_generation_kwargs
 from evaluators.ranks import deal
-from evaluators.sitting import Room
+from evaluators.room import Room
 from evaluators.task import TASK_FOLDER, make_docs
 from gaze.reading import send_nothing
 from hlvid.datasets import Benchmark

@@ -14,7 +14,7 @@ from evaluators.gazing import Donors
 from evaluators.halting import Halt
 from evaluators.item import Item
 from evaluators.ledger import Ledger
-from evaluators.sitting import Room
+from evaluators.room import Room
 from evaluators.task import GENERATION
 from hlvid.console import say
 from hlvid.datasets import Benchmark, MissingVideo, load
@@ -238,8 +238,18 @@ def prepare(settings: Settings) -> Exam:
         raise UserError("--repeat-off: off is none of the arms. Use --gaze off or both.")
     examinee = model.make(seed=settings.seed, options=settings.options)
     if (runs := settings.best_off) is not None:
-        choices = choose(runs, settings.arms)
-        check_choices(runs, choices, benchmark=benchmark.id, model=examinee.model)
+        choices = choose(
+            runs, settings.arms, benchmark=benchmark.name, num_frames=settings.num_frames
+        )
+        exam = Exam(settings, benchmark, sat, examinee)
+        check_choices(
+            runs,
+            choices,
+            benchmark=benchmark.id,
+            model=examinee.model,
+            frames=exam.frames,
+            generation=exam.generation,
+        )
     return Exam(settings, benchmark, sat, examinee)
 
 

@@ -56,7 +56,7 @@ class Sight(Record):
     peak_memory_bytes: int | None
     """While the arm's selector chose, or while it was looked."""
     sitting: str | None = None
-    """Of `evaluators.sitting.Room`, when it was taken."""
+    """Of `evaluators.room.Room`, when it was taken."""
 
     def tokens_beside(self, num_text_tokens: int) -> TokenCounts | None:
         """Its counts with those of a prompt's text."""

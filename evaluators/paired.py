@@ -17,7 +17,8 @@ from evaluators.arms import from_generation_kwargs
 from evaluators.gazing import Donors
 from evaluators.item import Item
 from evaluators.models import find
-from evaluators.sitting import Room, sit
+from evaluators.room import Room
+from evaluators.sitting import sit
 from evaluators.task import to_question
 from gaze.reading import send_nothing
 from hlvid.console import say

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from evaluators.arms import partner_of
 from evaluators.exam import Exam
 from evaluators.gazing import reads_question
-from evaluators.probing import accuracy_answers, differing_answers, sample, sit_again
+from evaluators.probing import accuracy_run, differing_answers, sample, sit_again
 from evaluators.provenance import hardware, software
 from evaluators.ranks import find_ranks
 from evaluators.report import align
@@ -138,7 +138,7 @@ def measure(
     """
     if find_ranks().num > 1:
         raise UserError("perf: times are taken by one process alone. Run it without a launcher.")
-    known = accuracy_answers(exam)
+    exam, known = accuracy_run(exam)
     questions = sample(exam.sat, num, seed=exam.settings.seed)
     if warm_up:
         sit_again(exam, questions[:warm_up], num_passes=1)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from evaluators.arms import pins
 from evaluators.exam import SCRATCH_FOLDER, Exam
 from hlvid.console import say
 from hlvid.errors import UserError
@@ -61,6 +62,7 @@ def make_plan(
             contrast=_contrast(arms[primary], arms[against]),
             margin=margin,
         ),
+        pins={**pins(arms[against]), **pins(arms[primary])},
     )
 
 
@@ -87,9 +89,15 @@ def write_plan(plan: Plan, out: Path) -> Path:
 def find_plan(exam: Exam) -> Plan | None:
     """The plan that an exam is sat by; None where there is none, or only one of another exam."""
     plan = read_plan(exam.settings.out)
+    if plan is None:
+        return None
     same_exam = {**exam.same_for_all, "limit": exam.settings.limit}
-    if plan is not None and not plan.is_of(same_exam):
-        say(f"{PLAN_FILE} in {exam.settings.out} is of another exam: this run is exploratory")
+    named = (plan.primary.arm, plan.primary.reference)
+    ours = [pins(arm) for arm in exam.settings.arms if arm.name in named]
+    is_other = any(plan.pins.get(what, pin) != pin for one in ours for what, pin in one.items())
+    if is_other or not plan.is_of(same_exam):
+        what = "other weights or selectors" if is_other else "another exam"
+        say(f"{PLAN_FILE} in {exam.settings.out} is of {what}: this run is exploratory")
         return None
     return plan
 

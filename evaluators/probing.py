@@ -11,11 +11,12 @@ from evaluators.halting import INTERRUPTED, Stopped, on_signals
 from evaluators.item import LookKey, Sight
 from evaluators.sitting import sit
 from evaluators.timing import DECODE, END_TO_END
+from hlvid.console import say
 from hlvid.datasets import Benchmark
 from hlvid.errors import UserError
 from hlvid.files import digest
 from hlvid.runs import read_run
-from hlvid.types import Prediction, Question
+from hlvid.types import ArmSettings, Prediction, Question
 
 Pass = dict[tuple[str, str], Prediction]
 """(question id, arm name) -> what was answered."""
@@ -134,15 +135,22 @@ def probe_arms(exam: Exam, questions: Sequence[Question]) -> list[ArmProbe]:
     return probes
 
 
-def accuracy_answers(exam: Exam) -> Pass | None:
-    """What the runs of all arms answered; None with dummy weights, whose answers do not count.
+def accuracy_run(exam: Exam) -> tuple[Exam, Pass | None]:
+    """The exam without arms that were INFEASIBLE, and what the runs of the others answered.
+
+    An arm that cannot take every question has no answers that count, and so no times.
+
+    Returns:
+        No answers with dummy weights, whose replies do not count.
 
     Raises:
-        UserError: An arm has no run.
+        UserError: An arm has no run, or all were INFEASIBLE.
     """
     if exam.examinee.model.load_format == "dummy":
-        return None
+        return exam, None
     known: Pass = {}
+    able: list[ArmSettings] = []
+    unable: list[ArmSettings] = []
     for arm in exam.settings.arms:
         folder = exam.settings.out / exam.run_id(arm)
         if not folder.is_dir():
@@ -150,15 +158,21 @@ def accuracy_answers(exam: Exam) -> Pass | None:
                 f"arm {arm.name}: no run of it lies in {exam.settings.out}, and what is timed must "
                 "answer as the accuracy run did. Run the same command without 'perf' first."
             )
-        known |= {(p.question_id, arm.name): p for p in read_run(folder).predictions}
-    return known
+        run = read_run(folder)
+        (unable if run.record.status == "infeasible" else able).append(arm)
+        known |= {(p.question_id, arm.name): p for p in run.predictions}
+    if unable:
+        say(f"not timed, since INFEASIBLE: {', '.join(arm.name for arm in unable)}")
+    if not able:
+        raise UserError("perf: all arms were INFEASIBLE, so nothing can be timed.", exit_code=1)
+    return replace(exam, settings=replace(exam.settings, arms=tuple(able))), known
 
 
 def differing_answers(known: Pass | None, passes: Sequence[Pass]) -> dict[str, list[str]]:
     """Arm -> questions whose reply is not that of the accuracy run in every pass.
 
     Args:
-        known: From `accuracy_answers`; None holds the passes against each other.
+        known: From `accuracy_run`; None holds the passes against each other.
         passes: From `sit_again`.
     """
     differing: dict[str, list[str]] = {}

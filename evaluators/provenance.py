@@ -22,6 +22,7 @@ PACKAGES = (
     "gguf",
     "numpy",
     "scipy",
+    "pillow",
     "av",
     "rapidocr",
     "openvino",

@@ -9,11 +9,10 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from evaluators.arms import make_arm
+from evaluators.arms import make_arm, pins
 from evaluators.canvas import Canvas, decode
 from evaluators.engine import quiet
 from evaluators.exam import (
@@ -34,6 +33,7 @@ from evaluators.gazing import (
 )
 from evaluators.halting import INTERRUPTED, CannotGoOn, Halt, Stopped, on_signals
 from evaluators.ledger import Ledger
+from evaluators.provenance import software
 from gaze.evidence import boxes_shown
 from gaze.recall import evidence_recall, random_expectation
 from gaze.selectors import budget_tokens, list_selectors, share
@@ -102,8 +102,8 @@ class Survey:
         parts = [*self._of_all, self.seed]
         parts += [marks] if (marks := self.benchmark.marked_sha256) else []
         what = self.rows[name]
-        parts += [what.weights] if isinstance(what, ArmSettings) and what.weights else []
-        return f"{video_id}/{name}/{digest([*parts, metadata.version('hlvid')])[:ID_DIGITS]}"
+        parts += [pins(what)] if isinstance(what, ArmSettings) else []
+        return f"{video_id}/{name}/{digest([*parts, software()])[:ID_DIGITS]}"
 
     def canvas_key(self, video_id: str) -> str:
         """What the digest of a video's pixels is kept under."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from evaluators.arms import pins
 from evaluators.engine import evaluate, quiet
 from evaluators.exam import SCRATCH_FOLDER, Exam, Settings, prepare
 from evaluators.examinee import INFEASIBLE
@@ -15,7 +16,8 @@ from evaluators.ledger import Ledger
 from evaluators.plan import find_plan
 from evaluators.provenance import provenance, timed_on
 from evaluators.ranks import Ranks, find_ranks
-from evaluators.sitting import Room, num_left
+from evaluators.room import Room
+from evaluators.sitting import num_left
 from hlvid.console import progress, say
 from hlvid.errors import UserError
 from hlvid.grading import grade_all, is_failure, summarize
@@ -49,7 +51,7 @@ def run(settings: Settings, command: Sequence[str]) -> list[tuple[GradedRun, Pat
     exam = prepare(settings)
     with on_signals() as halt, ranks.open_ledger(settings.out / LEDGER_FILE) as ledger:
         if ranks.is_first:
-            _keep_weights(exam, ledger)
+            _keep_pins(exam, ledger)
         # Several processes, or a decoder beside the model, are no conditions to take times in.
         is_timed = ranks.num == 1 and not settings.prefetch
         conditions = timed_on() if is_timed else ""
@@ -153,8 +155,9 @@ def _tell_untimed(predictions: Collection[Prediction], sitting: str | None) -> N
     num = sum(bool(one.stage_ms) and one.sitting != sitting for one in predictions)
     if num:
         say(
-            f"{num} of {len(predictions)} answers were sat with other arms before: no speed-up of "
-            "the arms of now against them. 'hlvid-eval perf' with the same options times all."
+            f"{num} of {len(predictions)} answers were sat with other arms, or alone after they "
+            "had FAILED: no speed-up between them and the others. 'hlvid-eval perf' with the same "
+            "options times all."
         )
 
 
@@ -186,23 +189,24 @@ def _reason(errors: Sequence[str]) -> str:
     return why.removeprefix(INFEASIBLE)[:MAX_REASON_CHARACTERS]
 
 
-def _keep_weights(exam: Exam, ledger: Ledger) -> None:
-    """Refuse to go on with an arm of other weights: both would have one name.
+def _keep_pins(exam: Exam, ledger: Ledger) -> None:
+    """Refuse other weights, and other code of a selector, than what lies in the folder has.
+
+    Both would have one name, and a control of one would spend what the other kept.
 
     Raises:
-        UserError: The weights are not those that the arm's finished work was done with.
+        UserError: They are not those that finished work was done with.
     """
     for arm in exam.settings.arms:
-        if arm.weights is None:
-            continue
-        key = f"weights/{arm.name}/{exam.config}"
-        if (known := ledger.get(key)) is None:
-            ledger.append(key, arm.weights)
-        elif known != arm.weights:
-            raise UserError(
-                f"--gaze-weights: arm {arm.name} in {exam.settings.out} has weights {known}, not "
-                f"{arm.weights}. Choose another --out, or give the weights that it has."
-            )
+        for what, pin in pins(arm).items():
+            key = f"pin/{what}/{exam.config}"
+            if (known := ledger.get(key)) is None:
+                ledger.append(key, pin)
+            elif known != pin:
+                raise UserError(
+                    f"arm {arm.name}: finished work in {exam.settings.out} has {what} as {known}, "
+                    f"and now it is {pin}. Choose another --out, or go on with what it has."
+                )
 
 
 def _join_group(exam: Exam, about: Provenance) -> str:

@@ -6,19 +6,17 @@ questions, or, where its selector reads the question, once for each. Every finis
 ledger. One broken video, or one question that cannot be answered, fails alone.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from evaluators.ahead import Ahead
 from evaluators.arms import OFF
 from evaluators.canvas import evidence_on
-from evaluators.examinee import Examinee, View
+from evaluators.examinee import View
 from evaluators.gazing import (
     Chosen,
-    Donors,
     Failure,
     Place,
     about_selector,
@@ -26,10 +24,9 @@ from evaluators.gazing import (
     failure,
     reads_question,
 )
-from evaluators.halting import CannotGoOn, Halt
 from evaluators.item import Item, LookKey, Sight
-from evaluators.ledger import Ledger
 from evaluators.mapping import to_frames
+from evaluators.room import UNTIMED, Room
 from evaluators.timing import DECODE, GAZE, Stopwatch, charge, peak_memory_bytes, reset_peak_memory
 from evaluators.variants import SHOW_KEPT
 from gaze.recall import evidence_recall
@@ -39,119 +36,10 @@ from hlvid.files import digest
 from hlvid.prompt import prompt_sha256
 from hlvid.types import (
     ArmSettings,
-    Evidence,
-    FrameSettings,
     Prediction,
-    Record,
 )
 
-TIMED_ON = "timed_on"
-"""Stands beside each answer and look in the ledger."""
-UNTIMED: Mapping[str, Any] = {"stage_ms": {}, "peak_memory_bytes": None, "sitting": None}
-
-
-@dataclass(frozen=True)
-class Room:
-    """What stays the same over a whole sitting.
-
-    Args:
-        examinee: Who is asked.
-        frames: How many frames, on what canvas.
-        seed: Of the run: order of arms, selectors.
-        donors: Where transplanted masks come from.
-        scratch: Folder for canvases.
-        evidence: Video id -> question id -> evidence; for recall and privileged selectors only.
-        ledger: Where finished items are kept; None keeps nothing.
-        config: Digest of all that can change an answer, beside question and arm.
-        timed_on: Digest of all that can change a time; '' where times mean nothing, as with several
-            processes at once. What the ledger has from elsewhere is taken without its times.
-        sitting: Digest of the arms that take turns; None where no times are taken.
-        halt: Whether the user wants the end.
-        prefetch: Decode the next video while one is sat. Times then mean nothing.
-        ahead: Gives canvases; `sit` makes it.
-        on_item: Called after each finished item with its kind, 'look' or 'answer', and its key.
-        on_look: Called after each look with the video's id, the look's key, and what it gave.
-    """
-
-    examinee: Examinee
-    frames: FrameSettings
-    seed: int
-    donors: Donors
-    scratch: Path
-    evidence: Mapping[str, Mapping[str, Sequence[Evidence]]] = field(default_factory=dict)
-    ledger: Ledger | None = None
-    config: str = ""
-    timed_on: str = ""
-    sitting: str | None = None
-    halt: Halt = field(default_factory=Halt)
-    prefetch: bool = False
-    ahead: Ahead | None = None
-    on_item: Callable[[str, Sequence[str]], None] = lambda kind, key: None
-    on_look: Callable[[str, LookKey, Sight], None] = lambda video_id, look, sight: None
-
-    def kept(self, item: Item) -> Prediction | None:
-        """The ledger's prediction of an item, also a failed one; None where there is none."""
-        value = self._recall_timed("answer", *item.key)
-        return None if value is None else Prediction.model_validate(value)
-
-    def answered(self, item: Item) -> Prediction | None:
-        """The ledger's prediction of an item; None where there is none, or only a failed one."""
-        found = self.kept(item)
-        return None if found is None or found.error is not None else found
-
-    def seen(self, video_id: str, look: LookKey) -> Sight | None:
-        """The ledger's record of a look at a video; None where looks are forgotten."""
-        value = self._recall_timed("look", video_id, *look)
-        return None if value is None else Sight.model_validate(value)
-
-    def keep_answer(self, prediction: Prediction) -> None:
-        """Write an answer down and tell of it."""
-        key = (prediction.question_id, prediction.arm)
-        self._keep("answer", *key, value=self._timed(prediction))
-        self.on_item("answer", key)
-
-    def keep_sight(self, video_id: str, look: LookKey, sight: Sight) -> None:
-        """Write a look down, where that can be done, and tell of it."""
-        key = (video_id, *look)
-        if not self.examinee.forgets:
-            self._keep("look", *key, value=self._timed(sight))
-        self.on_look(video_id, look, sight)
-        self.on_item("look", key)
-
-    def keep_pixels(self, place: Place) -> None:
-        """Refuse to pair arms over different pixels: what the first one saw, all must see.
-
-        Raises:
-            CannotGoOn: The video has changed since a look was written down.
-        """
-        before = self._recall("canvas", place.video_id)
-        if before is None:
-            self._keep("canvas", place.video_id, value=place.canvas.sha256)
-        elif before != place.canvas.sha256:
-            raise CannotGoOn(
-                f"video {place.video_id}: its pixels are not those that the finished arms saw. "
-                "Put back the file, or choose another --out.",
-                exit_code=1,
-            )
-
-    def _timed(self, record: Record) -> dict[str, Any]:
-        """What is kept of a record: all of it, and under what conditions it was timed."""
-        return {**record.model_dump(mode="json"), TIMED_ON: self.timed_on}
-
-    def _recall_timed(self, *key: str) -> dict[str, Any] | None:
-        """What was kept of a record, without its times where they were taken elsewhere."""
-        if (value := self._recall(*key)) is None:
-            return None
-        kept = {**value}
-        is_ours = kept.pop(TIMED_ON, "") == self.timed_on != ""
-        return kept if is_ours else {**kept, **UNTIMED}
-
-    def _recall(self, *key: str) -> Any:  # noqa: ANN401
-        return None if self.ledger is None else self.ledger.get("/".join((*key, self.config)))
-
-    def _keep(self, *key: str, value: object) -> None:
-        if self.ledger is not None:
-            self.ledger.append("/".join((*key, self.config)), value)
+SITTING_DIGITS = 16
 
 
 def sit(room: Room, items: Iterable[Item]) -> dict[tuple[str, str], Prediction]:
@@ -165,6 +53,7 @@ def sit(room: Room, items: Iterable[Item]) -> dict[tuple[str, str], Prediction]:
     """
     predictions: dict[tuple[str, str], Prediction] = {}
     by_video: dict[str, list[Item]] = {}
+    rooms = in_turns(room, items := list(items))
     for item in items:
         if (known := room.answered(item)) is not None:
             predictions[item.key] = known
@@ -173,10 +62,34 @@ def sit(room: Room, items: Iterable[Item]) -> dict[tuple[str, str], Prediction]:
     order = room.donors.sitting_order(by_video)
     with _ahead(room, [by_video[video_id][0].video for video_id in order]) as ahead:
         for video_id in order:
-            for prediction in _sit_video(replace(room, ahead=ahead), video_id, by_video[video_id]):
+            here = replace(rooms[video_id], ahead=ahead)
+            for prediction in _sit_video(here, video_id, by_video[video_id]):
                 room.keep_answer(prediction)
                 predictions[prediction.question_id, prediction.arm] = prediction
     return predictions
+
+
+def in_turns(room: Room, items: Iterable[Item]) -> dict[str, Room]:
+    """The room for each video: where failed arms are tried again alone, a sitting of its own.
+
+    They take no turns with the arms that answered before, perhaps days ago. A run that was only
+    stopped goes on as the sitting it was.
+    """
+    answered: set[str] = set()
+    again: dict[str, list[str]] = {}
+    for item in items:
+        video_id, before = item.question.video_id, room.kept(item)
+        again.setdefault(video_id, [])
+        if before is not None and before.error is None:
+            answered.add(video_id)
+        elif before is not None:
+            again[video_id].append("/".join(item.key))
+    return {
+        video_id: replace(room, sitting=digest([room.sitting, *sorted(keys)])[:SITTING_DIGITS])
+        if keys and video_id in answered and room.sitting is not None
+        else room
+        for video_id, keys in again.items()
+    }
 
 
 def _ahead(room: Room, paths: Sequence[Path | None]) -> Ahead:
@@ -191,11 +104,12 @@ def _ahead(room: Room, paths: Sequence[Path | None]) -> Ahead:
 
 def num_left(room: Room, items: Iterable[Item]) -> int:
     """How many looks are missing, which is where the time goes; without a video, answers."""
+    rooms = in_turns(room, items := list(items))
     todo = [item for item in items if room.answered(item) is None]
     if not room.examinee.sees_video:
         return len(todo)
     looks = {(item.question.video_id, item.look) for item in todo}
-    return sum(room.seen(video_id, look) is None for video_id, look in looks)
+    return sum(rooms[video_id].seen(video_id, look) is None for video_id, look in looks)
 
 
 def _sit_video(room: Room, video_id: str, items: Sequence[Item]) -> Iterator[Prediction]:

@@ -15,6 +15,7 @@ from hlvid.statistics import Contrast
 from hlvid.types import BenchmarkId, FrameSettings, ModelId, Record, RunRecord
 
 PLAN_FILE = "plan.json"
+_OF_ARMS = {"schema_version", "arms", "primary", "pins"}
 
 
 class Endpoint(Record):
@@ -40,20 +41,23 @@ class Plan(Record):
     arms: tuple[str, ...]
     """Those that were planned; others may be added, and are exploratory."""
     primary: Endpoint
+    pins: Mapping[str, str] = {}
+    """Of the two arms of the endpoint: what tells their weights, and selectors of other packages,
+    from others of the same names."""
 
     @property
     def sha256(self) -> str:
-        """What a run's record names it by."""
-        return digest(self)
+        """What a run's record names it by; without pins the digest that it always had."""
+        return digest(self.model_dump(mode="json", exclude=None if self.pins else {"pins"}))
 
     def is_of(self, exam: RunRecord | Mapping[str, Any]) -> bool:
         """Whether it was made for this exam.
 
         Args:
             exam: A run's record, or the fields of an exam as JSON: all of the plan's that are
-                neither its version, nor its arms, nor its primary endpoint.
+                neither its version nor about its arms.
         """
-        own = self.model_dump(mode="json", exclude={"schema_version", "arms", "primary"})
+        own = self.model_dump(mode="json", exclude=_OF_ARMS)
         if isinstance(exam, RunRecord):
             exam = exam.model_dump(mode="json", include=set(own))
         return own == exam

@@ -55,8 +55,7 @@ def _with_a_model_that_is_here(settings: "Settings") -> "Settings":
     from evaluators import models
     from evaluators.models.qwen.weights import MINI
 
-    trained = {"pairing": "repeat", "context": "0"}
-    options = {**settings.options, "weights": MINI[0], **trained}
+    options = {**settings.options, "weights": MINI[0]}
     options.pop("device_map", None)
     if settings.model == "qwen" and not models.find("qwen").missing(options):
         return replace(settings, options=options)

@@ -90,12 +90,15 @@ class Asked:
     canvas: Annotated[
         str, typer.Option(help="Of an MLLM: native, WIDTHxHEIGHT, or Np: shorter side N at most.")
     ] = ""
-    pairing: Annotated[str, typer.Option(help="Frames that share a token: stock or repeat.")] = ""
+    pairing: Annotated[
+        str,
+        typer.Option(help="Frames that share a token: stock or repeat (the default of mini)."),
+    ] = ""
     context: Annotated[
         str,
         typer.Option(
             help="Native tokens along a side that a token of the context stream covers, 7 by "
-            "default; 0 for no stream. The same in every arm."
+            "default; 0 for no stream, the default of mini. The same in every arm."
         ),
     ] = ""
     device_map: Annotated[
@@ -205,7 +208,8 @@ class Asked:
         arms = plan_variants(words(self.also), arms, budgets=budgets)
         if self.best_off is None:
             return arms
-        return with_chosen(arms, choose(self.best_off, arms))
+        choices = choose(self.best_off, arms, benchmark=self.benchmark_name, num_frames=self.frames)
+        return with_chosen(arms, choices)
 
     def settings(self) -> "Settings":
         """What it means.

@@ -2,13 +2,18 @@
 
 import functools
 import importlib.metadata
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from gaze.selectors.privileged import BUILT_IN
 from gaze.selectors.protocol import Privileged, Selector, SelectorInfo, describe
 from hlvid.errors import UserError
+from hlvid.files import sha256_file
 
 GROUP = "hlvid.selectors"
+_OWN = "gaze"
 
 
 @functools.cache
@@ -54,7 +59,20 @@ def load(name: str) -> Selector | Privileged:
             f"selector {base!r}: {entry.value} asks for evidence, a partner or a donor. "
             "Only built-in selectors are given these."
         )
-    return found
+    if entry.module.partition(".")[0] == _OWN:
+        return found
+    code = _code(entry)
+    notes = (*info.notes, f"from {code}")
+    return replace(found, info=replace(info, code=code, notes=notes))
+
+
+def _code(entry: importlib.metadata.EntryPoint) -> str:
+    """What tells a package's selector from another of its name, as far as one file can."""
+    package = (
+        "an unnamed package" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
+    )
+    source = Path(getattr(sys.modules.get(entry.module), "__file__", None) or "")
+    return f"{package} ({source.name} {sha256_file(source)[:12]})" if source.is_file() else package
 
 
 def list_selectors() -> dict[str, SelectorInfo]:

@@ -46,6 +46,8 @@ class SelectorInfo:
         weights: Its default checkpoint, if it is a model: a hub id. Others may be given.
         reads: What of a frame its own model reads; None without a model.
         mapping: How its cells become native tokens.
+        code: Of another package's: its name, its version, and the digest of the file that holds the
+            selector.
     """
 
     name: str
@@ -64,6 +66,7 @@ class SelectorInfo:
     weights: str | None = None
     reads: Reads | None = None
     mapping: Mapping = "aligned"
+    code: str | None = None
 
     def tokens_read(self, views: Views) -> int:
         """Tokens of a frame that its own model reads, those of squares outside the canvas too."""

@@ -60,8 +60,25 @@ def test_other_weights_under_the_same_name_are_refused(sat, tiny, out, tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(raw | {"loss_kind": "pyramid"}))
     shutil.copy(FIXTURE / "model.safetensors", tmp_path)
     words = (*SIT, "--benchmark", tiny, "--selector", "autogaze@0.1+-2.6", "--out", out)
-    with pytest.raises(UserError, match=r"arm autogaze@0\.1\+-2\.6 in .* Choose another --out"):
+    with pytest.raises(UserError, match=r"arm autogaze@0\.1\+-2\.6: .* weights .* another --out"):
         invoke(*words, "--gaze-weights", tmp_path)
+    words = (*SIT, "--benchmark", tiny, "--selector", "random:autogaze@0.2+-2.6", "--out", out)
+    with pytest.raises(UserError, match=r"arm random:autogaze@0\.2\+-2\.6: .* another --out"):
+        invoke(*words, "--gaze-weights", tmp_path)
+
+
+def test_a_plan_of_other_weights_declares_nothing(tiny, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(FIXTURE, other)
+    raw = json.loads((FIXTURE / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(raw | {"loss_kind": "pyramid"}))
+    words = ("--model", "ocr", "--gaze", "both", "--selector", "autogaze@0.1", "--frames", 1)
+    words += ("--limit", 1, "--benchmark", tiny, "--out", tmp_path / "out")
+    assert invoke("plan", *words, "--gaze-weights", FIXTURE, "--no-probe").exit_code == 0
+    done = invoke(*words, "--gaze-weights", other, "--json")
+    assert "plan.json in" in done.stderr and "is of other weights or selectors" in done.stderr
+    records = [read_run(Path(run["folder"])).record for run in json.loads(done.stdout)["runs"]]
+    assert {record.plan_sha256 for record in records} == {None}
 
 
 def test_without_weights_each_missing_part_is_said_and_a_command_that_runs(hlvid_eval, tmp_path):

@@ -21,6 +21,7 @@ from tests.evaluators.conftest import write_benchmark
 quiet()
 
 GAZE = plan_arms("both", ["detail@0.4"])
+EXAM = {"benchmark": "tiny", "num_frames": 6}
 ARMS = plan_variants([f"{name}:detail@0.4" for name in CHEAPER_OFF], GAZE)
 
 
@@ -81,7 +82,7 @@ def score(folder, **num_correct):
 
 def test_the_most_accurate_is_chosen_and_its_note_says_by_what(runs):
     score(runs, fewer_frames=3, fewer_and_lower=7, lower_resolution=5)
-    (choice,) = choose(runs, GAZE)
+    (choice,) = choose(runs, GAZE, **EXAM)
     assert choice.arm.name == "fewer-and-lower:detail@0.4"
     assert choice.arm.notes[-1] == (
         "best off configuration at equal tokens, chosen on other "
@@ -94,7 +95,7 @@ def test_the_most_accurate_is_chosen_and_its_note_says_by_what(runs):
 
 def test_of_equals_the_first_is_chosen(runs):
     score(runs, fewer_frames=4, fewer_and_lower=4, lower_resolution=4)
-    (choice,) = choose(runs, GAZE)
+    (choice,) = choose(runs, GAZE, **EXAM)
     assert choice.arm.variant == CHEAPER_OFF[0]
 
 
@@ -118,7 +119,7 @@ def test_the_chosen_arm_sits_beside_gaze_and_its_record_keeps_the_note(
     in_place = [word if word != str(tiny) else str(tmp_path / "again") for word in words]
     write_benchmark(tmp_path / "again", num_videos=3, name="other")
     error = CliRunner().invoke(app, in_place).exception
-    assert isinstance(error, UserError) and "was sat on other too" in str(error)
+    assert isinstance(error, UserError) and "another benchmark than other" in str(error)
 
 
 def test_what_cannot_choose_is_refused(runs):
@@ -127,39 +128,65 @@ def test_what_cannot_choose_is_refused(runs):
         name="tiny", revision="1", questions_sha256="0" * 64, num_questions=8, num_videos=2
     )
     with pytest.raises(UserError, match="is for gaze arms"):
-        choose(runs, GAZE[:1])
-    with pytest.raises(UserError, match=r"holds no run of fewer-frames:detail@0\.2\. .*--also"):
-        choose(runs, plan_arms("on", ["detail@0.2"]))
-    choices = choose(runs, GAZE)
-    check_choices(runs, choices, benchmark=here, model=model)
+        choose(runs, GAZE[:1], **EXAM)
+    with pytest.raises(UserError, match=r"holds no groups of whole runs of detail@0\.2 .*--also"):
+        choose(runs, plan_arms("on", ["detail@0.2"]), **EXAM)
+    choices = choose(runs, GAZE, **EXAM)
+    off = records(runs)["off"].record
+    asked = {"frames": off.frames, "generation": off.generation}
+    check_choices(runs, choices, benchmark=here, model=model, **asked)
     for change_of_model, said in (
         ({"weights": "elsewhere"}, "Choose with the same model and weights"),
         ({"load_format": "dummy"}, "Choose with the same model and weights"),
     ):
         with pytest.raises(UserError, match=said):
             changed = model.model_copy(update=change_of_model)
-            check_choices(runs, choices, benchmark=here, model=changed)
+            check_choices(runs, choices, benchmark=here, model=changed, **asked)
+    asked["generation"] = {**off.generation, "max_new_tokens": 7}
+    with pytest.raises(UserError, match=r"was sat with max_new_tokens \d+, and this is 7"):
+        check_choices(runs, choices, benchmark=here, model=model, **asked)
     name = "fewer-frames:detail@0.4"
     change(runs, name, status="partial")
     with pytest.raises(UserError, match=f"{name}: is partial. Sit all of it"):
-        choose(runs, GAZE)
-    change(runs, name, status="complete", limit=3)
-    with pytest.raises(UserError, match="complete and limited"):
-        choose(runs, GAZE)
-    change(runs, name, limit=None, group_id="0" * 16)
-    with pytest.raises(UserError, match="from another command"):
-        choose(runs, GAZE)
+        choose(runs, GAZE, **EXAM)
+    for changes in ({"limit": 3}, {"limit": None, "group_id": "0" * 16}):
+        change(runs, name, status="complete", **changes)
+        with pytest.raises(UserError, match="holds no groups of whole runs"):
+            choose(runs, GAZE, **EXAM)
+
+
+def test_trials_and_runs_on_other_frames_beside_do_not_choose(other, runs, weights, tmp_path):
+    score(runs, fewer_frames=3, fewer_and_lower=7, lower_resolution=5)
+    folder, options = tmp_path / "benchmark", {"weights": str(weights)}
+    write_benchmark(folder, num_videos=3, name="other")
+    for changed in ({"limit": 2}, {"num_frames": 4}):
+        said = {"num_frames": 6, **changed}
+        settings = Settings("qwen", ARMS, str(folder), None, out=runs, options=options, **said)
+        run(settings, ["hlvid-eval"])
+    assert len(list(runs.glob("*/run.json"))) == 3 * len(list(other.glob("*/run.json")))
+    (choice,) = choose(runs, GAZE, **EXAM)
+    assert choice.arm.name == "fewer-and-lower:detail@0.4"
+    copies = [path.parent for path in runs.glob("*/run.json")]
+    for old in map(read_run, copies):
+        if old.record.frames.num_frames == 4:
+            frames = old.record.frames.model_copy(update={"num_frames": 6})
+            record = old.record.model_copy(update={"frames": frames})
+            shutil.rmtree(old.folder)
+            new = old.folder.with_name(f"copy-{old.folder.name}")
+            write_run(new, record, old.predictions)
+    with pytest.raises(UserError, match="holds 2 groups of whole runs"):
+        choose(runs, GAZE, **EXAM)
 
 
 def test_a_candidate_that_could_not_run_is_not_chosen(runs):
     score(runs, fewer_frames=9, fewer_and_lower=3, lower_resolution=5)
     sink(runs, "fewer-frames:detail@0.4")
-    (choice,) = choose(runs, GAZE)
+    (choice,) = choose(runs, GAZE, **EXAM)
     assert choice.arm.name == "lower-resolution:detail@0.4"
     assert "fewer-frames" not in choice.arm.notes[-1]
     sink(runs, "fewer-and-lower:detail@0.4", "lower-resolution:detail@0.4")
     with pytest.raises(UserError, match=r"no candidate for detail@0\.4 could run"):
-        choose(runs, GAZE)
+        choose(runs, GAZE, **EXAM)
 
 
 def test_a_candidate_that_spent_more_than_gaze_kept_is_refused(runs):
@@ -170,7 +197,7 @@ def test_a_candidate_that_spent_more_than_gaze_kept_is_refused(runs):
     record = gaze.record.model_copy(update={"predictions_sha256": predictions_sha256(kept)})
     write_run(gaze.folder, record, kept)
     with pytest.raises(UserError, match=r"spent more tokens than detail@0\.4 kept at 1 of 12"):
-        choose(runs, GAZE)
+        choose(runs, GAZE, **EXAM)
 
 
 def test_random_values_choose_nothing(runs):
@@ -178,4 +205,4 @@ def test_random_values_choose_nothing(runs):
         model = records(runs)[name].record.model.model_copy(update={"load_format": "dummy"})
         change(runs, name, model=model)
     with pytest.raises(UserError, match="random values"):
-        choose(runs, GAZE)
+        choose(runs, GAZE, **EXAM)

@@ -16,6 +16,7 @@ from evaluators.arms import plan_arms
 from evaluators.cli import app
 from evaluators.diagnosis import Patient, diagnose
 from evaluators.estimate import effects_of
+from evaluators.examinee import Infeasible
 from evaluators.models import text_only
 from evaluators.models.qwen import needs
 from evaluators.performance import Times, _shared_stages, table
@@ -25,6 +26,7 @@ from hlvid.datasets import read
 from hlvid.errors import UserError
 from hlvid.files import read_json
 from hlvid.performance import Performance, Timed
+from hlvid.plans import Plan
 from hlvid.runs import read_run, write_run
 from hlvid.types import BenchmarkId, FrameSettings, ModelId
 
@@ -142,6 +144,37 @@ def test_a_plan_that_means_nothing_is_refused(tiny, tmp_path, more, said):
     done = invoke("plan", *exam(tiny, tmp_path), "--no-probe", *more)
     assert said in str(done.exception)
     assert not (tmp_path / "plan.json").exists()
+
+
+def test_perf_leaves_out_an_arm_that_could_not_take_every_question(tiny, tmp_path, monkeypatch):
+    reader = models.find("ocr")
+    watch = reader.watch
+
+    refused = []
+
+    def refuse(self, view, clock):
+        if view.arm.name == "detail@0.25" and not refused:
+            refused.append(view)
+            raise Infeasible("too few frames.")
+        return watch(self, view, clock)
+
+    monkeypatch.setattr(reader, "watch", refuse)
+    done = invoke(*exam(tiny, tmp_path), "--json")
+    states = {row["arm"]: row["status"] for row in json.loads(done.stdout)["runs"]}
+    assert states["detail@0.25"] == "infeasible" and states["off"] == "complete"
+    timed = invoke("perf", *exam(tiny, tmp_path), "--questions", 8, "--passes", 1, "--json")
+    assert timed.exit_code == 0, timed.stderr
+    assert "not timed, since INFEASIBLE: detail@0.25" in timed.stderr
+    assert "detail@0.25" not in {one["arm"] for one in json.loads(timed.stdout)["arms"]}
+
+
+def test_a_plan_without_pins_has_the_digest_that_it_always_had(planned):
+    out, _, _ = planned
+    plan = json.loads((out / "plan.json").read_text())
+    plan["pins"] = {"selector detail": "from elsewhere 1.0"}
+    assert Plan.model_validate(plan).sha256 != read_json(out / "plan.json", Plan).sha256
+    del plan["pins"]
+    assert Plan.model_validate(plan).sha256 == read_json(out / "plan.json", Plan).sha256
 
 
 def test_perf_asks_again_and_finds_the_answers_of_the_run(planned, tiny):
@@ -517,8 +550,11 @@ def test_once_the_mllm_ships_the_bare_command_names_it_and_that_runs(tiny, tmp_p
     assert command[command.index("--weights") + 1] == "mini" and "--device-map" not in command
     ran = invoke(*command[1:], "--limit", 1, "--frames", 1, "--json")
     assert ran.exit_code == 0, ran.exception
-    arms = [row["arm"] for row in json.loads(ran.stdout)["runs"]]
+    runs = json.loads(ran.stdout)["runs"]
+    arms = [row["arm"] for row in runs]
     assert arms == ["off", "autogaze", "random-matched:autogaze"]
+    frames = read_run(Path(runs[0]["folder"])).record.frames
+    assert (frames.pairing, frames.context) == ("repeat", 0), "as it was trained"
 
 
 def test_what_is_rendered_need_not_be_rendered_again(tiny, tmp_path, monkeypatch):

@@ -19,8 +19,8 @@ from evaluators.exam import Settings, prepare, video_paths
 from evaluators.examinee import Answer
 from evaluators.gazing import Donors
 from evaluators.models import text_only
+from evaluators.room import Room
 from evaluators.run import run
-from evaluators.sitting import Room
 from hlvid.datasets import MissingVideo, read, write
 from hlvid.errors import UserError
 from hlvid.files import write_jsonl
@@ -189,6 +189,39 @@ def test_only_arms_that_took_turns_are_timed_against_each_other(tiny, tmp_path, 
     assert second["off"] == first["off"]
     assert speed_up(second["gaze"], second["off"]) is None
     assert speed_up(first["gaze"], first["off"]) is not None, "they took turns, then and now"
+
+
+def test_an_arm_tried_again_alone_took_no_turns(tiny, tmp_path, monkeypatch, capsys):
+    arms = plan_arms("both", ["detail"], budgets=[0.05])
+    settings = settings_for(tiny, tmp_path, arms=arms, num_frames=1)
+    reader = models.find("ocr")
+    watch = reader.watch
+
+    def refuse(self, view, clock):
+        if view.arm.name != "off" and len(list(tmp_path.iterdir())) == 1:
+            raise RuntimeError("a neighbour has filled the memory")
+        return watch(self, view, clock)
+
+    monkeypatch.setattr(reader, "watch", refuse)
+    _, (failed, _) = run(settings, ["hlvid-eval"])
+    assert failed.record.status == "failed"
+    (off, first), (gaze, judged) = run(settings, ["hlvid-eval"])
+    assert gaze.record.status == "complete"
+    assert "8 of 16 answers were sat with other arms, or alone" in capsys.readouterr().err
+    assert all(p.stage_ms for p in (*off.predictions, *gaze.predictions))
+    told = json.loads(invoke("compare", judged, first, "--benchmark", tiny, "--json").stdout)
+    assert told["speed_up_end_to_end"] is None
+
+
+def test_a_trial_with_fewer_arms_costs_no_times(tiny, tmp_path, capsys):
+    trial = settings_for(tiny, tmp_path, num_frames=1, limit=3)
+    run(trial, ["hlvid-eval"])
+    arms = plan_arms("both", ["detail"], budgets=[0.05])
+    runs = run(settings_for(tiny, tmp_path, arms=arms, num_frames=1), ["hlvid-eval"])
+    assert all(p.stage_ms for graded, _ in runs for p in graded.predictions)
+    told = capsys.readouterr().err
+    assert "stand without times" not in told
+    assert "3 of 16 answers were sat with other arms" in told
 
 
 def test_off_sat_again_sets_the_noise_floor_of_every_comparison(tiny, tmp_path, monkeypatch):

@@ -17,7 +17,8 @@ from evaluators.gazing import Donors
 from evaluators.halting import CannotGoOn, Halt, Stopped
 from evaluators.item import Item
 from evaluators.ledger import Ledger
-from evaluators.sitting import Room, num_left, sit
+from evaluators.room import Room
+from evaluators.sitting import num_left, sit
 from gaze.selectors import catalog
 from hlvid.datasets import read
 from hlvid.types import FrameSettings, ModelId

@@ -9,6 +9,7 @@ import pytest
 
 from gaze.selectors import list_selectors, load, name_partner
 from hlvid.errors import UserError
+from hlvid.files import sha256_file
 
 PACKAGE = Path(__file__).parents[1] / "fixtures" / "selector_package"
 
@@ -96,7 +97,11 @@ print(json.dumps([told, kept, refusals]))
 
 def test_another_package_adds_selectors_but_no_privileges(tmp_path: Path) -> None:
     told, kept, refusals = json.loads(in_a_process_with_the_package(tmp_path, CODE))
-    assert told["brightest"] == ["Keeps the brightest cells", []]
+    summary, (origin,) = told["brightest"]
+    digest = sha256_file(PACKAGE / "brightest.py")[:12]
+    assert summary == "Keeps the brightest cells"
+    assert origin == f"from brightest 1.0 (brightest.py {digest})"
+    assert told["detail"][1] == []
     assert set(list_selectors()) < set(told)
     for frame in range(17):
         row = frame % 14

@@ -34,6 +34,8 @@ from hlvid.types import STOCK_CODE, Question, TokenCounts, Variant
 CONTEXT = 7
 """Native tokens along a side that a context token covers: the coarsest cells of AutoGaze."""
 MOST_CONTEXT = 1000
+TRAINED: tuple[Pairing, int] = ("repeat", 0)
+"""Pairing and context with which the weights that ship were trained."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,10 @@ class Qwen(Examinee):
         load_format: 'weights', or 'dummy' for random values: latency only.
         device: Where to run; '' for CUDA where there is one.
         canvas: 'native', 'WIDTHxHEIGHT', or 'Np' for a shorter side of N at most.
-        pairing: Which frames share a token: 'stock' or 'repeat'.
-        context: Native tokens along a side that a context token covers; 0 for no context stream.
+        pairing: Which frames share a token: 'stock' or 'repeat'; by default as the weights that
+            ship were trained, 'repeat', and 'stock' with all others.
+        context: Native tokens along a side that a context token covers; 0 for no context stream, as
+            the weights that ship were trained; `CONTEXT` by default with all others.
         device_map: How to spread a model that is larger than one card: see `weights.load`.
 
     Raises:
@@ -87,21 +91,22 @@ class Qwen(Examinee):
         load_format: LoadFormat = "weights",
         device: str = "",
         canvas: str = "native",
-        pairing: Pairing = "stock",
-        context: int | str = CONTEXT,
+        pairing: Pairing | None = None,
+        context: int | str | None = None,
         device_map: str | Mapping[str, str | int] = "",
     ) -> None:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        wide = _parse_context(context)
+        own, own_context = TRAINED if weights in MINI else ("stock", CONTEXT)
+        pairing, wide = pairing or own, _parse_context(own_context if context is None else context)
         if pairing not in ("stock", "repeat"):
             raise UserError(f"--pairing: {pairing!r}. Allowed are stock and repeat.")
         loaded = load(
             weights, load_format=load_format, device=self.device, seed=seed, device_map=device_map
         )
-        if weights in MINI and (pairing, wide) != ("repeat", 0):
+        if weights in MINI and (pairing, wide) != TRAINED:
             say(
                 f"{weights}: was trained on repeated frames without a context stream; as it is "
-                "asked now, it sees what it never saw. Say: --pairing repeat --context 0"
+                "asked now, it sees what it never saw. Leave out --pairing and --context."
             )
         self.model = loaded.about
         self._network, self._processor = loaded.model, loaded.processor

@@ -322,10 +322,13 @@ def test_the_command_trains_in_slices_and_publishes(tmp_path, monkeypatch, capsy
     assert published.exit_code == 0, published.output
     for name in weights.MINI:
         assert Qwen.missing({"weights": name}) == []
-        about = Qwen(seed=0, weights=name, device="cpu").model
-        assert "--pairing repeat --context 0" in capsys.readouterr().err
-        Qwen(seed=0, weights=name, device="cpu", pairing="repeat", context=0)
+        made = Qwen(seed=0, weights=name, device="cpu")
+        assert (made.shape.pairing, made.shape.context) == ("repeat", 0), "as it was trained"
         assert "--pairing" not in capsys.readouterr().err
+        about = made.model
+        stock = Qwen(seed=0, weights=name, device="cpu", pairing="stock", context=7)
+        assert (stock.shape.pairing, stock.shape.context) == ("stock", 7)
+        assert "Leave out --pairing and --context" in capsys.readouterr().err
         assert (about.weights, about.license) == ("qwen3-mini", "Apache-2.0")
     assert about.weights_sha256 is not None
     card = (out / "README.md").read_text()
