@@ -237,11 +237,11 @@ def prepare(settings: Settings) -> Exam:
     if settings.repeat_off and OFF not in settings.arms:
         raise UserError("--repeat-off: off is none of the arms. Use --gaze off or both.")
     examinee = model.make(seed=settings.seed, options=settings.options)
+    exam = Exam(settings, benchmark, sat, examinee)
     if (runs := settings.best_off) is not None:
         choices = choose(
             runs, settings.arms, benchmark=benchmark.name, num_frames=settings.num_frames
         )
-        exam = Exam(settings, benchmark, sat, examinee)
         check_choices(
             runs,
             choices,
@@ -250,7 +250,7 @@ def prepare(settings: Settings) -> Exam:
             frames=exam.frames,
             generation=exam.generation,
         )
-    return Exam(settings, benchmark, sat, examinee)
+    return exam
 
 
 def _check_answers(sat: Benchmark) -> None:
